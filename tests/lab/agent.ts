@@ -1,0 +1,231 @@
+import { eventually } from "./eventually.ts";
+import { freePort } from "./free_port.ts";
+import { LabProcess } from "./lab_process.ts";
+import { LineClient } from "./line_client.ts";
+import { type Metrics, parseMetrics } from "./metrics_text.ts";
+
+/** How the agent is started. */
+export interface StartAgentOptions {
+  /** Flags after those for addresses and log format. @default {[]} */
+  flags?: string[];
+  /** Environment variables on top of this process' own. @default {{}} */
+  env?: Record<string, string>;
+  /** The agent's port. @default {a free one} */
+  port?: number;
+  /** The port for metrics and status. @default {a free one} */
+  metricsPort?: number;
+  /**
+   * What must hold before the agent counts as started: "ready" is 200 from `/readyz`, "port" only an
+   * agent port that accepts, "nothing" lets a test watch it fail.
+   *
+   * @default {"ready"}
+   */
+  until?: "ready" | "port" | "nothing";
+}
+
+/** One line of the agent's log. */
+export interface LogEntry {
+  timestamp: string;
+  level: string;
+  component: string;
+  message: string;
+  "trace_id"?: string;
+  [field: string]: unknown;
+}
+
+/** Time an agent has to start, in milliseconds. */
+const START_TIMEOUT_MS = 15_000;
+
+/**
+ * Starts the real agent on loopback: from source, or the executable named by the environment variable
+ * AGENT, so that the same tests judge a build.
+ *
+ * @throws {Error} with the agent's log when it ends early or is not ready in time
+ */
+export async function startAgent(options: StartAgentOptions = {}): Promise<AgentProcess> {
+  const agent = new AgentProcess(options);
+  try {
+    await agent.ready(options.until ?? "ready");
+    return agent;
+  } catch (error) {
+    await agent.stop(0);
+    throw error;
+  }
+}
+
+/** A running agent: ask it, read its log, its metrics and its process. */
+export class AgentProcess implements AsyncDisposable {
+  readonly port: number;
+  readonly metricsPort: number;
+  /** The log so far. */
+  readonly logs: LogEntry[] = [];
+  /** Lines of stderr that are no log entries. */
+  readonly otherLines: string[] = [];
+  #process: LabProcess;
+
+  /** Starts the process and does not wait for it; see {@linkcode startAgent}. */
+  constructor(options: StartAgentOptions) {
+    this.port = options.port ?? freePort();
+    this.metricsPort = options.metricsPort ?? freePort();
+    const executable = Deno.env.get("AGENT");
+    const flags = [
+      ...["--server-bind", "127.0.0.1", "--server-port", `${this.port}`],
+      ...["--metrics-bind", "127.0.0.1", "--metrics-port", `${this.metricsPort}`],
+      ...["--log-format", "json"],
+      ...options.flags ?? [],
+    ];
+    this.#process = new LabProcess(executable ?? Deno.execPath(), {
+      args: executable ? flags : ["run", "-P=agent", "src/main.ts", ...flags],
+      env: options.env ?? {},
+      withoutEnv: Object.keys(Deno.env.toObject()).filter((name) =>
+        name.startsWith("HAPROXY_AGENT_")
+      ),
+    });
+    this.#process.stderr.onLine((line) => {
+      const entry = parseEntry(line);
+      if (entry) this.logs.push(entry);
+      else this.otherLines.push(line);
+    });
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** Settles when the agent is gone and its log is complete. */
+  get exited(): Promise<Deno.CommandStatus> {
+    return this.#process.exited;
+  }
+
+  /** Whether the agent has not been seen to end. */
+  get running(): boolean {
+    return this.#process.running;
+  }
+
+  /** All of stderr, one line an element. */
+  get stderr(): readonly string[] {
+    return this.#process.stderr.lines;
+  }
+
+  /** Waits for the start as {@linkcode StartAgentOptions.until} says. */
+  async ready(until: "ready" | "port" | "nothing"): Promise<void> {
+    if (until === "nothing") return;
+    try {
+      await eventually("the agent to start", () => {
+        if (!this.running) throw new Error("The agent ended at its start");
+        return until === "ready" ? this.#isReady() : this.#accepts();
+      }, { timeoutMs: START_TIMEOUT_MS });
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; its log:\n${this.stderr.join("\n")}`);
+    }
+  }
+
+  /** Opens a connection to the agent. */
+  connect(): Promise<LineClient> {
+    return LineClient.open(this.port);
+  }
+
+  /**
+   * Asks once over a connection of its own.
+   *
+   * @param line sent as it is; the line end is the caller's
+   * @returns the answer with its line end, or "" when the agent closed without a byte
+   */
+  async ask(line: string, timeoutMs?: number): Promise<string> {
+    using client = await this.connect();
+    return await client.ask(line, timeoutMs);
+  }
+
+  /** Asks once and measures: the time runs from before the connection is made. */
+  async askTimed(line: string): Promise<{ reply: string; ms: number }> {
+    const start = performance.now();
+    const reply = await this.ask(line);
+    return { reply, ms: performance.now() - start };
+  }
+
+  /** GET from the metrics port. */
+  async get(path: string): Promise<{ status: number; body: string; headers: Headers }> {
+    const response = await fetch(`http://127.0.0.1:${this.metricsPort}${path}`);
+    return { status: response.status, body: await response.text(), headers: response.headers };
+  }
+
+  /** Scrapes the agent. */
+  async metrics(): Promise<Metrics> {
+    return parseMetrics((await this.get("/metrics")).body);
+  }
+
+  /** Waits for a log entry, past ones included. */
+  async waitForLog(
+    what: string,
+    matches: (entry: LogEntry) => boolean,
+    timeoutMs?: number,
+  ): Promise<LogEntry> {
+    return await this.#process.stderr.waitFor(`the log entry ${what}`, (line) => {
+      const entry = parseEntry(line);
+      return entry && matches(entry) ? entry : undefined;
+    }, timeoutMs);
+  }
+
+  /** The number of open file descriptors. */
+  fds(): number {
+    return [...Deno.readDirSync(`/proc/${this.pid}/fd`)].length;
+  }
+
+  /** The memory in use, in bytes. */
+  residentBytes(): number {
+    const status = Deno.readTextFileSync(`/proc/${this.pid}/status`);
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  signal(signal: Deno.Signal): void {
+    this.#process.signal(signal);
+  }
+
+  /** SIGTERM, then SIGKILL when it lives on after `graceMs` milliseconds. */
+  stop(graceMs?: number): Promise<Deno.CommandStatus> {
+    return this.#process.stop(graceMs);
+  }
+
+  /**
+   * What in the log points at a bug of the agent: lines that are no log entries, stack traces, uncaught
+   * errors, errors of the program itself. A test asserts that there are none.
+   */
+  faults(): string[] {
+    return this.stderr.filter((line) => {
+      const entry = parseEntry(line);
+      if (!entry) return line.trim() !== "";
+      return /uncaught|unhandled|panic|\n\s+at /i.test(Object.values(entry).join("\n")) ||
+        entry.stack !== undefined || (entry.level === "error" && entry.component === "main");
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #isReady(): Promise<boolean> {
+    try {
+      return (await this.get("/readyz")).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  async #accepts(): Promise<boolean> {
+    try {
+      (await this.connect()).close();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function parseEntry(line: string): LogEntry | undefined {
+  try {
+    const value = JSON.parse(line);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}

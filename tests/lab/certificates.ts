@@ -1,0 +1,117 @@
+import "./reflect_metadata.ts";
+import * as x509 from "@peculiar/x509";
+
+/** The key algorithm of every test certificate: small and quick to make. */
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Paths of a certificate and its private key, both PEM. */
+export interface CertificateFiles {
+  cert: string;
+  key: string;
+}
+
+/** What a certificate says. */
+export interface IssueOptions {
+  /** Subject alternative names; an IP address is written as one. @default {[]} */
+  names?: string[];
+  /** "server" or "client" authentication. @default {"server"} */
+  use?: "server" | "client";
+  /** Whether it ended yesterday. @default {false} */
+  expired?: boolean;
+}
+
+/** A certificate authority of one test, with a directory of its own for the files. */
+export class CertificateAuthority implements AsyncDisposable {
+  /** The directory that holds every file; it goes with the authority. */
+  readonly directory: string;
+  /** Path of the authority's certificate. */
+  readonly caFile: string;
+  #certificate: x509.X509Certificate;
+  #keys: CryptoKeyPair;
+  #issued = 0;
+
+  private constructor(
+    directory: string,
+    certificate: x509.X509Certificate,
+    keys: CryptoKeyPair,
+  ) {
+    this.directory = directory;
+    this.caFile = `${directory}/ca.pem`;
+    this.#certificate = certificate;
+    this.#keys = keys;
+  }
+
+  /** Makes an authority with a key of its own: two of the same name do not trust each other. */
+  static async create(name = "Test authority"): Promise<CertificateAuthority> {
+    const keys = await generateKeys();
+    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+      name: `CN=${name}`,
+      keys,
+      signingAlgorithm: ALGORITHM,
+      notBefore: new Date(Date.now() - 30 * DAY_MS),
+      notAfter: new Date(Date.now() + 30 * DAY_MS),
+      extensions: [
+        new x509.BasicConstraintsExtension(true, undefined, true),
+        new x509.KeyUsagesExtension(
+          x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+          true,
+        ),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      ],
+    });
+    const directory = await Deno.makeTempDir({ prefix: "certificates-" });
+    const authority = new CertificateAuthority(directory, certificate, keys);
+    await Deno.writeTextFile(authority.caFile, certificate.toString("pem") + "\n");
+    return authority;
+  }
+
+  /** Signs a certificate for a new key and writes both. */
+  async issue(subject: string, options: IssueOptions = {}): Promise<CertificateFiles> {
+    const { names = [], use = "server", expired = false } = options;
+    const keys = await generateKeys();
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: `CN=${subject}`,
+      issuer: this.#certificate.subject,
+      publicKey: keys.publicKey,
+      signingKey: this.#keys.privateKey,
+      signingAlgorithm: ALGORITHM,
+      notBefore: new Date(Date.now() - 20 * DAY_MS),
+      notAfter: new Date(Date.now() + (expired ? -DAY_MS : 20 * DAY_MS)),
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension([
+          use === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
+        ]),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#certificate),
+        ...names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names.map(toName))] : [],
+      ],
+    });
+    return await this.#write(certificate, keys.privateKey);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.directory, { recursive: true });
+  }
+
+  async #write(certificate: x509.X509Certificate, key: CryptoKey): Promise<CertificateFiles> {
+    const stem = `${this.directory}/${++this.#issued}`;
+    const files = { cert: `${stem}.pem`, key: `${stem}.key` };
+    const pkcs8 = await crypto.subtle.exportKey("pkcs8", key);
+    await Deno.writeTextFile(files.cert, certificate.toString("pem") + "\n");
+    await Deno.writeTextFile(files.key, x509.PemConverter.encode(pkcs8, "PRIVATE KEY") + "\n");
+    return files;
+  }
+}
+
+async function generateKeys(): Promise<CryptoKeyPair> {
+  return await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+}
+
+/** A subject alternative name, an IP address as such and anything else as a DNS name. */
+function toName(value: string): x509.JsonGeneralName {
+  const isAddress = /^[0-9.]+$/.test(value) || value.includes(":");
+  return { type: isAddress ? "ip" : "dns", value };
+}
