@@ -1,0 +1,226 @@
+import {
+  concat,
+  data,
+  frame,
+  FrameFlag,
+  FrameType,
+  goaway,
+  grpcMessage,
+  headers,
+  healthResponse,
+  resetStream,
+  settings,
+} from "./http2_frames.ts";
+import { healthAnswer, http2Peer, responseHeaders, trailers } from "./http2_peer.ts";
+import type { Peer } from "./peer_server.ts";
+import * as tcp from "./tcp_peers.ts";
+
+/** What a check of a faulty peer comes to. */
+export type Outcome = "up" | "down" | "backend_unreachable" | "tls" | "timeout" | "rpc";
+
+/** A way in which a backend can be wrong. */
+export interface Fault {
+  /** What the peer does, to be read after "a backend that". */
+  name: string;
+  /**
+   * How a check of it counts: "up" and "down" are what the backend said of itself, the others are an
+   * `error_type`. Where the design leaves it open, any of several.
+   */
+  outcomes: Outcome[];
+  /** Asked with TLS. @default {false} */
+  ssl?: boolean;
+  start: () => Peer | Promise<Peer>;
+}
+
+/** Faults below HTTP/2. */
+export const CONNECTION_FAULTS: Fault[] = [
+  { name: "refuses connections", outcomes: ["backend_unreachable"], start: tcp.refusing },
+  { name: "drops every SYN", outcomes: ["timeout"], start: tcp.blackHole },
+  { name: "accepts and is silent", outcomes: ["timeout"], start: tcp.silent },
+  { name: "closes at once", outcomes: ["backend_unreachable"], start: tcp.closing },
+  { name: "resets at once", outcomes: ["backend_unreachable"], start: tcp.resetting },
+  { name: "speaks HTTP/1.1", outcomes: ["backend_unreachable"], start: tcp.http1 },
+  { name: "speaks SSH", outcomes: ["backend_unreachable"], start: tcp.ssh },
+  { name: "sends garbage", outcomes: ["backend_unreachable"], start: tcp.garbage },
+  { name: "is silent where TLS is asked for", outcomes: ["timeout"], ssl: true, start: tcp.silent },
+  { name: "stalls in the TLS handshake", outcomes: ["timeout"], ssl: true, start: tcp.stallingTls },
+  {
+    name: "speaks HTTP/1.1 where TLS is asked for",
+    outcomes: ["tls"],
+    ssl: true,
+    start: tcp.http1,
+  },
+  {
+    name: "closes at once where TLS is asked for",
+    outcomes: ["backend_unreachable", "tls"],
+    ssl: true,
+    start: tcp.closing,
+  },
+];
+
+/** Faults of a peer that speaks HTTP/2. */
+export const HTTP2_FAULTS: Fault[] = [
+  { name: "sends SETTINGS and then nothing", outcomes: ["timeout"], start: () => http2Peer() },
+  {
+    name: "sends SETTINGS and GOAWAY in one segment",
+    outcomes: ["backend_unreachable", "rpc"],
+    start: () => http2Peer({ greeting: concat(settings(), goaway(0)) }),
+  },
+  {
+    name: "resets the stream",
+    outcomes: ["rpc"],
+    start: () => http2Peer({ answer: ({ streamId, send }) => send(resetStream(streamId, 2)) }),
+  },
+  {
+    name: "closes the connection in place of an answer",
+    outcomes: ["backend_unreachable"],
+    start: () => http2Peer({ answer: ({ close }) => close() }),
+  },
+  {
+    name: "sends header fields that do not decode",
+    outcomes: ["backend_unreachable", "rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) => {
+          const undecodable = new Uint8Array([0xff, 0xff, 0xff, 0xff, 0xff]);
+          return send(frame(FrameType.HEADERS, FrameFlag.END_HEADERS, streamId, undecodable));
+        },
+      }),
+  },
+  {
+    name: "answers 404 with a page",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(
+            headers(streamId, { ":status": "404", "content-type": "text/html" }),
+            data(streamId, page(), { endStream: true }),
+          ),
+      }),
+  },
+  {
+    name: "answers 200 with a page",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(
+            headers(streamId, { ":status": "200", "content-type": "text/html" }),
+            data(streamId, page(), { endStream: true }),
+          ),
+      }),
+  },
+  {
+    name: "answers 503 without a body",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(headers(streamId, { ":status": "503" }, { endStream: true })),
+      }),
+  },
+  {
+    name: "ends the call with UNIMPLEMENTED in trailers only",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(headers(streamId, {
+            ":status": "200",
+            "content-type": "application/grpc",
+            "grpc-status": "12",
+          }, { endStream: true })),
+      }),
+  },
+  {
+    name: "ends the call with OK and no message",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) => send(responseHeaders(streamId), trailers(streamId)),
+      }),
+  },
+  {
+    name: "says SERVING and ends the call with UNAVAILABLE",
+    outcomes: ["rpc"],
+    start: () => answering([healthResponse(1)], { "grpc-status": "14" }),
+  },
+  {
+    name: "sends two messages",
+    outcomes: ["rpc"],
+    start: () => answering([healthResponse(1), healthResponse(1)]),
+  },
+  {
+    name: "sends a message that does not decode",
+    outcomes: ["rpc"],
+    start: () => answering([new Uint8Array([0x08, 0xff, 0xff])]),
+  },
+  {
+    name: "announces a message of two gigabytes",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(responseHeaders(streamId), data(streamId, grpcMessage(healthResponse(1), 2 ** 31))),
+      }),
+  },
+  {
+    name: "says a status that does not exist",
+    outcomes: ["down"],
+    start: () => answering([healthResponse(999)]),
+  },
+  {
+    name: "sends its answer byte by byte",
+    outcomes: ["up"],
+    start: () =>
+      http2Peer({
+        answer: async ({ streamId, send }) => {
+          for (const byte of healthAnswer(streamId)) await send(new Uint8Array([byte]));
+        },
+      }),
+  },
+];
+
+/** A healthy peer that says GOAWAY after every `calls` answers, as servers do that limit a connection. */
+export function goingAway(calls: number): Peer {
+  return http2Peer({
+    answer: async ({ streamId, nth, send, close }) => {
+      await send(healthAnswer(streamId));
+      if (nth < calls) return;
+      await send(goaway(streamId));
+      close();
+    },
+  });
+}
+
+/**
+ * A healthy peer that goes away as gRPC's own servers do: first GOAWAY with the highest stream number,
+ * so that calls on their way still count, then with the true one.
+ */
+export function goingAwayGracefully(calls: number): Peer {
+  return http2Peer({
+    answer: async ({ streamId, nth, send, close }) => {
+      await send(healthAnswer(streamId));
+      if (nth < calls) return;
+      await send(goaway(2 ** 31 - 1));
+      await send(goaway(streamId));
+      close();
+    },
+  });
+}
+
+function answering(messages: Uint8Array[], trailerFields: Record<string, string> = {}): Peer {
+  return http2Peer({
+    answer: ({ streamId, send }) =>
+      send(
+        responseHeaders(streamId),
+        ...messages.map((message) => data(streamId, grpcMessage(message))),
+        trailers(streamId, trailerFields),
+      ),
+  });
+}
+
+function page(): Uint8Array {
+  return new TextEncoder().encode("<!DOCTYPE html><title>Not here</title><p>Nothing to see.");
+}

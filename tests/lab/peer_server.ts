@@ -1,0 +1,79 @@
+import { freePort } from "./free_port.ts";
+
+/** A backend that misbehaves: something under a port, closed by its owner. */
+export interface Peer extends AsyncDisposable {
+  readonly port: number;
+  /** Connections accepted so far. */
+  readonly connections: number;
+}
+
+/** A listener on loopback that hands each connection to a function of the test. */
+export class PeerServer implements Peer {
+  readonly port = freePort();
+  #listener = Deno.listen({ hostname: "127.0.0.1", port: this.port });
+  #open = new Set<Deno.TcpConn>();
+  #accepted = 0;
+  #done: Promise<void>;
+
+  /**
+   * @param serve speaks with one client; the connection stays open when it returns. What it throws
+   * because the client has gone is expected and dropped.
+   */
+  constructor(serve: (connection: Deno.TcpConn) => void | Promise<void>) {
+    this.#done = this.#accept(serve);
+  }
+
+  get connections(): number {
+    return this.#accepted;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    for (const connection of this.#open) close(connection);
+    await this.#done;
+  }
+
+  async #accept(serve: (connection: Deno.TcpConn) => void | Promise<void>): Promise<void> {
+    const served: Promise<void>[] = [];
+    for await (const connection of this.#listener) {
+      this.#accepted++;
+      this.#open.add(connection);
+      served.push(
+        (async () => await serve(connection))().catch((error) => {
+          if (!hasGone(error)) throw error;
+        }),
+      );
+    }
+    await Promise.all(served);
+  }
+}
+
+/** Closes a connection that may be closed already. */
+export function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+/** Sends all bytes. */
+export async function send(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await connection.write(rest));
+}
+
+/** Reads and drops what comes until the client closes. */
+export async function drain(connection: Deno.TcpConn): Promise<void> {
+  const buffer = new Uint8Array(4096);
+  while (await connection.read(buffer) !== null);
+}
+
+function hasGone(error: unknown): boolean {
+  return [
+    Deno.errors.BadResource,
+    Deno.errors.BrokenPipe,
+    Deno.errors.ConnectionReset,
+    Deno.errors.Interrupted,
+    Deno.errors.NotConnected,
+  ].some((kind) => error instanceof kind);
+}
