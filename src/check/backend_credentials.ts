@@ -1,0 +1,94 @@
+import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/grpc-js";
+import { isIP, type Socket } from "node:net";
+import { checkServerIdentity, connect, type SecureContext } from "node:tls";
+
+/** TLS towards one backend. */
+export interface BackendTls {
+  /** CAs (and the client certificate), shared by all connections of a profile. */
+  readonly context: SecureContext;
+  /** The name sent as SNI and looked for in the certificate; an IP address is only looked for. */
+  readonly serverName: string;
+}
+
+/** The steps of making a connection, in their order. */
+export type ConnectPhase = "resolve" | "connect" | "tls" | "http2";
+
+/** How far a connection has come. Written here, read by the channel that owns the connection. */
+export interface ConnectProgress {
+  phase: ConnectPhase;
+  /** The address that answered the TCP connection first. */
+  address?: string;
+  /** Why the TLS handshake failed. */
+  tlsFailure?: string;
+}
+
+/**
+ * Credentials that do the TLS handshake of one channel themselves and write down how far the
+ * connection has come. grpc-js reports every failure to connect as one text; the difference between a
+ * peer that is not there and a certificate that has expired is lost in it. It also cannot check the
+ * certificate of a backend that is named by its IP address.
+ */
+export class BackendCredentials extends ChannelCredentials {
+  readonly #tls: BackendTls | undefined;
+  readonly #progress: ConnectProgress;
+
+  constructor(tls: BackendTls | undefined, progress: ConnectProgress) {
+    super();
+    this.#tls = tls;
+    this.#progress = progress;
+  }
+
+  _isSecure(): boolean {
+    return this.#tls !== undefined;
+  }
+
+  _equals(other: ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  _createSecureConnector(): experimental.SecureConnector {
+    return {
+      connect: (socket) => this.#secure(socket),
+      waitForReady: () => Promise.resolve(),
+      getCallCredentials: () => CallCredentials.createEmpty(),
+      destroy: () => {},
+    };
+  }
+
+  async #secure(socket: Socket): Promise<experimental.SecureConnectResult> {
+    if (this.#progress.address !== undefined) {
+      throw new Error("Another address of the backend answered first");
+    }
+    if (socket.remoteAddress !== undefined) this.#progress.address = socket.remoteAddress;
+    if (this.#tls === undefined) {
+      this.#progress.phase = "http2";
+      return { socket, secure: false };
+    }
+    this.#progress.phase = "tls";
+    try {
+      const secured = await handshake(socket, this.#tls);
+      this.#progress.phase = "http2";
+      return { socket: secured, secure: true };
+    } catch (error) {
+      this.#progress.tlsFailure = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+}
+
+function handshake(socket: Socket, { context, serverName }: BackendTls): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const secured = connect({
+      socket,
+      secureContext: context,
+      ALPNProtocols: ["h2"],
+      // RFC 6066, section 3: an IP address is never sent as SNI.
+      ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
+    });
+    // Stays for the socket's life: an error after the handshake reaches grpc-js by its session.
+    secured.on("error", reject);
+    secured.once("close", () => reject(new Error("The peer closed the connection")));
+    secured.once("secureConnect", () => resolve(secured));
+  });
+}

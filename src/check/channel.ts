@@ -1,0 +1,264 @@
+import { connectivityState, Metadata, status } from "@grpc/grpc-js";
+import { formatHostPort } from "../protocol/host.ts";
+import {
+  BackendCredentials,
+  type BackendTls,
+  type ConnectProgress,
+} from "./backend_credentials.ts";
+import { HealthClient } from "./health_client.ts";
+import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
+import type { Resolver } from "./resolve.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** Where a channel leads and what it says there. */
+export interface ChannelTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly authority: string;
+  readonly tls: BackendTls | undefined;
+}
+
+/** Why no connection could be made. */
+export type ConnectFailure = Extract<Verdict, { kind: "unreachable" | "timeout" | "tls" | "dns" }>;
+
+/** How an RPC ended: what the backend said, or the RPC's status. */
+export type RpcOutcome =
+  | { readonly ok: true; readonly status: string }
+  | {
+    readonly ok: false;
+    readonly code: status;
+    readonly detail: string;
+    /** Whether the connection was lost over it. */
+    readonly connectionLost: boolean;
+  };
+
+/**
+ * A closed connection gets this long to say goodbye (GOAWAY, TLS close_notify, FIN), in milliseconds;
+ * then its socket is destroyed. A frozen peer would hold it for ever.
+ */
+const GOODBYE_MS = 1000;
+
+/** A health reply is a few bytes. What is longer than 4 KiB is not one. */
+const MAX_REPLY_BYTES = 4096;
+
+const GRPC_OPTIONS = {
+  // With retries on, grpc-js retries without end (and without letting a timer fire) a call that a server
+  // refuses by a GOAWAY in its first segment.
+  "grpc.enable_retries": 0,
+  "grpc.enable_channelz": 0,
+  "grpc.enable_http_proxy": 0,
+  "grpc.service_config_disable_resolution": 1,
+  // Each channel owns its connection, and closing the one frees the other.
+  "grpc.use_local_subchannel_pool": 1,
+  "grpc.max_receive_message_length": MAX_REPLY_BYTES,
+  "grpc.primary_user_agent": "haproxy-grpc-agent",
+};
+
+/**
+ * One connection to one backend, from the first look-up of its name to its end: connecting, then ready,
+ * then closed, never back. grpc-js would connect again by itself, with a growing back-off, and answer
+ * from memory meanwhile; here whoever finds a channel closed opens a new one, at once.
+ */
+export class Channel {
+  /** When it was opened, in milliseconds of `performance.now()`. */
+  readonly openedAt = performance.now();
+  /** Settles when the connection is ready (`undefined`) or why it is not; never rejects. */
+  readonly connected: Promise<ConnectFailure | undefined>;
+
+  readonly #target: ChannelTarget;
+  readonly #onClosed: (channel: Channel) => void;
+  readonly #progress: ConnectProgress = { phase: "resolve" };
+  #dials: { readonly host: string; readonly controller: AbortController }[] = [];
+  #client: HealthClient | undefined;
+  #state: "connecting" | "ready" | "closed" = "connecting";
+  #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
+  #rpcsUnderWay = 0;
+
+  /**
+   * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
+   * @param onClosed called once, when the channel is no longer to be used
+   */
+  constructor(
+    target: ChannelTarget,
+    connectTimeoutMs: number,
+    resolver: Resolver,
+    onClosed: (channel: Channel) => void,
+  ) {
+    this.#target = target;
+    this.#onClosed = onClosed;
+    this.connected = new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#fail({ kind: "timeout", detail: timeoutDetail(this.#progress.phase) });
+      }, connectTimeoutMs);
+      this.#settleConnected = (failure) => {
+        clearTimeout(timer);
+        resolve(failure);
+      };
+    });
+    this.#open(resolver);
+  }
+
+  /** Whether it is connected and not closed. */
+  get ready(): boolean {
+    return this.#state === "ready";
+  }
+
+  /** RPCs that have not ended. */
+  get rpcsUnderWay(): number {
+    return this.#rpcsUnderWay;
+  }
+
+  /**
+   * Runs `Health/Check`. Only to be called after {@linkcode connected} has said `undefined`.
+   *
+   * @param service the service asked about; empty for the server as a whole
+   * @param timeoutMs the RPC's deadline from now; also sent to the server
+   * @param signal cancels the RPC
+   * @returns how it ended; never rejects
+   */
+  check(service: string, timeoutMs: number, signal: AbortSignal): Promise<RpcOutcome> {
+    const client = this.#client;
+    if (client === undefined || this.#state !== "ready" || signal.aborted) {
+      const detail = "The connection was closed";
+      return Promise.resolve({ ok: false, code: status.UNAVAILABLE, detail, connectionLost: true });
+    }
+    this.#rpcsUnderWay++;
+    return new Promise((resolve) => {
+      const call = client.check(
+        { service },
+        new Metadata(),
+        { deadline: Date.now() + timeoutMs },
+        (error, response) => {
+          signal.removeEventListener("abort", cancel);
+          this.#rpcsUnderWay--;
+          if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
+          if (error === null) {
+            resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
+          } else {
+            const { code, details } = error;
+            // grpc-js reports the end of a stream before the end of its session.
+            setImmediate(() =>
+              resolve({ ok: false, code, detail: details, connectionLost: !this.ready })
+            );
+          }
+        },
+      );
+      const cancel = () => call.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+    });
+  }
+
+  /** No new RPC; those under way end by themselves, then the connection is closed. Idempotent. */
+  close(): void {
+    if (this.#state === "closed") return;
+    const wasReady = this.#state === "ready";
+    this.#state = "closed";
+    this.#settleConnected({ kind: "unreachable", detail: "The channel was closed" });
+    this.#onClosed(this);
+    if (!wasReady) {
+      this.#abortDials();
+      this.#client?.close();
+    } else if (this.#rpcsUnderWay === 0) {
+      this.#release();
+    }
+  }
+
+  async #open(resolver: Resolver): Promise<void> {
+    const { host, port, authority, tls } = this.#target;
+    const resolution = await resolver.resolve(host);
+    if (this.#state === "closed") return;
+    if (!resolution.ok) {
+      this.#fail({ kind: "dns", detail: resolution.detail });
+      return;
+    }
+    this.#progress.phase = "connect";
+    this.#dials = resolution.addresses.map((address) => ({
+      host: address,
+      controller: new AbortController(),
+    }));
+    const addresses = this.#dials.map((dial): PinnedAddress => ({
+      host: dial.host,
+      port,
+      signal: dial.controller.signal,
+    }));
+    this.#client = new HealthClient(
+      `${PINNED_SCHEME}:${formatHostPort(host, port)}`,
+      new BackendCredentials(tls, this.#progress),
+      { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },
+    );
+    this.#watch(this.#client);
+  }
+
+  /** Follows grpc-js's channel through CONNECTING to READY, and on to its end. */
+  #watch(client: HealthClient): void {
+    if (this.#state === "closed") return;
+    const channel = client.getChannel();
+    const state = channel.getConnectivityState(this.#state === "connecting");
+    if (state === connectivityState.TRANSIENT_FAILURE) {
+      this.#failFromMemory(client);
+      return;
+    }
+    if (state === connectivityState.READY) {
+      this.#state = "ready";
+      this.#abortLosers();
+      this.#settleConnected(undefined);
+    } else if (this.#state === "ready") {
+      this.close(); // GOAWAY, reset, end of stream
+      return;
+    }
+    channel.watchConnectivityState(state, Infinity, () => this.#watch(client));
+  }
+
+  /** A call on a channel in TRANSIENT_FAILURE ends at once, with the error that brought it there. */
+  #failFromMemory(client: HealthClient): void {
+    client.check({ service: "" }, new Metadata(), {}, (error) => {
+      const { tlsFailure } = this.#progress;
+      this.#fail(
+        tlsFailure !== undefined
+          ? { kind: "tls", detail: tlsFailure }
+          : { kind: "unreachable", detail: connectErrorDetail(error?.details ?? "") },
+      );
+    });
+  }
+
+  #fail(failure: ConnectFailure): void {
+    this.#settleConnected(failure);
+    this.close();
+  }
+
+  #release(): void {
+    this.#client?.close();
+    setTimeout(() => this.#abortDials(), GOODBYE_MS).unref();
+  }
+
+  /** Of several addresses one has answered; grpc-js leaves the others connecting. */
+  #abortLosers(): void {
+    const winner = this.#dials.find((dial) => dial.host === this.#progress.address);
+    if (winner === undefined) return;
+    for (const dial of this.#dials) if (dial !== winner) dial.controller.abort();
+    this.#dials = [winner];
+  }
+
+  #abortDials(): void {
+    for (const dial of this.#dials) dial.controller.abort();
+  }
+}
+
+function timeoutDetail(phase: ConnectProgress["phase"]): string {
+  switch (phase) {
+    case "resolve":
+      return "The name was not resolved in time";
+    case "connect":
+      return "The TCP connection was not made in time";
+    case "tls":
+      return "The TLS handshake did not end in time";
+    case "http2":
+      return "The peer sent no HTTP/2 SETTINGS in time";
+  }
+}
+
+/** Takes grpc-js's wrapping off: "No connection established. Last error: ... . Resolution note: " */
+function connectErrorDetail(details: string): string {
+  const [, cause] = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(details) ?? [];
+  return (cause ?? details).replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
+}

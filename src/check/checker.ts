@@ -1,0 +1,138 @@
+import { status } from "@grpc/grpc-js";
+import type { SecureContext } from "node:tls";
+import type { CheckRequest } from "../protocol/request.ts";
+import type { Channel, RpcOutcome } from "./channel.ts";
+import type { ChannelPool } from "./channel_pool.ts";
+import type { Verdict } from "./verdict.ts";
+
+/** The time limits of a check, in milliseconds. */
+export interface CheckerOptions {
+  /** The whole check. */
+  readonly checkTimeoutMs: number;
+  /** The RPC, once connected. */
+  readonly rpcTimeoutMs: number;
+}
+
+/** What one attempt gave, and whether a new connection may well give something else. */
+interface Attempt {
+  readonly verdict: Verdict;
+  readonly worthAnother: boolean;
+}
+
+/** Codes that grpc-js itself gives to calls on a connection that is broken. */
+const CODES_OF_BROKEN_CONNECTIONS: ReadonlySet<status> = new Set([
+  status.CANCELLED,
+  status.INTERNAL,
+  status.UNAVAILABLE,
+  status.UNKNOWN,
+]);
+
+/** Codes that only a server gives: the connection that brought one is sound. */
+const CODES_OF_SERVERS: ReadonlySet<status> = new Set([
+  status.NOT_FOUND,
+  status.PERMISSION_DENIED,
+  status.UNAUTHENTICATED,
+  status.UNIMPLEMENTED,
+]);
+
+/** Why a check is ended early: its client is gone. That says nothing of the connection. */
+const ABANDONED = "abandoned";
+
+/** Finds out what a backend says of itself. */
+export class Checker {
+  readonly #options: CheckerOptions;
+  readonly #pool: ChannelPool;
+  readonly #trust: () => SecureContext;
+
+  /** @param trust gives the TLS context for backends asked with `ssl` */
+  constructor(options: CheckerOptions, pool: ChannelPool, trust: () => SecureContext) {
+    this.#options = options;
+    this.#pool = pool;
+    this.#trust = trust;
+  }
+
+  /**
+   * Checks one backend.
+   *
+   * One timer settles the check, whatever happens to the name, TCP, TLS, HTTP/2 or the RPC: a `down`
+   * that comes late is dropped by HAProxy, and the dead server stays UP.
+   *
+   * @param abandoned ends the check when nobody waits for its verdict any more
+   * @returns the verdict, within `checkTimeoutMs`; never rejects
+   */
+  check(request: CheckRequest, abandoned: AbortSignal): Promise<Verdict> {
+    const { checkTimeoutMs } = this.#options;
+    const deadline = performance.now() + checkTimeoutMs;
+    const ended = new AbortController();
+    const abandon = () => ended.abort(ABANDONED);
+    return new Promise((resolve) => {
+      const settle = (verdict: Verdict) => {
+        clearTimeout(timer);
+        abandoned.removeEventListener("abort", abandon);
+        resolve(verdict);
+      };
+      const timer = setTimeout(() => {
+        settle({ kind: "timeout", detail: `The check did not end within ${checkTimeoutMs} ms` });
+        ended.abort();
+      }, checkTimeoutMs);
+      abandoned.addEventListener("abort", abandon);
+      this.#run(request, deadline, ended.signal)
+        .catch((error): Verdict => ({ kind: "internal", error }))
+        .then(settle);
+    });
+  }
+
+  /**
+   * Asks on the kept connection where there is one. A failure there says little of the backend, which
+   * may have restarted or said goodbye (GOAWAY) since: then a new connection is asked, once.
+   */
+  async #run(request: CheckRequest, deadline: number, signal: AbortSignal): Promise<Verdict> {
+    const askedAt = performance.now();
+    const target = {
+      host: request.host,
+      port: request.port,
+      authority: request.authority,
+      tls: request.tls ? { context: this.#trust(), serverName: request.serverName } : undefined,
+    };
+    const ask = (channel: Channel) =>
+      this.#ask(channel, channel.openedAt < askedAt, request.service, deadline, signal);
+    const first = await ask(this.#pool.acquire(target));
+    if (!first.worthAnother || signal.aborted) return first.verdict;
+    return (await ask(this.#pool.acquire(target))).verdict;
+  }
+
+  async #ask(
+    channel: Channel,
+    kept: boolean,
+    service: string,
+    deadline: number,
+    signal: AbortSignal,
+  ): Promise<Attempt> {
+    const failure = await channel.connected;
+    if (failure !== undefined) return { verdict: failure, worthAnother: kept };
+    const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - performance.now());
+    const outcome = await channel.check(service, timeoutMs, signal);
+    if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
+      channel.close();
+    }
+    return {
+      verdict: verdictOf(outcome),
+      worthAnother: !outcome.ok &&
+        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
+    };
+  }
+}
+
+function verdictOf(outcome: RpcOutcome): Verdict {
+  if (outcome.ok) {
+    return outcome.status === "SERVING"
+      ? { kind: "serving" }
+      : { kind: "not_serving", status: outcome.status };
+  }
+  const { code, detail, connectionLost } = outcome;
+  if (code === status.DEADLINE_EXCEEDED) {
+    return { kind: "timeout", detail: "The RPC did not end in time" };
+  }
+  if (connectionLost) return { kind: "unreachable", detail };
+  return { kind: "rpc", code: status[code] ?? String(code), detail };
+}

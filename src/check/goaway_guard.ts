@@ -1,0 +1,30 @@
+import http2 from "node:http2";
+
+/**
+ * Keeps a GOAWAY from a backend from killing the process.
+ *
+ * Deno 2.9.4 and later emit a session's `goaway` event while nghttp2 is still reading the frame. grpc-js
+ * closes the session inside that event, which frees nghttp2's session under its feet: SIGSEGV or
+ * SIGABRT, and no JavaScript handler sees it. Here each client session gets its `close` and `destroy`
+ * put off to the next tick, when the frame has been read. grpc-js calls `http2.connect` as a property,
+ * so replacing the property reaches it. To be called once, before the first connection.
+ *
+ * The fault: https://github.com/denoland/deno/issues/36788. This file can go when
+ * tests/integration/goaway_test.ts passes without it on the pinned Deno.
+ */
+export function installGoawayGuard(): void {
+  const connect = http2.connect;
+  http2.connect = (...args: unknown[]) => {
+    const session = Reflect.apply(connect, http2, args);
+    putOff(session, "close");
+    putOff(session, "destroy");
+    return session;
+  };
+}
+
+function putOff(session: http2.ClientHttp2Session, name: "close" | "destroy"): void {
+  const method = session[name];
+  session[name] = (...args: unknown[]) => {
+    process.nextTick(() => Reflect.apply(method, session, args));
+  };
+}

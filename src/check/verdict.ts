@@ -1,0 +1,56 @@
+/** How a check ended: what the backend said of itself, or why nothing was heard. */
+export type Verdict =
+  /** The backend said SERVING. */
+  | { readonly kind: "serving" }
+  /** The backend said something else: NOT_SERVING, UNKNOWN, SERVICE_UNKNOWN, or a bare number. */
+  | { readonly kind: "not_serving"; readonly status: string }
+  /** No connection (refused, reset, unroutable), or the peer speaks no HTTP/2. */
+  | { readonly kind: "unreachable"; readonly detail: string }
+  /** No answer in time, in any phase. */
+  | { readonly kind: "timeout"; readonly detail: string }
+  /** The TLS handshake failed, or the certificate is not accepted. */
+  | { readonly kind: "tls"; readonly detail: string }
+  /** The name does not resolve. */
+  | { readonly kind: "dns"; readonly detail: string }
+  /** The RPC ended with a status other than OK. */
+  | { readonly kind: "rpc"; readonly code: string; readonly detail: string }
+  /** A bug in the agent. */
+  | { readonly kind: "internal"; readonly error: unknown };
+
+/** The `error_type` label of a check without a word from the backend. */
+export type ErrorType =
+  | "backend_unreachable"
+  | "timeout"
+  | "tls"
+  | "dns"
+  | "rpc"
+  | "parse_error"
+  | "internal";
+
+/** Every value of `error_type`, so that a metric can show them all at 0 from the start. */
+export const ERROR_TYPES: readonly ErrorType[] = [
+  "backend_unreachable",
+  "timeout",
+  "tls",
+  "dns",
+  "rpc",
+  "parse_error",
+  "internal",
+];
+
+/** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
+export function errorType(verdict: Verdict): Exclude<ErrorType, "parse_error"> | undefined {
+  switch (verdict.kind) {
+    case "serving":
+    case "not_serving":
+      return undefined;
+    case "unreachable":
+      return "backend_unreachable";
+    case "timeout":
+    case "tls":
+    case "dns":
+    case "rpc":
+    case "internal":
+      return verdict.kind;
+  }
+}

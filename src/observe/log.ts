@@ -1,0 +1,102 @@
+import {
+  configureSync,
+  getLogger,
+  type Logger,
+  type LogLevel as LogTapeLevel,
+  type LogRecord,
+} from "@logtape/logtape";
+import { inspect } from "node:util";
+
+/** The parts of the agent that log, each with a logger (and a level) of its own. */
+export const COMPONENTS = [
+  "main",
+  "config",
+  "server",
+  "protocol",
+  "checker",
+  "metrics",
+] as const;
+
+/** A part of the agent that logs. */
+export type Component = (typeof COMPONENTS)[number];
+
+/** One logger per component. */
+export type Logs = { readonly [Name in Component]: Logger };
+
+/** The levels of `log_level`, least first. */
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
+
+/** A value of `log_level`. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The forms of a line. */
+export const LOG_FORMATS = ["json", "pretty"] as const;
+
+/** A value of `log_format`. */
+export type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** How the agent logs. */
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: LogFormat;
+  /** Colours in the pretty form: for a terminal. */
+  readonly colour: boolean;
+  /** Takes each line with its newline; must not throw. */
+  readonly write: (line: string) => void;
+}
+
+/** Sets logging up for the whole process (LogTape has one configuration). */
+export function setUpLogging({ level, format, colour, write }: LogOptions): Logs {
+  const formatted = format === "json"
+    ? toJsonLine
+    : (record: LogRecord) => toPrettyLine(record, colour);
+  configureSync({
+    reset: true,
+    sinks: { out: (record) => write(formatted(record)) },
+    loggers: [
+      { category: [], sinks: ["out"], lowestLevel: level === "warn" ? "warning" : level },
+      { category: ["logtape", "meta"], lowestLevel: "error" },
+    ],
+  });
+  return Object.fromEntries(COMPONENTS.map((name) => [name, getLogger([name])])) as Logs;
+}
+
+function toJsonLine(record: LogRecord): string {
+  const line = {
+    timestamp: new Date(record.timestamp).toISOString(),
+    level: levelName(record.level),
+    component: record.category[0],
+    message: messageOf(record),
+    ...record.properties,
+  };
+  return `${JSON.stringify(line)}\n`;
+}
+
+const COLOURS: Readonly<Record<string, string>> = {
+  trace: "\x1b[2m",
+  debug: "\x1b[34m",
+  info: "\x1b[32m",
+  warn: "\x1b[33m",
+  error: "\x1b[31m",
+};
+
+/** For people: time, level, component, message, key=value. */
+function toPrettyLine(record: LogRecord, colour: boolean): string {
+  const time = new Date(record.timestamp).toISOString();
+  const name = levelName(record.level);
+  const level = colour ? `${COLOURS[name]}${name.padEnd(5)}\x1b[0m` : name.padEnd(5);
+  const fields = Object.entries(record.properties).map(([key, value]) => {
+    const text = typeof value === "string" ? value : inspect(value, { breakLength: Infinity });
+    return ` ${key}=${/^[\w.:/[\]-]+$/.test(text) ? text : JSON.stringify(text)}`;
+  });
+  const component = String(record.category[0]).padEnd(8);
+  return `${time} ${level} ${component} ${messageOf(record)}${fields.join("")}\n`;
+}
+
+function levelName(level: LogTapeLevel): string {
+  return level === "warning" ? "warn" : level === "fatal" ? "error" : level;
+}
+
+function messageOf(record: LogRecord): string {
+  return record.message.map(String).join("");
+}

@@ -1,0 +1,71 @@
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { ERROR_TYPES, type ErrorType } from "../check/verdict.ts";
+
+export type { Gauge };
+
+/** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
+export type CheckResult = "up" | "down" | "error";
+
+/** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests = new Counter({
+    name: "check_requests_total",
+    help: "Request lines answered, by result: up, down (a backend said so), error (no verdict)",
+    labelNames: ["result"],
+    registers: [this.#registry],
+  });
+  readonly #errors = new Counter({
+    name: "check_errors_total",
+    help: "Request lines answered without a verdict from the backend, by reason",
+    labelNames: ["error_type"],
+    registers: [this.#registry],
+  });
+  readonly #duration = new Histogram({
+    name: "check_duration_seconds",
+    help: "Time from a request line to its verdict",
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 2],
+    registers: [this.#registry],
+  });
+
+  /** Open connections of clients. */
+  readonly connections = new Gauge({
+    name: "haproxy_connections_active",
+    help: "Open connections of HAProxy and other clients",
+    registers: [this.#registry],
+  });
+
+  /** Channels to backends that are not closed. */
+  readonly channels = new Gauge({
+    name: "grpc_channels_active",
+    help: "gRPC channels to backends, connecting or connected",
+    registers: [this.#registry],
+  });
+
+  /** All label values exist at 0 from the start, so that a first error is an increase. */
+  constructor() {
+    for (const result of ["up", "down", "error"] as const) this.#requests.inc({ result }, 0);
+    for (const type of ERROR_TYPES) this.#errors.inc({ error_type: type }, 0);
+  }
+
+  /** The `Content-Type` of {@linkcode render}. */
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Counts one line that was answered; `errorType` exactly with the result `error`. */
+  countAnswer(result: CheckResult, errorType: ErrorType | undefined): void {
+    this.#requests.inc({ result });
+    if (errorType !== undefined) this.#errors.inc({ error_type: errorType });
+  }
+
+  /** @param seconds from the line to the verdict */
+  observeCheck(seconds: number): void {
+    this.#duration.observe(seconds);
+  }
+
+  /** @returns all metrics in Prometheus' text format 0.0.4 */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}

@@ -1,0 +1,108 @@
+import type { Logger } from "@logtape/logtape";
+import { errorType, type Verdict } from "../check/verdict.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import type { Reply } from "../protocol/reply.ts";
+import type { CheckRequest } from "../protocol/request.ts";
+import type { LastAnswers } from "./last_answers.ts";
+import type { Logs } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import { ThrottledWarnings } from "./throttled_warnings.ts";
+
+/** An invalid line is logged up to this many characters. */
+const LOGGED_LINE_LENGTH = 200;
+
+/** A check that was answered. */
+export interface AnsweredCheck {
+  readonly request: CheckRequest;
+  readonly peer: string;
+  readonly verdict: Verdict;
+  readonly reply: Reply;
+  /** From the line to the verdict, in milliseconds. */
+  readonly durationMs: number;
+}
+
+/** Counts and logs each line that is answered. */
+export class Recorder {
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #warnings: ThrottledWarnings;
+  readonly #lastAnswers: LastAnswers;
+
+  constructor(metrics: Metrics, logs: Logs, lastAnswers: LastAnswers) {
+    this.#metrics = metrics;
+    this.#log = logs.checker;
+    this.#warnings = new ThrottledWarnings(logs.protocol);
+    this.#lastAnswers = lastAnswers;
+  }
+
+  /** A line that is no request; it was answered `down`. */
+  recordInvalid(line: string, reason: string, peer: string): void {
+    this.#metrics.countAnswer("error", "parse_error");
+    this.#warnings.warn("Invalid line", {
+      trace_id: newTraceId(),
+      peer,
+      error_type: "parse_error",
+      error: reason,
+      line: line.slice(0, LOGGED_LINE_LENGTH),
+    });
+  }
+
+  /** A check, and what was answered. */
+  recordCheck({ request, peer, verdict, reply, durationMs }: AnsweredCheck): void {
+    const type = errorType(verdict);
+    this.#metrics.countAnswer(type === undefined ? reply : "error", type);
+    this.#metrics.observeCheck(durationMs / 1000);
+    const backend = formatHostPort(request.host, request.port);
+    const key = `${backend} ${request.tls} ${request.authority} ${request.service}`;
+    const changed = this.#lastAnswers.changed(key, type ?? reply);
+    const fields = {
+      trace_id: newTraceId(),
+      peer,
+      backend,
+      ssl_flag: request.tls ? "ssl" : "no-ssl",
+      authority: request.authority,
+      service: request.service,
+      status: reply,
+      duration_ms: Math.round(durationMs * 1000) / 1000,
+      ...(type === undefined ? {} : { error_type: type }),
+      ...errorField(verdict),
+    };
+    this.#log.info("Check answered", fields);
+    if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
+    else if (type !== undefined) this.#log[changed ? "error" : "debug"](WHAT_FAILED[type], fields);
+  }
+}
+
+/** What failed, and what to look at. */
+const WHAT_FAILED = {
+  backend_unreachable: "Backend unreachable: is it listening there, and does it speak gRPC?",
+  timeout: "Backend did not answer in time: is it overloaded, frozen, or behind a firewall?",
+  tls: "TLS to the backend failed: look at its certificate, and at tls_ca_file",
+  dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
+  rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
+};
+
+function errorField(verdict: Verdict): { readonly error?: string } {
+  switch (verdict.kind) {
+    case "serving":
+      return {};
+    case "not_serving":
+      return { error: verdict.status };
+    case "rpc":
+      return { error: `${verdict.code}: ${verdict.detail}` };
+    case "internal": {
+      const { error } = verdict;
+      return { error: error instanceof Error ? error.stack ?? error.message : String(error) };
+    }
+    case "unreachable":
+    case "timeout":
+    case "tls":
+    case "dns":
+      return { error: verdict.detail };
+  }
+}
+
+/** 32 hex digits, the form of a W3C trace-id. */
+function newTraceId(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}

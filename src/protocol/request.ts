@@ -1,0 +1,99 @@
+import { parseAuthority } from "./authority.ts";
+import { parseHost, parsePort } from "./host.ts";
+
+/** One check that a client asks for: a valid line, taken apart. */
+export interface CheckRequest {
+  /** The backend: an IP address without brackets, or a DNS name, in lower case. */
+  readonly host: string;
+  /** The backend's TCP port, 1 to 65535. */
+  readonly port: number;
+  /** Whether to speak TLS to the backend (`ssl`) or not (`no-ssl`). */
+  readonly tls: boolean;
+  /** What the RPC carries as `:authority`. */
+  readonly authority: string;
+  /** With TLS: the name sent as SNI and looked for in the certificate. */
+  readonly serverName: string;
+  /** The service of the health request; empty for the server as a whole. */
+  readonly service: string;
+}
+
+/** What a line is: a request, or why it is none. */
+export type ParsedRequest =
+  | { readonly ok: true; readonly request: CheckRequest }
+  | { readonly ok: false; readonly reason: string };
+
+/** Full names of gRPC services, and the free names that servers use beside them (`live-ness`). */
+const SERVICE_NAME = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+const MAX_SERVICE_LENGTH = 253;
+
+/** The options that may follow the four fields, each with its reader: `undefined` is malformed. */
+const OPTIONS = {
+  service: (value: string) =>
+    value.length <= MAX_SERVICE_LENGTH && SERVICE_NAME.test(value) ? value : undefined,
+};
+
+type OptionName = keyof typeof OPTIONS;
+type Options = { [Name in OptionName]?: NonNullable<ReturnType<(typeof OPTIONS)[Name]>> };
+
+/**
+ * Reads one request line: `<backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>` and
+ * options (`key=value`), separated by blanks or tabs.
+ *
+ * @param line the line without its end, in any characters
+ * @returns the request, or the reason why the line is invalid; never throws
+ */
+export function parseRequest(line: string): ParsedRequest {
+  const [server, portText, flag, hostName, ...rest] = line.split(/[ \t]+/).filter((f) => f !== "");
+  if (server === undefined) return invalid("the line is empty");
+  if (portText === undefined || flag === undefined || hostName === undefined) {
+    return invalid(
+      "expected 4 fields: <backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>",
+    );
+  }
+  const host = parseHost(server);
+  if (host === undefined) {
+    return invalid("backend_server must be an IP address or a DNS name");
+  }
+  const port = parsePort(portText);
+  if (port === undefined) return invalid("backend_port must be a number from 1 to 65535");
+  if (flag !== "ssl" && flag !== "no-ssl") return invalid("ssl_flag must be ssl or no-ssl");
+  const authority = parseAuthority(hostName);
+  if (authority === undefined) {
+    return invalid("proxy_host_name must be a host with an optional port");
+  }
+  const options = parseOptions(rest);
+  if (typeof options === "string") return invalid(options);
+  return {
+    ok: true,
+    request: {
+      host,
+      port,
+      tls: flag === "ssl",
+      authority: authority.value,
+      serverName: authority.host,
+      service: options.service ?? "",
+    },
+  };
+}
+
+function parseOptions(fields: readonly string[]): Options | string {
+  const options: Options = {};
+  for (const field of fields) {
+    const equals = field.indexOf("=");
+    const name = field.slice(0, equals);
+    if (equals < 0 || !isOptionName(name)) return "an option is unknown";
+    if (options[name] !== undefined) return `the option ${name} is repeated`;
+    const value = OPTIONS[name](field.slice(equals + 1));
+    if (value === undefined) return `the option ${name} is malformed`;
+    options[name] = value;
+  }
+  return options;
+}
+
+function isOptionName(name: string): name is OptionName {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+function invalid(reason: string): ParsedRequest {
+  return { ok: false, reason };
+}

@@ -1,0 +1,204 @@
+import type { Logger } from "@logtape/logtape";
+import type { ThrottledWarnings } from "../observe/throttled_warnings.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import { LineBuffer } from "../protocol/line_buffer.ts";
+import { parseRequest } from "../protocol/request.ts";
+
+/**
+ * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's
+ * runtime API (`set server b/s agent-send`) cannot put a newline into the string.
+ */
+const QUIET_MS = 100;
+
+/** Answers of one connection that may be outstanding; then reading stops until some are out. */
+const MAX_PIPELINED = 64;
+
+/** Gives the reply to one line. `abandoned` is aborted when the client is gone. Never rejects. */
+export type Answer = (line: string, peer: string, abandoned: AbortSignal) => Promise<string>;
+
+/** The bounds of a connection. */
+export interface ConnectionLimits {
+  /** Longest request line, without its end, in bytes; a longer one closes the connection. */
+  readonly maxLineBytes: number;
+  /** Time from the first byte of a line to its end, in milliseconds. */
+  readonly requestTimeoutMs: number;
+  /** Time without a request, in milliseconds. */
+  readonly idleTimeoutMs: number;
+}
+
+const encoder = new TextEncoder();
+/** `ignoreBOM` keeps a byte order mark in the text, where it makes the line invalid. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * One client's connection. It reads lines, has each answered as soon as it is there, and writes the
+ * replies in the order of the lines.
+ */
+export class Connection {
+  readonly peer: string;
+  readonly #socket: Deno.TcpConn;
+  readonly #limits: ConnectionLimits;
+  readonly #answer: Answer;
+  readonly #log: Logger;
+  readonly #warnings: ThrottledWarnings;
+  readonly #lines: LineBuffer;
+  readonly #gone = new AbortController();
+  /** What was asked and is not answered yet, in the order of the lines. */
+  readonly #replies: Promise<string>[] = [];
+  /** Settles when no reply is outstanding; never rejects. */
+  #answering: Promise<void> | undefined;
+  #replied = false;
+  /** A write waits for the client to read. */
+  #writing = false;
+  /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
+  #finished = false;
+  #closed = false;
+  /** When the unfinished line began, or else when something last happened. */
+  #since = performance.now();
+
+  constructor(
+    socket: Deno.TcpConn,
+    limits: ConnectionLimits,
+    answer: Answer,
+    log: Logger,
+    warnings: ThrottledWarnings,
+  ) {
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#answer = answer;
+    this.#log = log;
+    this.#warnings = warnings;
+    this.#lines = new LineBuffer(limits.maxLineBytes);
+    this.peer = formatHostPort(socket.remoteAddr.hostname, socket.remoteAddr.port);
+  }
+
+  /** Serves the connection to its end. Never rejects. */
+  async serve(): Promise<void> {
+    try {
+      await this.#readLines();
+      await this.#answering;
+    } catch (error) {
+      this.#logBroken(error);
+    } finally {
+      this.#close();
+    }
+  }
+
+  /** Takes no further line, sends the replies that are outstanding, and closes. */
+  finish(): void {
+    this.#finished = true;
+    if (this.#answering === undefined) this.#close();
+  }
+
+  /** Closes at once when a time limit has passed. Called now and then by the server. */
+  closeIfOverdue(now: number): void {
+    if (this.#replies.length > 0 && !this.#writing) return;
+    const halfSent = this.#lines.rest.length > 0 && !this.#writing;
+    const limit = halfSent ? this.#limits.requestTimeoutMs : this.#limits.idleTimeoutMs;
+    if (now - this.#since < limit) return;
+    this.#log.debug("Connection closed: nothing came in time", {
+      peer: this.peer,
+      limit: halfSent ? "request_timeout_ms" : "idle_timeout_ms",
+    });
+    this.#close();
+  }
+
+  async #readLines(): Promise<void> {
+    while (!this.#finished) {
+      this.#takeLines();
+      if (this.#replies.length >= MAX_PIPELINED) {
+        await this.#answering;
+        continue;
+      }
+      if (this.#lines.overlong) {
+        this.#warnings.warn("A line is too long: closing the connection", {
+          peer: this.peer,
+          max_line_bytes: this.#limits.maxLineBytes,
+        });
+        return;
+      }
+      const hadRest = this.#lines.rest.length > 0;
+      const count = await this.#read();
+      if (count === null) {
+        if (this.#lines.rest.length > 0) this.#take(this.#lines.takeRest());
+        return;
+      }
+      if (!hadRest) this.#since = performance.now();
+      this.#lines.fill(count);
+    }
+  }
+
+  /** Reads once. While a line waits that is complete but for its end, a pause ends that line. */
+  async #read(): Promise<number | null> {
+    const reading = this.#socket.read(this.#lines.space());
+    if (!this.#restIsRequest()) return await reading;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const quiet = new Promise<"quiet">((resolve) => {
+      // The second step lets a read that is ready go first when the process itself was late.
+      timer = setTimeout(() => timer = setTimeout(() => resolve("quiet")), QUIET_MS);
+    });
+    try {
+      const ended = await Promise.race([reading, quiet]) === "quiet";
+      if (ended && !this.#finished) this.#take(this.#lines.takeRest());
+    } finally {
+      clearTimeout(timer);
+    }
+    return await reading;
+  }
+
+  #restIsRequest(): boolean {
+    const { rest } = this.#lines;
+    return rest.length > 0 && parseRequest(decoder.decode(rest)).ok;
+  }
+
+  #takeLines(): void {
+    while (this.#replies.length < MAX_PIPELINED) {
+      const line = this.#lines.next();
+      if (line === undefined) return;
+      this.#take(line);
+    }
+  }
+
+  #take(line: Uint8Array<ArrayBuffer>): void {
+    this.#since = performance.now();
+    this.#replies.push(this.#answer(decoder.decode(line), this.peer, this.#gone.signal));
+    this.#answering ??= this.#writeReplies().catch((error) => this.#logBroken(error)).finally(
+      () => {
+        this.#answering = undefined;
+        if (this.#finished) this.#close();
+      },
+    );
+  }
+
+  async #writeReplies(): Promise<void> {
+    for (let reply = this.#replies[0]; reply !== undefined; reply = this.#replies[0]) {
+      const bytes = encoder.encode(await reply);
+      this.#since = performance.now();
+      this.#writing = true;
+      for (let sent = 0; sent < bytes.length;) {
+        sent += await this.#socket.write(bytes.subarray(sent));
+      }
+      this.#writing = false;
+      this.#replied = true;
+      this.#replies.shift();
+    }
+  }
+
+  /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
+  #logBroken(error: unknown): void {
+    if (this.#closed) return;
+    const inRequest = this.#replies.length > 0 || (this.#lines.rest.length > 0 && !this.#replied);
+    const fields = { peer: this.peer, error: String(error) };
+    if (inRequest) this.#warnings.warn("Connection broken in the middle of a request", fields);
+    else this.#log.debug("Connection reset by the peer", fields);
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#finished = true;
+    this.#gone.abort();
+    this.#socket.close();
+  }
+}
