@@ -57,10 +57,12 @@ function contradictions(config: Config): string[] {
 
 /** Kubernetes sets such names by itself for a Service called haproxy-agent, so they are no mistakes. */
 function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
-  const known = new Set(SETTING_ROWS.map(({ env }) => ENV_PREFIX + env));
+  const known = SETTING_ROWS.map(({ env }) => env);
   return Object.keys(environment)
-    .filter((name) => name.startsWith(ENV_PREFIX) && !known.has(name))
-    .map((name) => `${name}: unknown variable${suggest(name, [...known])}`);
+    .filter((name) => name.startsWith(ENV_PREFIX))
+    .map((name) => name.slice(ENV_PREFIX.length))
+    .filter((name) => !known.includes(name))
+    .map((name) => `${ENV_PREFIX}${name}: unknown variable${suggest(name, known, ENV_PREFIX)}`);
 }
 
 /** HAProxy's `agent-inter` when it is not set, less some room for the way, in milliseconds. */

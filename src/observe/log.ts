@@ -87,10 +87,18 @@ function toPrettyLine(record: LogRecord, colour: boolean): string {
   const level = colour ? `${COLOURS[name]}${name.padEnd(5)}\x1b[0m` : name.padEnd(5);
   const fields = Object.entries(record.properties).map(([key, value]) => {
     const text = typeof value === "string" ? value : inspect(value, { breakLength: Infinity });
-    return ` ${key}=${/^[\w.:/[\]-]+$/.test(text) ? text : JSON.stringify(text)}`;
+    return ` ${key}=${/^[\w.:/[\]-]+$/.test(text) ? text : quote(text)}`;
   });
   const component = String(record.category[0]).padEnd(8);
   return `${time} ${level} ${component} ${messageOf(record)}${fields.join("")}\n`;
+}
+
+/** JSON leaves DEL and the C1 control characters as they are; some terminals obey them. */
+function quote(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\x7f-\x9f]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 function levelName(level: LogTapeLevel): string {

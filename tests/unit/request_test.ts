@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { isIP } from "node:net";
+import fc from "fast-check";
+import { parseRequest } from "../../src/protocol/request.ts";
+
+const PLAIN = {
+  host: "10.0.3.7",
+  port: 50051,
+  tls: false,
+  authority: "api.internal",
+  serverName: "api.internal",
+  service: "",
+};
+
+const label63 = "a".repeat(63);
+const name253 = `${label63}.${label63}.${label63}.${"b".repeat(61)}`;
+
+const VALID: readonly [string, string, Partial<typeof PLAIN>][] = [
+  ["four fields", "10.0.3.7 50051 no-ssl api.internal", {}],
+  ["several blanks and tabs", " 10.0.3.7\t \t50051  no-ssl\tapi.internal \t", {}],
+  ["ssl", "10.0.3.7 50051 ssl api.internal", { tls: true }],
+  ["the lowest port", "10.0.3.7 1 no-ssl api.internal", { port: 1 }],
+  ["the highest port", "10.0.3.7 65535 no-ssl api.internal", { port: 65535 }],
+  ["a DNS name", "api_1.svc-2.local 50051 no-ssl api.internal", { host: "api_1.svc-2.local" }],
+  ["a name in capitals", "API.Local 50051 no-ssl api.internal", { host: "api.local" }],
+  ["an absolute name", "api.local. 50051 no-ssl api.internal", { host: "api.local." }],
+  ["a label that begins with a digit", "1api 50051 no-ssl api.internal", { host: "1api" }],
+  ["a name of 253 bytes", `${name253} 50051 no-ssl api.internal`, { host: name253 }],
+  ["bare IPv6", "::1 50051 no-ssl api.internal", { host: "::1" }],
+  ["IPv6 in brackets", "[2001:DB8::1] 50051 no-ssl api.internal", { host: "2001:db8::1" }],
+  ["IPv4-mapped IPv6", "::ffff:10.0.3.7 50051 no-ssl api.internal", { host: "::ffff:10.0.3.7" }],
+  ["an authority with a port", "10.0.3.7 50051 no-ssl api.internal:8443", {
+    authority: "api.internal:8443",
+  }],
+  ["an authority in capitals, as typed", "10.0.3.7 50051 no-ssl API", {
+    authority: "API",
+    serverName: "API",
+  }],
+  ["an IPv4 authority", "10.0.3.7 50051 no-ssl 10.0.3.7:1", {
+    authority: "10.0.3.7:1",
+    serverName: "10.0.3.7",
+  }],
+  ["an IPv6 authority", "10.0.3.7 50051 no-ssl [::1]:1", {
+    authority: "[::1]:1",
+    serverName: "::1",
+  }],
+  ["a bare IPv6 authority", "10.0.3.7 50051 no-ssl ::1", {
+    authority: "[::1]",
+    serverName: "::1",
+  }],
+  ["a service", "10.0.3.7 50051 no-ssl api.internal service=orders.v1.Orders", {
+    service: "orders.v1.Orders",
+  }],
+  ["a service without dots", "10.0.3.7 50051 no-ssl api.internal service=live-ness_1", {
+    service: "live-ness_1",
+  }],
+  ["a service of 253 bytes", `10.0.3.7 50051 no-ssl api.internal service=${"s".repeat(253)}`, {
+    service: "s".repeat(253),
+  }],
+];
+
+for (const [what, line, difference] of VALID) {
+  Deno.test(`parseRequest() accepts ${what}`, () => {
+    const request = { ...PLAIN, ...difference };
+    if (difference.authority !== undefined && difference.serverName === undefined) {
+      request.serverName = "api.internal";
+    }
+    assert.deepEqual(parseRequest(line), { ok: true, request });
+  });
+}
+
+const SERVER = "backend_server must be an IP address or a DNS name";
+const PORT = "backend_port must be a number from 1 to 65535";
+const FLAG = "ssl_flag must be ssl or no-ssl";
+const NAME = "proxy_host_name must be a host with an optional port";
+const FIELDS = "expected 4 fields: <backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>";
+
+const INVALID: readonly [string, string, string][] = [
+  ["an empty line", "", "the line is empty"],
+  ["blanks alone", " \t ", "the line is empty"],
+  ["three fields", "10.0.3.7 50051 no-ssl", FIELDS],
+  ["a field too many", "10.0.3.7 50051 no-ssl api.internal x", "an option is unknown"],
+  ...["unix:/run/x.sock", "dns:api", "dns:///api", "ipv4:10.0.3.7", "xds:api", "http://api"]
+    .map((host): [string, string, string] => [
+      `the scheme in ${host}`,
+      `${host} 50051 no-ssl api.internal`,
+      SERVER,
+    ]),
+  ...["a/b", "user@api", "a,b", "a%b", "a?b", "a\0b", "a\x7fb", "a\x0bb", "ä.local", "a..b", ".a"]
+    .map((host): [string, string, string] => [
+      `the host ${JSON.stringify(host)}`,
+      `${host} 50051 no-ssl api.internal`,
+      SERVER,
+    ]),
+  ...[
+    "127.1",
+    "2130706433",
+    "0x7f.1",
+    "0x7f000001",
+    "1.2.3.4.5",
+    "1.2.3.256",
+    "01.2.3.4",
+    "1.2.3.4.",
+  ]
+    .map((host): [string, string, string] => [
+      `${host}, which getaddrinfo() would read as an address`,
+      `${host} 50051 no-ssl api.internal`,
+      SERVER,
+    ]),
+  ...["[::1", "::1]", "[10.0.3.7]", "[]", ":", "::1%lo", "[fe80::1%eth0]", "1::2::3", "[::1]:50051"]
+    .map((host): [string, string, string] => [
+      `the broken IPv6 address ${host}`,
+      `${host} 50051 no-ssl api.internal`,
+      SERVER,
+    ]),
+  ["a name of 254 bytes", `${name253}c 50051 no-ssl api.internal`, SERVER],
+  ["a label of 64 bytes", `${label63}a.local 50051 no-ssl api.internal`, SERVER],
+  ["a byte order mark", "\ufeff10.0.3.7 50051 no-ssl api.internal", SERVER],
+  ["a no-break space", "10.0.3.7\u00a050051 no-ssl api.internal x", SERVER],
+  ...[
+    "0",
+    "65536",
+    "050051",
+    "+50051",
+    "-1",
+    "5e4",
+    "0x1",
+    "50051.0",
+    "５００５１",
+    "100000",
+    "http",
+  ]
+    .map((port): [string, string, string] => [
+      `the port ${port}`,
+      `10.0.3.7 ${port} no-ssl api.internal`,
+      PORT,
+    ]),
+  ...["SSL", "No-SSL", "tls", "true", "ssl,"].map((flag): [string, string, string] => [
+    `the flag ${flag}`,
+    `10.0.3.7 50051 ${flag} api.internal`,
+    FLAG,
+  ]),
+  ...[
+    "user@api",
+    "a/b",
+    "a?b",
+    "a#b",
+    "a:b",
+    "a:65536",
+    "a:",
+    ":1",
+    "[::1",
+    "[a]",
+    "a\\b",
+    'a"b',
+    "ä",
+  ]
+    .map((name): [string, string, string] => [
+      `the authority ${name}`,
+      `10.0.3.7 50051 no-ssl ${name}`,
+      NAME,
+    ]),
+  ["an authority of 254 bytes", `10.0.3.7 50051 no-ssl ${"a".repeat(254)}`, NAME],
+  ["an unknown option", "10.0.3.7 50051 no-ssl api.internal servce=x", "an option is unknown"],
+  [
+    "an option of Object.prototype",
+    "10.0.3.7 50051 no-ssl a constructor=x",
+    "an option is unknown",
+  ],
+  [
+    "an option without a value",
+    "10.0.3.7 50051 no-ssl api.internal service",
+    "an option is unknown",
+  ],
+  ["an option in capitals", "10.0.3.7 50051 no-ssl api.internal Service=x", "an option is unknown"],
+  [
+    "a repeated option",
+    "10.0.3.7 50051 no-ssl api.internal service=a service=a",
+    "the option service is repeated",
+  ],
+  ...["", ".a", "a.", "a..b", "a/b", "a=b", "ä", "s".repeat(254)].map((
+    service,
+  ): [string, string, string] => [
+    `the service ${JSON.stringify(service.slice(0, 10))}`,
+    `10.0.3.7 50051 no-ssl api.internal service=${service}`,
+    "the option service is malformed",
+  ]),
+];
+
+for (const [what, line, reason] of INVALID) {
+  Deno.test(`parseRequest() rejects ${what}`, () => {
+    assert.deepEqual(parseRequest(line), { ok: false, reason });
+  });
+}
+
+/** What a target may look like; anything else could be read as another kind of gRPC target. */
+function isSafeHost(host: string): boolean {
+  return isIP(host) !== 0 ? !host.includes("%") : /^[a-z0-9._-]{1,253}$/.test(host);
+}
+
+const nearlyValid = fc.array(
+  fc.oneof(
+    fc.constantFrom(" ", "\t", "10.0.3.7", "::1", "[", "]", "50051", "ssl", "no-ssl", "service="),
+    fc.constantFrom("unix:", "api", ".", "@", "/", "%", "\0", "1", "-", "+", ":", "=", ","),
+    fc.string({ unit: "binary", maxLength: 3 }),
+  ),
+  { maxLength: 24 },
+).map((parts) => parts.join(""));
+
+Deno.test("parseRequest() takes any bytes to a safe target or a reason, and never throws", () => {
+  const bytes = fc.uint8Array({ maxLength: 300 }).map((b) => new TextDecoder().decode(b));
+  fc.assert(
+    fc.property(fc.oneof(bytes, nearlyValid), (line) => {
+      const parsed = parseRequest(line);
+      if (!parsed.ok) {
+        assert.ok(parsed.reason.length > 0);
+        return;
+      }
+      const { host, port, authority, service } = parsed.request;
+      assert.ok(isSafeHost(host), host);
+      assert.ok(Number.isInteger(port) && port >= 1 && port <= 65535);
+      assert.match(authority, /^[\x21-\x7e]{1,255}$/);
+      assert.match(service, /^[A-Za-z0-9_.-]{0,253}$/);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+Deno.test("parseRequest() reads back every line made of valid fields", () => {
+  const label = fc.stringMatching(/^[a-z][a-z0-9_-]{0,20}$/);
+  const host = fc.oneof(
+    fc.ipV4(),
+    fc.array(label, { minLength: 1, maxLength: 4 }).map((labels) => labels.join(".")),
+  );
+  const blank = fc.stringMatching(/^[ \t]{1,3}$/);
+  fc.assert(
+    fc.property(host, fc.integer({ min: 1, max: 65535 }), fc.boolean(), label, blank, (
+      host,
+      port,
+      tls,
+      service,
+      blank,
+    ) => {
+      const line = [host, port, tls ? "ssl" : "no-ssl", host, `service=${service}`].join(blank);
+      assert.deepEqual(parseRequest(line), {
+        ok: true,
+        request: { host, port, tls, authority: host, serverName: host, service },
+      });
+    }),
+  );
+});
