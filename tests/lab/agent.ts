@@ -21,6 +21,8 @@ export interface StartAgentOptions {
    * @default {"ready"}
    */
   until?: "ready" | "port" | "nothing";
+  /** A program, with arguments, that sets something up and then becomes the agent by exec. */
+  wrapper?: string[];
 }
 
 /** One line of the agent's log. */
@@ -32,6 +34,9 @@ export interface LogEntry {
   "trace_id"?: string;
   [field: string]: unknown;
 }
+
+/** Quiet, because Deno would warn on stderr that permission sets are experimental. */
+const FROM_SOURCE = [Deno.execPath(), "run", "--quiet", "-P=agent", "src/main.ts"];
 
 /** Time an agent has to start, in milliseconds. */
 const START_TIMEOUT_MS = 15_000;
@@ -68,15 +73,17 @@ export class AgentProcess implements AsyncDisposable {
     this.port = options.port ?? freePort();
     this.metricsPort = options.metricsPort ?? freePort();
     const executable = Deno.env.get("AGENT");
+    const command = executable ? [executable] : FROM_SOURCE;
     const flags = [
       ...["--server-bind", "127.0.0.1", "--server-port", `${this.port}`],
       ...["--metrics-bind", "127.0.0.1", "--metrics-port", `${this.metricsPort}`],
       ...["--log-format", "json"],
       ...options.flags ?? [],
     ];
-    this.#process = new LabProcess(executable ?? Deno.execPath(), {
-      args: executable ? flags : ["run", "-P=agent", "src/main.ts", ...flags],
-      env: options.env ?? {},
+    const [program = "", ...args] = [...options.wrapper ?? [], ...command, ...flags];
+    this.#process = new LabProcess(program, {
+      args,
+      env: { NO_COLOR: "1", ...options.env },
       withoutEnv: Object.keys(Deno.env.toObject()).filter((name) =>
         name.startsWith("HAPROXY_AGENT_")
       ),

@@ -15,16 +15,19 @@ export async function startPythonBackend(
  * A test that needs a Python backend. Where its library is missing it is ignored, with the reason
  * printed; in CI (environment variable CI) it fails, so that a gap is not taken for success.
  */
-export function testWithPython(name: string, test: () => Promise<void>): void {
+export function testWithPython(
+  name: string,
+  test: (t: Deno.TestContext) => Promise<void>,
+): void {
   const missing = pythonProblem();
   const ignore = missing !== undefined && !Deno.env.has("CI");
   if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
   Deno.test({
     name,
     ignore,
-    fn: async () => {
+    fn: async (t) => {
       if (missing !== undefined) throw new Error(missing);
-      await test();
+      await test(t);
     },
   });
 }

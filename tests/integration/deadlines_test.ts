@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
+import { eventually } from "../lab/eventually.ts";
+import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS, type Outcome } from "../lab/faulty_peers.ts";
+import { startHealthBackend, untilReply } from "../lab/health_backend.ts";
+import { testWithSilentNameServer } from "../lab/name_server.ts";
+import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+
+/** HAProxy drops what comes later: its default agent-inter. */
+const CONTRACT_MS = 2000;
+
+/** Asks, and gives how the check counted; the answer must fit and come in time. */
+async function outcomeOf(agent: AgentProcess, line: string): Promise<Outcome> {
+  let reply = "";
+  const counted = await counting(agent, 1, async () => {
+    const answer = await agent.askTimed(line);
+    reply = answer.reply;
+    assert.ok(answer.ms < CONTRACT_MS, `The answer took ${Math.round(answer.ms)} ms`);
+  });
+  const outcome = onlyOutcome(counted);
+  assert.equal(reply, outcome === "up" ? "up\n" : "down\n");
+  return outcome;
+}
+
+function onlyOutcome(counted: Counted): Outcome {
+  const { error, ...others } = counted;
+  const kinds = Object.keys(others);
+  assert.equal(kinds.length, 1, `Counted as ${JSON.stringify(counted)}`);
+  assert.equal(error ?? 1, 1);
+  return kinds[0] as Outcome;
+}
+
+/** Asks twice: the first check must not spoil the second. */
+async function assertOutcomes(agent: AgentProcess, line: string, expected: Outcome[]) {
+  for (const time of ["first", "second"]) {
+    const outcome = await outcomeOf(agent, line);
+    assert.ok(expected.includes(outcome), `The ${time} check was counted as ${outcome}`);
+  }
+}
+
+function testFaults(name: string, faults: Fault[]) {
+  Deno.test(name, async (t) => {
+    await using healthy = await startHealthBackend();
+    await withAgent({}, async (agent) => {
+      assert.equal(await agent.ask(healthy.line()), "up\n");
+      const descriptors = agent.fds();
+      for (const fault of faults) {
+        await t.step(`a backend that ${fault.name}: ${fault.outcomes.join(" or ")}`, async () => {
+          await using peer = await fault.start();
+          const line = `127.0.0.1 ${peer.port} ${fault.ssl ? "ssl" : "no-ssl"} backend.test\n`;
+          await assertOutcomes(agent, line, fault.outcomes);
+          assert.equal(await agent.ask(healthy.line()), "up\n", "The healthy one after it");
+        });
+      }
+      await eventually(
+        `${descriptors} descriptors, as at the beginning`,
+        () => agent.fds() <= descriptors,
+        { timeoutMs: 10_000 },
+      );
+    });
+  });
+}
+
+testFaults(
+  "a backend that fails before HTTP/2 is answered within two seconds and harms no other",
+  CONNECTION_FAULTS,
+);
+
+testFaults(
+  "a backend that fails in HTTP/2 or gRPC is answered within two seconds and harms no other",
+  HTTP2_FAULTS,
+);
+
+Deno.test("a frozen backend is down within two seconds and up again when it thaws", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({}, async (agent) => {
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    const descriptors = agent.fds();
+    backend.freeze();
+    await assertOutcomes(agent, backend.line(), ["timeout"]);
+    backend.thaw();
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    await eventually(
+      "the descriptors of the freeze to be closed",
+      () => agent.fds() <= descriptors,
+      { timeoutMs: 10_000 },
+    );
+  });
+});
+
+Deno.test("a backend that is frozen before its first check is down within two seconds", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({}, async (agent) => {
+    backend.freeze();
+    await assertOutcomes(agent, backend.line(), ["timeout"]);
+    backend.thaw();
+    assert.equal(await agent.ask(backend.line()), "up\n");
+  });
+});
+
+Deno.test("a backend that answers after the deadline is down within two seconds, then up", async () => {
+  await using backend = await startHealthBackend({ delayMs: 3000 });
+  await withAgent({}, async (agent) => {
+    await assertOutcomes(agent, backend.line(), ["timeout"]);
+    await backend.setDelay(300);
+    assert.equal(await agent.ask(backend.line()), "up\n");
+  });
+});
+
+Deno.test("a frozen TLS backend is down within two seconds, connected or not", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using backend = await startHealthBackend({ tls });
+  await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+    backend.freeze();
+    await assertOutcomes(agent, backend.line(), ["timeout"]);
+    backend.thaw();
+    await untilReply(() => agent.ask(backend.line()), "up\n");
+    backend.freeze();
+    await assertOutcomes(agent, backend.line(), ["timeout"]);
+    backend.thaw();
+    assert.equal(await agent.ask(backend.line()), "up\n");
+  });
+});
+
+Deno.test("a backend that was refused is up at the first check after its start", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({}, async (agent) => {
+    for (let round = 0; round < 5; round++) {
+      await backend.kill();
+      for (let check = 0; check < 5; check++) {
+        assert.equal(await outcomeOf(agent, backend.line()), "backend_unreachable");
+      }
+      await backend.start();
+      assert.equal(await agent.ask(backend.line()), "up\n");
+    }
+  });
+});
+
+Deno.test("the configured time limits hold in their phase", async (t) => {
+  const flags = ["--grpc-connect-timeout", "300", "--grpc-rpc-timeout", "600"];
+  await using slow = await startHealthBackend({ delayMs: 400 });
+  const silent = HTTP2_FAULTS.find((fault) => fault.outcomes[0] === "timeout");
+  assert.ok(silent);
+  await using peer = await silent.start();
+  await withAgent({ flags: [...flags, "--check-timeout", "1500"] }, async (agent) => {
+    await t.step("an answer later than the connect timeout, within that of the RPC", async () => {
+      assert.equal(await outcomeOf(agent, slow.line()), "up");
+    });
+    await t.step("no answer within the RPC timeout", async () => {
+      const { reply, ms } = await agent.askTimed(`127.0.0.1 ${peer.port} no-ssl backend.test\n`);
+      assert.equal(reply, "down\n");
+      assert.ok(ms >= 590, `The answer came after ${Math.round(ms)} ms`);
+    });
+  });
+  await withAgent({ flags: ["--check-timeout", "200"] }, async (agent) => {
+    await t.step("the deadline of the whole check is the stronger one", async () => {
+      assert.equal(await outcomeOf(agent, slow.line()), "timeout");
+    });
+  });
+});
+
+testWithSilentNameServer(
+  "names that a silent name server knows are down within two seconds, and other checks go on",
+  async (wrapper) => {
+    await using backend = await startHealthBackend();
+    await withAgent({ wrapper }, async (agent) => {
+      const names = Array.from({ length: 30 }, (_, index) => `name-${index}.test`);
+      const answers = names.map((name) => agent.askTimed(`${name} 50051 no-ssl backend.test\n`));
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.equal(await agent.ask(`localhost ${backend.port} no-ssl backend.test\n`), "up\n");
+      for (const { reply, ms } of await Promise.all(answers)) {
+        assert.equal(reply, "down\n");
+        assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+      }
+      assert.equal((await agent.metrics()).get('check_errors_total{error_type="timeout"}'), 30);
+    });
+  },
+);

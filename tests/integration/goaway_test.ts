@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { eventually } from "../lab/eventually.ts";
+import { goingAway, goingAwayGracefully } from "../lab/faulty_peers.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+const SOAK_MS = Deno.env.has("CI") ? 30_000 : 10_000;
+
+// https://github.com/denoland/deno/issues/36788: a GOAWAY on a connection without an open stream ends
+// the process, within moments, unless the agent puts the closing of the session off.
+Deno.test("backends that say GOAWAY every few answers are always up, and the agent lives on", async () => {
+  const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
+  await using peers = new AsyncDisposableStack();
+  for (const peer of kinds) peers.use(peer);
+  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+    const descriptors = agent.fds();
+    const end = performance.now() + SOAK_MS;
+    const asked = kinds.map(async (peer) => {
+      let checks = 0;
+      using client = await agent.connect();
+      const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
+      for (; performance.now() < end; checks++) {
+        assert.equal(await client.ask(line), "up\n", `Check ${checks}`);
+        // The GOAWAY should meet an idle connection as well as one that is asked again at once.
+        if (checks % 2 === 0) await new Promise((resolve) => setTimeout(resolve, checks % 7));
+      }
+      return checks;
+    });
+    for (const checks of await Promise.all(asked)) {
+      assert.ok(checks > 200, `Only ${checks} checks`);
+    }
+    for (const peer of kinds) assert.ok(peer.connections > 40, `${peer.connections} connections`);
+    // A channel to each peer stays.
+    await eventually(
+      "the closed connections' descriptors",
+      () => agent.fds() <= descriptors + kinds.length,
+      { timeoutMs: 10_000 },
+    );
+  });
+});

@@ -1,0 +1,220 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import type { AgentProcess } from "../lab/agent.ts";
+import { eventually } from "../lab/eventually.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+/** A backend with a service that is up and one that is down, so that answers can be told apart. */
+async function withBackend(
+  test: (agent: AgentProcess, lines: { up: string; down: string }) => Promise<void>,
+): Promise<void> {
+  await using backend = await startHealthBackend({
+    services: { "a.Up": "SERVING", "a.Down": "NOT_SERVING" },
+  });
+  const lines = {
+    up: backend.line({ service: "a.Up" }).trimEnd(),
+    down: backend.line({ service: "a.Down" }).trimEnd(),
+  };
+  await withAgent({}, (agent) => test(agent, lines));
+}
+
+Deno.test("a request that arrives byte by byte is answered once", async () => {
+  await withBackend(async (agent, { up }) => {
+    using client = await agent.connect();
+    for (const byte of new TextEncoder().encode(`${up}\n`)) {
+      await client.write(new Uint8Array([byte]));
+    }
+    assert.equal(await client.readLine(), "up\n");
+    await client.endWriting();
+    assert.equal(await client.readToEnd(), "");
+  });
+});
+
+Deno.test("a connection carries many requests", async () => {
+  await withBackend(async (agent, { up, down }) => {
+    using client = await agent.connect();
+    for (let round = 0; round < 50; round++) {
+      assert.equal(await client.ask(`${up}\n`), "up\n");
+      assert.equal(await client.ask(`${down}\n`), "down\n");
+    }
+  });
+});
+
+Deno.test("requests that arrive together are answered in their order, slow ones before fast ones", async () => {
+  await using slow = await startHealthBackend({ delayMs: 400 });
+  await withBackend(async (agent, { down }) => {
+    using client = await agent.connect();
+    await client.write(
+      [slow.line(), `${down}\n`, "nonsense\n", slow.line(), `${down}\n`].join(""),
+    );
+    await client.endWriting();
+    assert.equal(await client.readToEnd(), "up\ndown\ndown\nup\ndown\n");
+  });
+});
+
+Deno.test("more requests than may wait are all answered in their order", async () => {
+  await withBackend(async (agent, { up, down }) => {
+    using client = await agent.connect();
+    const count = 500;
+    await client.write(`${up}\n${down}\n`.repeat(count / 2));
+    await client.endWriting();
+    assert.equal(await client.readToEnd(), "up\ndown\n".repeat(count / 2));
+  });
+});
+
+Deno.test("each line end ends a request once", async (t) => {
+  await withBackend(async (agent, { up, down }) => {
+    const ends = { "LF": "\n", "CR": "\r", "CR LF": "\r\n" };
+    for (const [name, end] of Object.entries(ends)) {
+      await t.step(name, async () => {
+        using client = await agent.connect();
+        await client.write(up + end + down + end);
+        await client.endWriting();
+        assert.equal(await client.readToEnd(), "up\ndown\n");
+      });
+    }
+    await t.step("CR, and LF after the answer", async () => {
+      using client = await agent.connect();
+      assert.equal(await client.ask(`${up}\r`), "up\n");
+      assert.equal(await client.ask(`\n${down}\r`), "down\n");
+      await client.write("\n");
+      await client.endWriting();
+      assert.equal(await client.readToEnd(), "");
+    });
+  });
+});
+
+Deno.test("a request ends at the end of the stream, and its answer still arrives", async () => {
+  await withBackend(async (agent, { up, down }) => {
+    using client = await agent.connect();
+    await client.write(`${down}\n${up}`);
+    await client.endWriting();
+    assert.equal(await client.readToEnd(), "down\nup\n");
+  });
+});
+
+Deno.test("a connection that is half closed without a request is closed without a byte", async () => {
+  await withBackend(async (agent) => {
+    using client = await agent.connect();
+    await client.endWriting();
+    assert.equal(await client.readToEnd(), "");
+  });
+});
+
+Deno.test("a complete request without a line end is answered after a moment of quiet", async () => {
+  await withBackend(async (agent, { up, down }) => {
+    using client = await agent.connect();
+    assert.equal(await client.ask(up), "up\n");
+    assert.equal(await client.ask(down), "down\n");
+    assert.equal(await client.ask(`${up}\n`), "up\n");
+  });
+});
+
+Deno.test("an incomplete request waits for its rest, however quiet it is", async () => {
+  await withBackend(async (agent, { up }) => {
+    using client = await agent.connect();
+    const cut = up.indexOf("no-ssl");
+    await client.write(up.slice(0, cut));
+    await new Promise((resolve) => setTimeout(resolve, 400)); // The quiet under test ends after 100 ms.
+    assert.equal(client.unread, "");
+    await client.write(`${up.slice(cut)}\n`);
+    assert.equal(await client.readLine(), "up\n");
+  });
+});
+
+Deno.test("a line that is too long closes its connection, after the answers that it owes", async () => {
+  await withBackend(async (agent, { up }) => {
+    {
+      using client = await agent.connect();
+      await client.write("x".repeat(1500));
+      assert.equal(await client.readToEnd(), "");
+    }
+    {
+      using client = await agent.connect();
+      assert.equal(await client.ask(`${up}\n`), "up\n");
+      await client.write("x".repeat(1500));
+      assert.equal(await client.readToEnd(), "");
+    }
+    {
+      using client = await agent.connect();
+      await client.write(`${up}\n${"x".repeat(1500)}`);
+      assert.equal(await client.readToEnd(), "up\n");
+    }
+    assert.equal(await agent.ask(`${up}\n`), "up\n");
+  });
+});
+
+Deno.test("bytes that are not UTF-8 make the line invalid, not the connection", async () => {
+  await withBackend(async (agent, { up }) => {
+    using client = await agent.connect();
+    const text = new TextEncoder().encode(up);
+    for (const bytes of [[0xff, 0xfe], [0xc3], [0xed, 0xa0, 0x80], [0x00]]) {
+      await client.write(new Uint8Array([...text, ...bytes, 0x0a]));
+      assert.equal(await client.readLine(), "down\n");
+    }
+    assert.equal(await client.ask(`${up}\n`), "up\n");
+    const metrics = await agent.metrics();
+    assert.equal(metrics.get('check_errors_total{error_type="parse_error"}'), 4);
+  });
+});
+
+Deno.test("random bytes never harm the agent", async () => {
+  await withBackend(async (agent, { up }) => {
+    const clients = Array.from({ length: 50 }, async () => {
+      using client = await agent.connect();
+      const bytes = crypto.getRandomValues(new Uint8Array(3000));
+      await client.write(bytes).catch(ignoreReset);
+      await client.endWriting().catch(ignoreReset);
+      const answers = await client.readToEnd().catch(ignoreReset);
+      assert.match(answers ?? "", /^(down\n)*$/);
+    });
+    await Promise.all(clients);
+    assert.equal(await agent.ask(`${up}\n`), "up\n");
+  });
+});
+
+Deno.test("clients that reset in the middle of a check or a line harm nobody", async () => {
+  await using slow = await startHealthBackend({ delayMs: 300 });
+  await withBackend(async (agent, { up }) => {
+    const descriptors = agent.fds();
+    const calls = async () => (await slow.report()).calls;
+    for (let round = 0; round < 10; round++) {
+      const before = await calls();
+      await resetAfter(agent.port, slow.line(), async () => await calls() > before);
+      await resetAfter(agent.port, up.slice(0, 20), () => true);
+      assert.equal(await agent.ask(`${up}\n`), "up\n");
+    }
+    assert.equal(await agent.ask(slow.line()), "up\n");
+    await connectionsToEnd(agent);
+    // A channel to each backend stays.
+    await eventually("the descriptors to be closed", () => agent.fds() <= descriptors + 2);
+  });
+});
+
+/** As HAProxy does after each reply, and at its timeout. */
+async function resetAfter(
+  port: number,
+  text: string,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.on("error", () => {});
+  await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+  await eventually("the moment to reset", condition);
+  socket.resetAndDestroy();
+  await closed;
+}
+
+async function connectionsToEnd(agent: AgentProcess): Promise<void> {
+  await eventually("all connections to end", async () => {
+    return (await agent.metrics()).get("haproxy_connections_active") === 0;
+  });
+}
+
+function ignoreReset(error: unknown): undefined {
+  const isReset = error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.NotConnected;
+  if (!isReset) throw error;
+}

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { eventually } from "../lab/eventually.ts";
+import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
+import { counting, withAgent } from "../lab/with_agent.ts";
+
+/** HAProxy drops what comes later: its default agent-inter. */
+const CONTRACT_MS = 2000;
+
+Deno.test("a thousand checks at once are answered correctly within two seconds", async () => {
+  const names = Array.from({ length: 100 }, (_, index) => `service.N${index}`);
+  const services = Object.fromEntries(
+    names.map((name, index): [string, HealthStatus] => [
+      name,
+      index % 3 === 0 ? "NOT_SERVING" : "SERVING",
+    ]),
+  );
+  await using one = await startHealthBackend({ services });
+  await using other = await startHealthBackend({ services });
+  await withAgent({}, async (agent) => {
+    const descriptors = agent.fds();
+    const checks = Array.from({ length: 1000 }, (_, index) => {
+      const service = names[index % names.length] ?? "";
+      const backend = index % 2 === 0 ? one : other;
+      const expected = services[service] === "SERVING" ? "up\n" : "down\n";
+      return { line: backend.line({ service }), expected };
+    });
+    const up = checks.filter(({ expected }) => expected === "up\n").length;
+    const counted = await counting(agent, checks.length, async () => {
+      const answers = await Promise.all(checks.map(({ line }) => agent.askTimed(line)));
+      for (const [index, { reply, ms }] of answers.entries()) {
+        assert.equal(reply, checks[index]?.expected, `Check ${index}`);
+        assert.ok(ms < CONTRACT_MS, `Check ${index} took ${Math.round(ms)} ms`);
+      }
+    });
+    assert.deepEqual(counted, { up, down: checks.length - up });
+    await eventually("the connections to be closed", () => agent.fds() <= descriptors + 2);
+  });
+});
+
+Deno.test("many checks of a dead backend at once are down in time and do not delay a healthy one", async () => {
+  await using dead = await startHealthBackend();
+  await using healthy = await startHealthBackend();
+  dead.freeze();
+  await withAgent({}, async (agent) => {
+    const lost = Array.from({ length: 200 }, (_, index) => {
+      return agent.askTimed(dead.line({ authority: `host-${index % 50}.test` }));
+    });
+    for (let check = 0; check < 20; check++) {
+      const { reply, ms } = await agent.askTimed(healthy.line());
+      assert.equal(reply, "up\n");
+      assert.ok(ms < CONTRACT_MS, `The healthy backend's check took ${Math.round(ms)} ms`);
+    }
+    for (const { reply, ms } of await Promise.all(lost)) {
+      assert.equal(reply, "down\n");
+      assert.ok(ms < CONTRACT_MS, `The dead backend's check took ${Math.round(ms)} ms`);
+    }
+  });
+});

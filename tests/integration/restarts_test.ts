@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent.ts";
+import { eventually } from "../lab/eventually.ts";
+import {
+  type HealthBackend,
+  type HealthBackendOptions,
+  startHealthBackend,
+} from "../lab/health_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+const RESTARTS = 50;
+const CHECK_INTERVAL_MS = 50;
+/** Checks that must lie within each life of the backend. */
+const CHECKS_PER_LIFE = 5;
+
+const AGE_MS = 300;
+const AGE_TEST_MS = Deno.env.has("CI") ? 60_000 : 20_000;
+
+/** A stretch of time by this process' clock, in milliseconds. */
+interface Span {
+  from: number;
+  to: number;
+}
+
+/** A check, from before its connection is made until its answer is read. */
+interface TimedCheck extends Span {
+  reply: string;
+}
+
+/** Asks every {@linkcode CHECK_INTERVAL_MS}, without waiting for earlier answers. */
+class Prober implements AsyncDisposable {
+  readonly done: TimedCheck[] = [];
+  #underWay = new Set<Promise<void>>();
+  #failure: unknown;
+  #timer: ReturnType<typeof setInterval>;
+
+  constructor(agent: AgentProcess, line: string) {
+    this.#timer = setInterval(() => {
+      const check = this.#check(agent, line)
+        .catch((error) => this.#failure = error)
+        .finally(() => this.#underWay.delete(check));
+      this.#underWay.add(check);
+    }, CHECK_INTERVAL_MS);
+  }
+
+  /** Whether so many checks have begun after a moment and are answered. */
+  hasDone(count: number, since: number): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    return this.done.filter(({ from }) => from >= since).length >= count;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all(this.#underWay);
+  }
+
+  async #check(agent: AgentProcess, line: string): Promise<void> {
+    const from = performance.now();
+    const reply = await agent.ask(line);
+    this.done.push({ from, to: performance.now(), reply });
+  }
+}
+
+/**
+ * Restarts a backend again and again under checks.
+ *
+ * The proof that the backend listened for the whole of a check: a life begins when the backend's word
+ * that it listens has been read, and ends before it is told to stop; both are moments of this process'
+ * clock, and so are the beginning and the end of a check. A check that lies within a life must be up.
+ * A delay in this process makes lives shorter and checks longer, so it can only leave a check out.
+ */
+async function checkRestarts(backend: HealthBackend): Promise<void> {
+  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+    const lives: Span[] = [];
+    let checks: TimedCheck[] = [];
+    {
+      await using prober = new Prober(agent, backend.line());
+      for (let restart = 0; restart <= RESTARTS; restart++) {
+        const from = performance.now();
+        await eventually("checks within this life", () => prober.hasDone(CHECKS_PER_LIFE, from));
+        lives.push({ from, to: performance.now() });
+        if (restart % 2 === 0) await backend.kill();
+        else await backend.close();
+        await backend.start();
+      }
+      checks = prober.done;
+    }
+    const within = checks.filter((check) =>
+      lives.some((life) => life.from <= check.from && check.to <= life.to)
+    );
+    const wrong = within.filter(({ reply }) => reply !== "up\n");
+    assert.deepEqual(wrong, [], `Of ${within.length} checks of a listening backend`);
+    assert.ok(within.length >= RESTARTS * CHECKS_PER_LIFE);
+    assert.deepEqual(checks.filter(({ reply }) => reply !== "up\n" && reply !== "down\n"), []);
+  });
+}
+
+async function checkConnectionAge(
+  start: (options: HealthBackendOptions) => Promise<HealthBackend>,
+): Promise<void> {
+  await using backend = await start({ maxConnectionAgeMs: AGE_MS });
+  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+    const end = performance.now() + AGE_TEST_MS;
+    let checks = 0;
+    // Two that share a channel, and one that has its own.
+    const authorities = ["shared.test", "shared.test", "own.test"];
+    await Promise.all(authorities.map(async (authority) => {
+      using client = await agent.connect();
+      const line = backend.line({ authority });
+      for (; performance.now() < end; checks++) {
+        assert.equal(await client.ask(line), "up\n", `Check ${checks}`);
+        await new Promise((resolve) => setTimeout(resolve, 5)); // Leaves the connection idle at times.
+      }
+    }));
+    const { connections } = await backend.report();
+    const expected = AGE_TEST_MS / AGE_MS / 2;
+    assert.ok(connections > expected, `Only ${connections} connections grew old`);
+    assert.ok(checks > 1000, `Only ${checks} checks`);
+  });
+}
+
+Deno.test("a grpc-js backend that restarts 50 times is up in every check while it listens", async () => {
+  await using backend = await startHealthBackend();
+  await checkRestarts(backend);
+});
+
+testWithPython(
+  "a C core backend that restarts 50 times is up in every check while it listens",
+  async () => {
+    await using backend = await startPythonBackend();
+    await checkRestarts(backend);
+  },
+);
+
+Deno.test("a grpc-js backend that lets connections grow no older than 300 ms is never down", async () => {
+  await checkConnectionAge(startHealthBackend);
+});
+
+testWithPython(
+  "a C core backend that lets connections grow no older than 300 ms is never down",
+  async () => {
+    await checkConnectionAge(startPythonBackend);
+  },
+);

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
+import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+
+const UP: Counted = { up: 1 };
+const TLS: Counted = { error: 1, tls: 1 };
+const UNREACHABLE: Counted = { error: 1, "backend_unreachable": 1 };
+
+/** One check: what is asked of a backend with this certificate, and how it must count. */
+interface Row {
+  name: string;
+  certificate?: CertificateFiles;
+  ssl?: boolean;
+  authority: string;
+  counted: Counted;
+}
+
+type Start = (options: { tls?: CertificateFiles }) => Promise<HealthBackend>;
+
+async function checkRows(t: Deno.TestContext, flags: string[], start: Start, rows: Row[]) {
+  await withAgent({ flags }, async (agent) => {
+    for (const { name, certificate, ssl = true, authority, counted } of rows) {
+      await t.step(name, async () => {
+        await using backend = await start(certificate ? { tls: certificate } : {});
+        // Twice, because the second check may meet what the first has left.
+        for (let time = 0; time < 2; time++) {
+          const seen = await counting(agent, 1, async () => {
+            const reply = await agent.ask(backend.line({ ssl, authority }));
+            assert.equal(reply, counted === UP ? "up\n" : "down\n");
+          });
+          assert.deepEqual(seen, counted);
+        }
+      });
+    }
+  });
+}
+
+async function checkCertificates(t: Deno.TestContext, start: Start): Promise<void> {
+  await using authority = await CertificateAuthority.create();
+  await using stranger = await CertificateAuthority.create();
+  const named = await authority.issue("api.test", { names: ["api.test", "*.apps.test"] });
+  const address = await authority.issue("address", { names: ["127.0.0.1"] });
+  const expired = await authority.issue("api.test", { names: ["api.test"], expired: true });
+  const client = await authority.issue("api.test", { names: ["api.test"], use: "client" });
+  const unknown = await stranger.issue("api.test", { names: ["api.test"] });
+  await checkRows(t, ["--tls-ca-file", authority.caFile], start, [
+    { name: "the right name is up", certificate: named, authority: "api.test", counted: UP },
+    {
+      name: "the right name with a port is up",
+      certificate: named,
+      authority: "api.test:8443",
+      counted: UP,
+    },
+    { name: "a wildcard is up", certificate: named, authority: "a.apps.test", counted: UP },
+    { name: "a wrong name is down", certificate: named, authority: "other.test", counted: TLS },
+    {
+      name: "an address in the certificate is up",
+      certificate: address,
+      authority: "127.0.0.1",
+      counted: UP,
+    },
+    {
+      name: "an address that is not in the certificate is down",
+      certificate: named,
+      authority: "127.0.0.1",
+      counted: TLS,
+    },
+    {
+      name: "an expired certificate is down",
+      certificate: expired,
+      authority: "api.test",
+      counted: TLS,
+    },
+    {
+      name: "an unknown authority is down",
+      certificate: unknown,
+      authority: "api.test",
+      counted: TLS,
+    },
+    {
+      name: "a client's certificate is down",
+      certificate: client,
+      authority: "api.test",
+      counted: TLS,
+    },
+    { name: "TLS to a backend without is down", authority: "api.test", counted: TLS },
+    {
+      name: "no TLS to a backend with is down",
+      certificate: named,
+      ssl: false,
+      authority: "api.test",
+      counted: UNREACHABLE,
+    },
+  ]);
+}
+
+Deno.test("the certificate of a grpc-js backend decides", async (t) => {
+  await checkCertificates(t, startHealthBackend);
+});
+
+testWithPython("the certificate of a C core backend decides", async (t) => {
+  await checkCertificates(t, startPythonBackend);
+});
+
+Deno.test("without --tls-ca-file an authority of one's own is not trusted", async (t) => {
+  await using authority = await CertificateAuthority.create();
+  const certificate = await authority.issue("api.test", { names: ["api.test"] });
+  const name = "a certificate that the system does not know is down";
+  await checkRows(t, [], startHealthBackend, [
+    { name, certificate, authority: "api.test", counted: TLS },
+  ]);
+});
+
+Deno.test("two names on one TLS address are judged each by itself", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("api.test", { names: ["api.test"] });
+  await using backend = await startHealthBackend({ tls });
+  await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+    for (let round = 0; round < 3; round++) {
+      assert.equal(await agent.ask(backend.line({ authority: "api.test" })), "up\n");
+      assert.equal(await agent.ask(backend.line({ authority: "other.test" })), "down\n");
+    }
+    const { recent } = await backend.report();
+    assert.deepEqual([...new Set(recent.map((call) => call.authority))], ["api.test"]);
+  });
+});
+
+Deno.test("a TLS backend that gets a new certificate is judged by the new one", async () => {
+  await using authority = await CertificateAuthority.create();
+  await using stranger = await CertificateAuthority.create();
+  const good = await authority.issue("api.test", { names: ["api.test"] });
+  const bad = await stranger.issue("api.test", { names: ["api.test"] });
+  await using first = await startHealthBackend({ tls: good });
+  const { port } = first;
+  const line = first.line({ authority: "api.test" });
+  await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+    assert.equal(await agent.ask(line), "up\n");
+    await first.kill();
+    await using second = await startHealthBackend({ tls: bad, port });
+    assert.equal(await agent.ask(line), "down\n");
+    await second.kill();
+    await using _third = await startHealthBackend({ tls: good, port });
+    assert.equal(await agent.ask(line), "up\n");
+  });
+});
