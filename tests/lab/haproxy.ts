@@ -11,13 +11,18 @@ export interface ServerRow {
   up: boolean;
   /** How the last agent check ended: `L7OK`, `L7STS` (said down), `L4CON` ...; "" before the first. */
   agentStatus: string;
-  /** The agent's words, such as `via agent : up`. */
+  /** The agent's words, such as `via agent : up`; "" while it is being asked. */
   lastAgent: string;
+  /** Whether the agent is being asked at the moment; `agentStatus` is then that of the time before. */
+  asking: boolean;
   /** Seconds since the status changed, whole. */
   lastChange: number;
   /** Every statistic that HAProxy has of the server, by its name in `show stat`. */
   fields: Record<string, string>;
 }
+
+/** What a server should look like: the members looked at, or a question about the row. */
+export type ExpectedServer = Partial<ServerRow> | ((row: ServerRow) => boolean);
 
 /** A real HAProxy with a folder of its own and an admin socket; it never outlives its owner. */
 export class Haproxy implements AsyncDisposable {
@@ -79,9 +84,8 @@ export class Haproxy implements AsyncDisposable {
   }
 
   /**
-   * Waits until a server looks as expected.
+   * Waits until a server looks as expected, between two questions to the agent.
    *
-   * @param expected the members that are looked at
    * @param timeoutMs milliseconds before it gives up
    * @returns the row that did
    * @throws {Error} with what was seen meanwhile and HAProxy's log when the time is over
@@ -89,10 +93,10 @@ export class Haproxy implements AsyncDisposable {
   async waitFor(
     backend: string,
     server: string,
-    expected: Partial<ServerRow>,
+    expected: ExpectedServer,
     timeoutMs = 5000,
   ): Promise<ServerRow> {
-    const what = `${backend}/${server} to be ${JSON.stringify(expected)}`;
+    const what = `${backend}/${server} to be ${describe(expected)}`;
     const seen: string[] = [];
     const start = performance.now();
     try {
@@ -102,7 +106,7 @@ export class Haproxy implements AsyncDisposable {
         if (!seen.at(-1)?.endsWith(look)) {
           seen.push(`${Math.round(performance.now() - start)} ms: ${look}`);
         }
-        return matches(row, expected) ? row : undefined;
+        return !row.asking && matches(row, expected) ? row : undefined;
       }, { timeoutMs });
     } catch (error) {
       throw new Error(
@@ -120,15 +124,15 @@ export class Haproxy implements AsyncDisposable {
   async stays(
     backend: string,
     server: string,
-    expected: Partial<ServerRow>,
+    expected: ExpectedServer,
     durationMs: number,
   ): Promise<void> {
     const end = performance.now() + durationMs;
     await eventually("the watch to end", async () => {
       const row = await this.#server(backend, server);
-      if (!matches(row, expected)) {
+      if (!row.asking && !matches(row, expected)) {
         throw new Error(
-          `${backend}/${server} did not stay ${JSON.stringify(expected)} but is ${row.status}, ` +
+          `${backend}/${server} did not stay ${describe(expected)} but is ${row.status}, ` +
             `agent ${row.agentStatus}, "${row.lastAgent}"; HAProxy's log:\n${this.log()}`,
         );
       }
@@ -175,13 +179,19 @@ function serverRow(fields: Record<string, string>): ServerRow {
     server: svname,
     status,
     up: status.startsWith("UP") || status === "no check",
-    agentStatus: agent_status.replace(/^\* /, ""), // the star: another check is under way
+    agentStatus: agent_status.replace(/^\* /, ""),
     lastAgent: last_agt,
+    asking: agent_status.startsWith("* "),
     lastChange: Number(lastchg),
     fields,
   };
 }
 
-function matches(row: ServerRow, expected: Partial<ServerRow>): boolean {
+function matches(row: ServerRow, expected: ExpectedServer): boolean {
+  if (typeof expected === "function") return expected(row);
   return Object.entries(expected).every(([key, value]) => row[key as keyof ServerRow] === value);
+}
+
+function describe(expected: ExpectedServer): string {
+  return typeof expected === "function" ? `${expected}` : JSON.stringify(expected);
 }

@@ -1,0 +1,41 @@
+import { getHaproxy } from "../lab/find_haproxy.ts";
+import { Haproxy } from "../lab/haproxy.ts";
+import { HAPROXY_SERIES } from "../lab/haproxy_packages.ts";
+
+/** Starts the HAProxy that a test is about with this configuration; the test disposes of it. */
+export type StartHaproxy = (configuration: string) => Promise<Haproxy>;
+
+/**
+ * Defines one test for each HAProxy series.
+ *
+ * Where a series cannot be had its test is ignored and the reason printed once; with `CI` set in the
+ * environment it fails instead.
+ *
+ * @param name what holds
+ */
+export function testWithEachHaproxy(
+  name: string,
+  test: (start: StartHaproxy) => Promise<void>,
+): void {
+  for (const { series, executable, missing } of HAPROXIES) {
+    Deno.test({
+      name: `HAProxy ${series}: ${name}`,
+      ignore: executable === undefined && !Deno.env.get("CI"),
+      fn: async () => {
+        if (executable === undefined) throw new Error(missing);
+        await test((configuration) => Haproxy.start(executable, configuration));
+      },
+    });
+  }
+}
+
+/** Every series, with its executable or why there is none. */
+const HAPROXIES = await Array.fromAsync(HAPROXY_SERIES, async (series) => {
+  try {
+    return { series, executable: await getHaproxy(series), missing: "" };
+  } catch (error) {
+    const missing = (error as Error).message;
+    console.warn(`Tests with HAProxy ${series} cannot run: ${missing}`);
+    return { series, executable: undefined, missing };
+  }
+});

@@ -1,0 +1,17 @@
+import { startAgent } from "../lab/agent.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { AGENT_INTER_MS, grpcBackend, server } from "./configuration.ts";
+import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+
+testWithEachHaproxy("good answers leave an operator's maintenance alone", async (startHaproxy) => {
+  await using backend = await startHealthBackend();
+  await using agent = await startAgent();
+  await using haproxy = await startHaproxy(
+    grpcBackend(agent.port, server("one", backend.port, backend.line())),
+  );
+  await haproxy.waitFor("grpc", "one", { up: true, agentStatus: "L7OK" });
+  await haproxy.runtime("set server grpc/one state maint");
+  await haproxy.stays("grpc", "one", { status: "MAINT" }, 3 * AGENT_INTER_MS);
+  await haproxy.runtime("set server grpc/one state ready");
+  await haproxy.waitFor("grpc", "one", { up: true, agentStatus: "L7OK" });
+});
