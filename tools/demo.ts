@@ -56,10 +56,8 @@ async function demo(once: boolean, signal: AbortSignal): Promise<number> {
   const backends = [first.port, second.port];
   const haproxy = await startHaproxy(agent.port, backends, signal);
   await using judge: Judge = haproxy ?? new PlayedHaproxy(agent, backends);
-  console.log(
-    `Agent: 127.0.0.1:${agent.port}, its status page http://127.0.0.1:${agent.metricsPort}/,
-  its metrics http://127.0.0.1:${agent.metricsPort}/metrics`,
-  );
+  console.log(`The agent: 127.0.0.1:${agent.port}`);
+  console.log(`The agent's metrics: http://127.0.0.1:${agent.metricsPort}/metrics`);
 
   const stage: Stage = { first, second, judge, real: haproxy !== undefined, signal };
   if (once) return report(await play(stage), stage.real);
