@@ -1,98 +1,123 @@
-import { ChannelPool } from "./check/channel_pool.ts";
-import { Checker } from "./check/checker.ts";
-import { installGoawayGuard } from "./check/goaway_guard.ts";
-import { installPinnedResolver } from "./check/pinned_resolver.ts";
-import { Resolver } from "./check/resolve.ts";
-import type { SecureContext } from "node:tls";
-import type { Config } from "./config/settings.ts";
+import { buildChecker } from "./check/build_checker.ts";
+import type { ChannelPool } from "./check/channel_pool.ts";
+import type { Configuration } from "./config/load.ts";
 import { HttpServer } from "./observe/http_server.ts";
 import { LastAnswers } from "./observe/last_answers.ts";
 import type { Logs } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
-import { Responder } from "./server/responder.ts";
-import { Server } from "./server/server.ts";
 import { formatHostPort } from "./protocol/host.ts";
-
-/** Bounds of a connection, in bytes and milliseconds. */
-const CONNECTION_LIMITS = {
-  maxLineBytes: 1024,
-  requestTimeoutMs: 10_000,
-  idleTimeoutMs: 300_000,
-};
+import { Responder } from "./server/responder.ts";
+import { type Admission, Server } from "./server/server.ts";
 
 /** Backends whose last answer is remembered. */
 const MAX_REMEMBERED_BACKENDS = 10_000;
 
-/** A running agent. */
-export interface Agent {
+/** An address that cannot be listened on; the message names it and says why. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
+/** What a change of the configuration replaces as a whole. */
+interface Changeable {
+  readonly pool: ChannelPool;
+  readonly admission: Admission;
+}
+
+/** A running agent: it listens for HAProxy, and for scrapers and probes. */
+export class Agent {
+  readonly #logs: Logs;
+  readonly #metrics = new Metrics();
+  readonly #recorder: Recorder;
+  readonly #server: Server;
+  readonly #running: Promise<void>;
+  readonly #http: HttpServer | undefined;
+  #changeable: Changeable;
+  #stopping = false;
+
+  /**
+   * Starts listening.
+   *
+   * @throws {ListenError} when `server_bind_address` and `server_port` cannot be listened on
+   */
+  constructor(configuration: Configuration, logs: Logs) {
+    this.#logs = logs;
+    this.#recorder = new Recorder(this.#metrics, logs, new LastAnswers(MAX_REMEMBERED_BACKENDS));
+    const listeners = this.#listen(configuration);
+    this.#changeable = this.#build(configuration);
+    this.#server = new Server(
+      listeners,
+      () => this.#changeable.admission,
+      this.#metrics,
+      logs.server,
+    );
+    this.#running = this.#server.run();
+    this.#http = this.#startHttp(configuration);
+  }
+
+  /** Puts another configuration in force. Checks under way end as they began. */
+  reconfigure(configuration: Configuration): void {
+    const { pool } = this.#changeable;
+    this.#changeable = this.#build(configuration);
+    pool.close();
+  }
+
   /** Stops listening, answers the checks under way, closes the connections. Never answers `down`. */
-  stop(): Promise<void>;
-}
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#server.stop();
+    await this.#running;
+    this.#changeable.pool.close();
+    await this.#http?.stop();
+  }
 
-/**
- * Builds the agent from its parts and starts it.
- *
- * @param trust gives the TLS context for backends asked with `ssl`
- * @throws when `server_bind_address` and `server_port` cannot be listened on
- */
-export function startAgent(config: Config, trust: () => SecureContext, logs: Logs): Agent {
-  installGoawayGuard();
-  installPinnedResolver();
-  const metrics = new Metrics();
-  const pool = new ChannelPool(
-    { connectTimeoutMs: Math.min(config.grpc_connect_timeout_ms, config.check_timeout_ms) },
-    new Resolver(),
-    metrics.channels,
-  );
-  const checker = new Checker(
-    { checkTimeoutMs: config.check_timeout_ms, rpcTimeoutMs: config.grpc_rpc_timeout_ms },
-    pool,
-    trust,
-  );
-  const recorder = new Recorder(metrics, logs, new LastAnswers(MAX_REMEMBERED_BACKENDS));
-  const responder = new Responder(checker, recorder);
-  const server = new Server(
-    Deno.listen({ hostname: config.server_bind_address, port: config.server_port }),
-    CONNECTION_LIMITS,
-    (line, peer, abandoned) => responder.answer(line, peer, abandoned),
-    metrics,
-    logs.server,
-  );
-  const running = server.run();
-  logs.server.info("Listening", {
-    address: formatHostPort(config.server_bind_address, config.server_port),
-  });
-  let stopping = false;
-  const http = startHttp(config, metrics, logs, () => !stopping);
-  return {
-    async stop() {
-      stopping = true;
-      await server.stop();
-      await running;
-      pool.close();
-      await http?.stop();
-    },
-  };
-}
+  #listen({ settings }: Configuration): Deno.TcpListener[] {
+    const port = settings.server_port;
+    const listeners: Deno.TcpListener[] = [];
+    for (const hostname of settings.server_bind_address) {
+      const address = formatHostPort(hostname, port);
+      try {
+        listeners.push(Deno.listen({ hostname, port }));
+      } catch (error) {
+        for (const listener of listeners) listener.close();
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new ListenError(`Cannot listen on ${address}: ${reason}`);
+      }
+      this.#logs.server.info("Listening", { address });
+    }
+    return listeners;
+  }
 
-/** Without its metrics the agent still does its work, so a taken port is only told. */
-function startHttp(
-  { metrics_bind_address: hostname, metrics_port: port }: Config,
-  metrics: Metrics,
-  logs: Logs,
-  ready: () => boolean,
-): HttpServer | undefined {
-  const address = formatHostPort(hostname, port);
-  try {
-    const http = new HttpServer(hostname, port, metrics, ready);
-    logs.metrics.info("Listening", { address });
-    return http;
-  } catch (error) {
-    logs.metrics.error("Cannot listen: going on without metrics", {
-      address,
-      error: String(error),
-    });
-    return undefined;
+  #build(configuration: Configuration): Changeable {
+    const { settings, clientRules } = configuration;
+    const { checker, pool } = buildChecker(configuration, this.#metrics.channels);
+    const responder = new Responder(checker, this.#recorder);
+    const limits = {
+      maxLineBytes: settings.max_line_bytes,
+      requestTimeoutMs: settings.request_timeout_ms,
+      idleTimeoutMs: settings.idle_timeout_ms,
+    };
+    const answer = responder.answer.bind(responder);
+    const maxConnections = settings.max_connections;
+    return { pool, admission: { clientRules, maxConnections, limits, answer } };
+  }
+
+  /** Without its metrics the agent still does its work, so a taken port is only told. */
+  #startHttp({ settings }: Configuration): HttpServer | undefined {
+    if (!settings.metrics_enabled) return undefined;
+    const { metrics_bind_address: hostname, metrics_port: port } = settings;
+    const address = formatHostPort(hostname, port);
+    try {
+      const http = new HttpServer(hostname, port, this.#metrics, () => !this.#stopping);
+      this.#logs.metrics.info("Listening", { address });
+      return http;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#logs.metrics.error("Cannot listen: going on without metrics", {
+        address,
+        error: reason,
+      });
+      return undefined;
+    }
   }
 }

@@ -1,25 +1,14 @@
 import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/grpc-js";
 import { isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect, type SecureContext } from "node:tls";
+import { checkServerIdentity, connect } from "node:tls";
+import type { ConnectProgress } from "./connect_progress.ts";
+import type { TlsProfile } from "./tls_profile.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {
-  /** CAs (and the client certificate), shared by all connections of a profile. */
-  readonly context: SecureContext;
+  readonly profile: TlsProfile;
   /** The name sent as SNI and looked for in the certificate; an IP address is only looked for. */
   readonly serverName: string;
-}
-
-/** The steps of making a connection, in their order. */
-export type ConnectPhase = "resolve" | "connect" | "tls" | "http2";
-
-/** How far a connection has come. Written here, read by the channel that owns the connection. */
-export interface ConnectProgress {
-  phase: ConnectPhase;
-  /** The address that answered the TCP connection first. */
-  address?: string;
-  /** Why the TLS handshake failed. */
-  tlsFailure?: string;
 }
 
 /**
@@ -59,15 +48,15 @@ export class BackendCredentials extends ChannelCredentials {
     if (this.#progress.address !== undefined) {
       throw new Error("Another address of the backend answered first");
     }
-    if (socket.remoteAddress !== undefined) this.#progress.address = socket.remoteAddress;
+    this.#progress.address = socket.remoteAddress ?? "unknown";
     if (this.#tls === undefined) {
-      this.#progress.phase = "http2";
+      this.#progress.enter("http2");
       return { socket, secure: false };
     }
-    this.#progress.phase = "tls";
+    this.#progress.enter("tls");
     try {
       const secured = await handshake(socket, this.#tls);
-      this.#progress.phase = "http2";
+      this.#progress.enter("http2");
       return { socket: secured, secure: true };
     } catch (error) {
       this.#progress.tlsFailure = error instanceof Error ? error.message : String(error);
@@ -76,15 +65,18 @@ export class BackendCredentials extends ChannelCredentials {
   }
 }
 
-function handshake(socket: Socket, { context, serverName }: BackendTls): Promise<Socket> {
+function handshake(socket: Socket, { profile, serverName }: BackendTls): Promise<Socket> {
+  const verify = profile.settings.insecureSkipVerify !== true;
   return new Promise((resolve, reject) => {
     const secured = connect({
       socket,
-      secureContext: context,
+      secureContext: profile.context(),
       ALPNProtocols: ["h2"],
       // RFC 6066, section 3: an IP address is never sent as SNI.
       ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(serverName, certificate),
+      rejectUnauthorized: verify,
+      checkServerIdentity: (_host, certificate) =>
+        verify ? checkServerIdentity(serverName, certificate) : undefined,
     });
     // Stays for the socket's life: an error after the handshake reaches grpc-js by its session.
     secured.on("error", reject);

@@ -1,10 +1,7 @@
 import { connectivityState, Metadata, status } from "@grpc/grpc-js";
 import { formatHostPort } from "../protocol/host.ts";
-import {
-  BackendCredentials,
-  type BackendTls,
-  type ConnectProgress,
-} from "./backend_credentials.ts";
+import { BackendCredentials, type BackendTls } from "./backend_credentials.ts";
+import { type ConnectPhase, ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
 import { HealthClient } from "./health_client.ts";
 import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
 import type { Resolver } from "./resolve.ts";
@@ -19,7 +16,10 @@ export interface ChannelTarget {
 }
 
 /** Why no connection could be made. */
-export type ConnectFailure = Extract<Verdict, { kind: "unreachable" | "timeout" | "tls" | "dns" }>;
+export type ConnectFailure = Extract<
+  Verdict,
+  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" }
+>;
 
 /** How an RPC ended: what the backend said, or the RPC's status. */
 export type RpcOutcome =
@@ -67,7 +67,8 @@ export class Channel {
 
   readonly #target: ChannelTarget;
   readonly #onClosed: (channel: Channel) => void;
-  readonly #progress: ConnectProgress = { phase: "resolve" };
+  readonly #metadata: Metadata;
+  readonly #progress = new ConnectProgress();
   #dials: { readonly host: string; readonly controller: AbortController }[] = [];
   #client: HealthClient | undefined;
   #state: "connecting" | "ready" | "closed" = "connecting";
@@ -76,15 +77,18 @@ export class Channel {
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
+   * @param metadata what each RPC carries along
    * @param onClosed called once, when the channel is no longer to be used
    */
   constructor(
     target: ChannelTarget,
     connectTimeoutMs: number,
     resolver: Resolver,
+    metadata: Metadata,
     onClosed: (channel: Channel) => void,
   ) {
     this.#target = target;
+    this.#metadata = metadata;
     this.#onClosed = onClosed;
     this.connected = new Promise((resolve) => {
       const timer = setTimeout(() => {
@@ -103,9 +107,9 @@ export class Channel {
     return this.#state === "ready";
   }
 
-  /** RPCs that have not ended. */
-  get rpcsUnderWay(): number {
-    return this.#rpcsUnderWay;
+  /** How long the steps of connecting took. */
+  get connectTimings(): ConnectTimings {
+    return this.#progress.timings;
   }
 
   /**
@@ -126,7 +130,7 @@ export class Channel {
     return new Promise((resolve) => {
       const call = client.check(
         { service },
-        new Metadata(),
+        this.#metadata,
         { deadline: Date.now() + timeoutMs },
         (error, response) => {
           signal.removeEventListener("abort", cancel);
@@ -165,13 +169,13 @@ export class Channel {
 
   async #open(resolver: Resolver): Promise<void> {
     const { host, port, authority, tls } = this.#target;
-    const resolution = await resolver.resolve(host);
+    const resolution = await resolver.resolve(host, port);
     if (this.#state === "closed") return;
     if (!resolution.ok) {
-      this.#fail({ kind: "dns", detail: resolution.detail });
+      this.#fail(resolution.verdict);
       return;
     }
-    this.#progress.phase = "connect";
+    this.#progress.enter("connect");
     this.#dials = resolution.addresses.map((address) => ({
       host: address,
       controller: new AbortController(),
@@ -200,6 +204,7 @@ export class Channel {
     }
     if (state === connectivityState.READY) {
       this.#state = "ready";
+      this.#progress.enter();
       this.#abortLosers();
       this.#settleConnected(undefined);
     } else if (this.#state === "ready") {
@@ -244,7 +249,7 @@ export class Channel {
   }
 }
 
-function timeoutDetail(phase: ConnectProgress["phase"]): string {
+function timeoutDetail(phase: ConnectPhase): string {
   switch (phase) {
     case "resolve":
       return "The name was not resolved in time";

@@ -1,11 +1,27 @@
+import type { Metadata } from "@grpc/grpc-js";
 import type { Gauge } from "../observe/metrics.ts";
 import { Channel, type ChannelTarget } from "./channel.ts";
 import type { Resolver } from "./resolve.ts";
 
-/** How channels are kept. */
+/** How channels are made and kept. */
 export interface ChannelPoolOptions {
   /** How long making a connection may take, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** Whether a channel is kept for the next check at all. */
+  readonly keep: boolean;
+  /** A channel that no check has used for so long is closed, in milliseconds. */
+  readonly idleTimeoutMs: number;
+  /** How many are kept; the least recently used one goes. */
+  readonly maxChannels: number;
+  /** What each RPC carries along. */
+  readonly metadata: Metadata;
+}
+
+interface Kept {
+  readonly key: string;
+  readonly channel: Channel;
+  users: number;
+  lastUsedAt: number;
 }
 
 /**
@@ -16,35 +32,85 @@ export class ChannelPool {
   readonly #options: ChannelPoolOptions;
   readonly #resolver: Resolver;
   readonly #active: Gauge;
-  readonly #channels = new Map<string, Channel>();
+  /** Least recently used first. */
+  readonly #kept = new Map<string, Kept>();
+  readonly #sweep: ReturnType<typeof setInterval>;
+  #closed = false;
 
   /** @param active shows the number of channels that are not closed */
   constructor(options: ChannelPoolOptions, resolver: Resolver, active: Gauge) {
     this.#options = options;
     this.#resolver = resolver;
     this.#active = active;
+    const sweepMs = Math.min(options.idleTimeoutMs / 2, 30_000);
+    this.#sweep = setInterval(() => this.#closeIdle(), sweepMs);
+    this.#sweep.unref();
   }
 
-  /** @returns the channel to this target, connecting or ready; a new one where there is none */
-  acquire(target: ChannelTarget): Channel {
+  /**
+   * Runs a task with the channel to a target: the one that is kept, connecting or ready, or else a new
+   * one. It stays open until the task ends, whatever becomes of its place here.
+   */
+  async use<Result>(
+    target: ChannelTarget,
+    task: (channel: Channel) => Promise<Result>,
+  ): Promise<Result> {
+    const kept = this.#find(target);
+    kept.users++;
+    try {
+      return await task(kept.channel);
+    } finally {
+      kept.users--;
+      kept.lastUsedAt = performance.now();
+      this.#closeUnlessKept(kept);
+    }
+  }
+
+  /** Closes all channels, those in use at the end of their tasks. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#sweep);
+    for (const kept of this.#kept.values()) this.#drop(kept);
+  }
+
+  #find(target: ChannelTarget): Kept {
     const key = keyOf(target);
-    const kept = this.#channels.get(key);
-    if (kept !== undefined) return kept;
-    const channel = new Channel(target, this.#options.connectTimeoutMs, this.#resolver, () => {
+    const found = this.#kept.get(key) ?? this.#open(key, target);
+    if (!this.#options.keep || this.#closed) return found;
+    this.#kept.delete(key);
+    this.#kept.set(key, found);
+    const [oldest] = this.#kept.values();
+    if (this.#kept.size > this.#options.maxChannels && oldest !== undefined) this.#drop(oldest);
+    return found;
+  }
+
+  #open(key: string, target: ChannelTarget): Kept {
+    const { connectTimeoutMs, metadata } = this.#options;
+    const channel = new Channel(target, connectTimeoutMs, this.#resolver, metadata, () => {
       this.#active.dec();
-      if (this.#channels.get(key) === channel) this.#channels.delete(key);
+      if (this.#kept.get(key)?.channel === channel) this.#kept.delete(key);
     });
     this.#active.inc();
-    this.#channels.set(key, channel);
-    return channel;
+    return { key, channel, users: 0, lastUsedAt: performance.now() };
   }
 
-  /** Closes all channels. RPCs under way end by themselves. */
-  close(): void {
-    for (const channel of [...this.#channels.values()]) channel.close();
+  #drop(kept: Kept): void {
+    this.#kept.delete(kept.key);
+    this.#closeUnlessKept(kept);
+  }
+
+  #closeUnlessKept(kept: Kept): void {
+    if (kept.users === 0 && this.#kept.get(kept.key) !== kept) kept.channel.close();
+  }
+
+  #closeIdle(): void {
+    const longAgo = performance.now() - this.#options.idleTimeoutMs;
+    for (const kept of this.#kept.values()) {
+      if (kept.users === 0 && kept.lastUsedAt < longAgo) this.#drop(kept);
+    }
   }
 }
 
 function keyOf({ host, port, authority, tls }: ChannelTarget): string {
-  return `${tls === undefined ? "no-ssl" : "ssl"} ${host} ${port} ${authority}`;
+  return `${tls === undefined ? "no-ssl" : `ssl=${tls.profile.name}`} ${host} ${port} ${authority}`;
 }

@@ -1,8 +1,9 @@
 import { status } from "@grpc/grpc-js";
-import type { SecureContext } from "node:tls";
 import type { CheckRequest } from "../protocol/request.ts";
-import type { Channel, RpcOutcome } from "./channel.ts";
+import type { Channel, ChannelTarget, RpcOutcome } from "./channel.ts";
 import type { ChannelPool } from "./channel_pool.ts";
+import type { ConnectTimings } from "./connect_progress.ts";
+import type { TlsProfile } from "./tls_profile.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** The time limits of a check, in milliseconds. */
@@ -17,6 +18,12 @@ export interface CheckerOptions {
 interface Attempt {
   readonly verdict: Verdict;
   readonly worthAnother: boolean;
+  readonly timings: CheckTimings;
+}
+
+/** How long the steps of a check took, in milliseconds; a step that was not reached is missing. */
+export interface CheckTimings extends ConnectTimings {
+  readonly rpc?: number;
 }
 
 /** Codes that grpc-js itself gives to calls on a connection that is broken. */
@@ -42,13 +49,22 @@ const ABANDONED = "abandoned";
 export class Checker {
   readonly #options: CheckerOptions;
   readonly #pool: ChannelPool;
-  readonly #trust: () => SecureContext;
+  readonly #tlsProfiles: ReadonlyMap<string, TlsProfile>;
 
-  /** @param trust gives the TLS context for backends asked with `ssl` */
-  constructor(options: CheckerOptions, pool: ChannelPool, trust: () => SecureContext) {
+  /** @param tlsProfiles by their names in requests; at least the one without a name */
+  constructor(
+    options: CheckerOptions,
+    pool: ChannelPool,
+    tlsProfiles: ReadonlyMap<string, TlsProfile>,
+  ) {
     this.#options = options;
     this.#pool = pool;
-    this.#trust = trust;
+    this.#tlsProfiles = tlsProfiles;
+  }
+
+  /** Whether the request's TLS profile exists. */
+  hasTlsProfile({ tlsProfile }: CheckRequest): boolean {
+    return this.#tlsProfiles.has(tlsProfile);
   }
 
   /**
@@ -58,10 +74,18 @@ export class Checker {
    * that comes late is dropped by HAProxy, and the dead server stays UP.
    *
    * @param abandoned ends the check when nobody waits for its verdict any more
+   * @param trace is told how long the steps took
    * @returns the verdict, within `checkTimeoutMs`; never rejects
    */
-  check(request: CheckRequest, abandoned: AbortSignal): Promise<Verdict> {
-    const { checkTimeoutMs } = this.#options;
+  check(
+    request: CheckRequest,
+    abandoned: AbortSignal,
+    trace: (timings: CheckTimings) => void = () => {},
+  ): Promise<Verdict> {
+    const checkTimeoutMs = Math.min(
+      this.#options.checkTimeoutMs,
+      request.timeoutMs ?? Infinity,
+    );
     const deadline = performance.now() + checkTimeoutMs;
     const ended = new AbortController();
     const abandon = () => ended.abort(ABANDONED);
@@ -76,7 +100,7 @@ export class Checker {
         ended.abort();
       }, checkTimeoutMs);
       abandoned.addEventListener("abort", abandon);
-      this.#run(request, deadline, ended.signal)
+      this.#run(request, deadline, ended.signal, trace)
         .catch((error): Verdict => ({ kind: "internal", error }))
         .then(settle);
     });
@@ -86,19 +110,31 @@ export class Checker {
    * Asks on the kept connection where there is one. A failure there says little of the backend, which
    * may have restarted or said goodbye (GOAWAY) since: then a new connection is asked, once.
    */
-  async #run(request: CheckRequest, deadline: number, signal: AbortSignal): Promise<Verdict> {
+  async #run(
+    request: CheckRequest,
+    deadline: number,
+    signal: AbortSignal,
+    trace: (timings: CheckTimings) => void,
+  ): Promise<Verdict> {
     const askedAt = performance.now();
-    const target = {
-      host: request.host,
-      port: request.port,
-      authority: request.authority,
-      tls: request.tls ? { context: this.#trust(), serverName: request.serverName } : undefined,
-    };
-    const ask = (channel: Channel) =>
-      this.#ask(channel, channel.openedAt < askedAt, request.service, deadline, signal);
-    const first = await ask(this.#pool.acquire(target));
-    if (!first.worthAnother || signal.aborted) return first.verdict;
-    return (await ask(this.#pool.acquire(target))).verdict;
+    const target = this.#targetOf(request);
+    const ask = () =>
+      this.#pool.use(target, async (channel) => {
+        const kept = channel.openedAt < askedAt;
+        const attempt = await this.#ask(channel, kept, request.service, deadline, signal);
+        trace({ ...channel.connectTimings, ...attempt.timings });
+        return attempt;
+      });
+    const first = await ask();
+    return first.worthAnother && !signal.aborted ? (await ask()).verdict : first.verdict;
+  }
+
+  #targetOf({ host, port, authority, tls, tlsProfile, serverName }: CheckRequest): ChannelTarget {
+    if (!tls) return { host, port, authority, tls: undefined };
+    const profile = this.#tlsProfiles.get(tlsProfile);
+    if (profile === undefined) throw new Error(`No TLS profile ${tlsProfile}`);
+    const name = profile.settings.serverName ?? serverName;
+    return { host, port, authority, tls: { profile, serverName: name } };
   }
 
   async #ask(
@@ -109,8 +145,9 @@ export class Checker {
     signal: AbortSignal,
   ): Promise<Attempt> {
     const failure = await channel.connected;
-    if (failure !== undefined) return { verdict: failure, worthAnother: kept };
-    const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - performance.now());
+    if (failure !== undefined) return { verdict: failure, worthAnother: kept, timings: {} };
+    const connectedAt = performance.now();
+    const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - connectedAt);
     const outcome = await channel.check(service, timeoutMs, signal);
     if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
       channel.close();
@@ -119,6 +156,7 @@ export class Checker {
       verdict: verdictOf(outcome),
       worthAnother: !outcome.ok &&
         (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
+      timings: { rpc: performance.now() - connectedAt },
     };
   }
 }

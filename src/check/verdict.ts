@@ -14,6 +14,8 @@ export type Verdict =
   | { readonly kind: "dns"; readonly detail: string }
   /** The RPC ended with a status other than OK. */
   | { readonly kind: "rpc"; readonly code: string; readonly detail: string }
+  /** The configuration does not allow this target. */
+  | { readonly kind: "denied" }
   /** A bug in the agent. */
   | { readonly kind: "internal"; readonly error: unknown };
 
@@ -24,6 +26,7 @@ export type ErrorType =
   | "tls"
   | "dns"
   | "rpc"
+  | "denied"
   | "parse_error"
   | "internal";
 
@@ -34,6 +37,7 @@ export const ERROR_TYPES: readonly ErrorType[] = [
   "tls",
   "dns",
   "rpc",
+  "denied",
   "parse_error",
   "internal",
 ];
@@ -50,7 +54,31 @@ export function errorType(verdict: Verdict): Exclude<ErrorType, "parse_error"> |
     case "tls":
     case "dns":
     case "rpc":
+    case "denied":
     case "internal":
       return verdict.kind;
+  }
+}
+
+/** @returns what there is to say of a verdict beyond its kind, for people; empty for SERVING */
+export function describeVerdict(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case "serving":
+      return "";
+    case "not_serving":
+      return verdict.status;
+    case "unreachable":
+    case "timeout":
+    case "tls":
+    case "dns":
+      return verdict.detail;
+    case "rpc":
+      return `${verdict.code}: ${verdict.detail}`;
+    case "denied":
+      return "The target is not in allow_backends";
+    case "internal":
+      return verdict.error instanceof Error
+        ? verdict.error.stack ?? verdict.error.message
+        : String(verdict.error);
   }
 }

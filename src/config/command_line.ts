@@ -2,18 +2,38 @@ import { parseArgs } from "node:util";
 import { suggest } from "./suggest.ts";
 import type { Setting } from "./settings.ts";
 
+/** What the program is asked to do. */
+export type Action = "serve" | "check" | "check-config" | "help" | "version";
+
 /** What the command line says. */
 export interface CommandLine {
+  readonly action: Action;
   /** Values by the key of the setting, as typed. */
   readonly values: ReadonlyMap<string, string>;
-  readonly help: boolean;
-  readonly version: boolean;
+  readonly configFile: string | undefined;
+  /** For the action `check`: the fields of the request line. */
+  readonly checkFields: readonly string[];
+  /** For the action `check`: whether the result is for a machine. */
+  readonly json: boolean;
   /** A wrong command line: one line per mistake. */
   readonly mistakes: readonly string[];
 }
 
+/** Flags that are no settings; one with a placeholder takes a value. */
+export const OTHER_FLAGS = {
+  config: { short: "c", placeholder: "FILE", help: "Read the settings from a TOML file" },
+  "check-config": { help: "Validate, print the configuration in force, exit 0 or 1" },
+  help: { short: "h", help: "This text" },
+  version: { short: "V", help: "The version" },
+  json: { help: "With check: print the result as JSON" },
+} as const satisfies Record<
+  string,
+  { readonly short?: string; readonly placeholder?: string; readonly help: string }
+>;
+
 /**
- * Reads the command line: `--flag VALUE` or `--flag=VALUE`; a switch may stand alone.
+ * Reads the command line: `--flag VALUE` or `--flag=VALUE` (a switch may stand alone), and the
+ * subcommand `check` with the fields of a request line.
  *
  * @param args without the program's name
  */
@@ -22,42 +42,62 @@ export function readCommandLine(
   settings: readonly Setting<unknown>[],
 ): CommandLine {
   const byFlag = new Map(settings.map((setting) => [setting.flag, setting]));
-  const isSwitch = (flag: string) => byFlag.get(flag)?.kind.isSwitch === true;
+  const known = [...byFlag.keys(), ...Object.keys(OTHER_FLAGS)];
   const { tokens } = parseArgs({
-    args: spellOutSwitches(args, isSwitch),
+    args: spellOutSwitches(args, (flag) => byFlag.get(flag)?.kind.isSwitch === true),
     options: {
+      config: { type: "string", short: "c" },
+      "check-config": { type: "boolean" },
       help: { type: "boolean", short: "h" },
       version: { type: "boolean", short: "V" },
+      json: { type: "boolean" },
       ...Object.fromEntries([...byFlag.keys()].map((flag) => [flag, { type: "string" } as const])),
     },
     strict: false,
+    allowPositionals: true,
     tokens: true,
   });
   const values = new Map<string, string>();
+  const given = new Set<string>();
+  const fields: string[] = [];
   const mistakes: string[] = [];
-  let help = false;
-  let version = false;
+  let configFile: string | undefined;
   for (const token of tokens) {
-    if (token.kind === "positional") {
-      mistakes.push(`${token.value}: unexpected argument`);
-    } else if (token.kind === "option") {
-      const setting = byFlag.get(token.name);
-      if (token.name === "help") help = true;
-      else if (token.name === "version") version = true;
-      else if (setting === undefined) {
-        mistakes.push(
-          `${token.rawName}: unknown flag${suggest(token.name, [...byFlag.keys()], "--")}`,
-        );
-      } else if (token.value === undefined) {
-        mistakes.push(`${token.rawName}: a value is missing (${setting.kind.accepted})`);
-      } else if (values.has(setting.key)) {
-        mistakes.push(`${token.rawName}: given more than once`);
-      } else {
-        values.set(setting.key, token.value);
-      }
+    if (token.kind === "positional") fields.push(token.value);
+    if (token.kind !== "option") continue;
+    const { name, rawName, value } = token;
+    const setting = byFlag.get(name);
+    const takesValue = setting !== undefined || name === "config";
+    if (!known.includes(name)) {
+      mistakes.push(`${rawName}: unknown flag${suggest(name, known, "--")}`);
+    } else if (takesValue && value === undefined) {
+      mistakes.push(`${rawName}: a value is missing (${setting?.kind.accepted ?? "a path"})`);
+    } else if (!takesValue && value !== undefined) {
+      mistakes.push(`${rawName}: takes no value`);
+    } else if (given.has(name)) {
+      mistakes.push(`${rawName}: given more than once`);
+    } else if (setting !== undefined && value !== undefined) {
+      values.set(setting.key, value);
+    } else if (name === "config") {
+      configFile = value;
     }
+    given.add(name);
   }
-  return { values, help, version, mistakes };
+  const [command, ...checkFields] = fields;
+  if (command !== undefined && command !== "check") {
+    mistakes.push(`${command}: unexpected argument${suggest(command, ["check"])}`);
+  }
+  if (given.has("json") && command !== "check") mistakes.push("--json: only with check");
+  const action: Action = given.has("help")
+    ? "help"
+    : given.has("version")
+    ? "version"
+    : given.has("check-config")
+    ? "check-config"
+    : command === "check"
+    ? "check"
+    : "serve";
+  return { action, values, configFile, checkFields, json: given.has("json"), mistakes };
 }
 
 /** `--switch` alone becomes `--switch=true`, and `--switch false` becomes `--switch=false`. */
@@ -70,7 +110,7 @@ function spellOutSwitches(
     const arg = args[index] ?? "";
     const next = args[index + 1];
     if (!arg.startsWith("--") || !isSwitch(arg.slice(2))) spelt.push(arg);
-    else if (next === undefined || next.startsWith("-")) spelt.push(`${arg}=true`);
+    else if (next === undefined || !/^(true|false)$/i.test(next)) spelt.push(`${arg}=true`);
     else {
       spelt.push(`${arg}=${next}`);
       index++;

@@ -1,3 +1,5 @@
+import { parseHost } from "../protocol/host.ts";
+
 /** A kind of setting: what it accepts, in words and in code. */
 export interface Kind<Value> {
   /** What is accepted, as a mistake or the help says it. */
@@ -7,57 +9,121 @@ export interface Kind<Value> {
   /** Whether the flag may stand alone, meaning `true`. */
   readonly isSwitch?: boolean;
   /** @returns the value of a text from the command line or the environment, or `undefined` */
-  readonly read: (text: string) => Value | undefined;
+  readonly fromText: (text: string) => Value | undefined;
+  /** @returns the value of a TOML value, or `undefined` */
+  readonly fromToml: (value: unknown) => Value | undefined;
+}
+
+/** A kind whose TOML form is a string that is read as on the command line. */
+function textKind<Value>(
+  accepted: string,
+  placeholder: string,
+  fromText: (text: string) => Value | undefined,
+): Kind<Value> {
+  const fromToml = (value: unknown) => typeof value === "string" ? fromText(value) : undefined;
+  return { accepted, placeholder, fromText, fromToml };
 }
 
 /** A whole number in decimal digits, `min` to `max`. */
 export function integer(min: number, max: number, placeholder: string): Kind<number> {
+  const inRange = (value: number) => value >= min && value <= max ? value : undefined;
   return {
-    accepted: `a whole number from ${min} to ${max}`,
+    accepted: max === Number.MAX_SAFE_INTEGER
+      ? `a whole number, ${min} or more`
+      : `a whole number from ${min} to ${max}`,
     placeholder,
-    read: (text) => {
-      if (!/^\d{1,10}$/.test(text)) return undefined;
-      const value = Number(text);
-      return value >= min && value <= max ? value : undefined;
-    },
+    fromText: (text) => /^\d{1,15}$/.test(text) ? inRange(Number(text)) : undefined,
+    fromToml: (value) =>
+      typeof value === "number" && Number.isInteger(value) ? inRange(value) : undefined,
   };
+}
+
+/** A whole number without an upper bound of its own. */
+export function atLeast(min: number, placeholder: string): Kind<number> {
+  return integer(min, Number.MAX_SAFE_INTEGER, placeholder);
 }
 
 /** A TCP port. */
 export const port: Kind<number> = integer(1, 65535, "PORT");
 
+/** Node's timers hold no longer time than this, in milliseconds. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
 /** A time in milliseconds. */
-export function milliseconds(min: number, max: number): Kind<number> {
+export function milliseconds(min: number, max = LONGEST_TIMER_MS): Kind<number> {
   return integer(min, max, "MS");
 }
 
-/** `true` or `false`. */
+/** `true` or `false`; in any case, as the Rust agent reads its environment. */
 export const bool: Kind<boolean> = {
   accepted: "true or false",
   placeholder: "true|false",
   isSwitch: true,
-  read: (text) => text === "true" ? true : text === "false" ? false : undefined,
+  fromText: (text) => ({ true: true, false: false })[text.toLowerCase()],
+  fromToml: (value) => typeof value === "boolean" ? value : undefined,
 };
 
-/** One of some words. */
+/** One of some words; in any case, as the Rust agent reads its environment. */
 export function choice<const Word extends string>(words: readonly Word[]): Kind<Word> {
-  return {
-    accepted: `one of ${words.join(", ")}`,
-    placeholder: words.join("|"),
-    read: (text) => words.find((word) => word === text),
-  };
+  return textKind(
+    `one of ${words.join(", ")}`,
+    words.join("|"),
+    (text) => words.find((word) => word === text.toLowerCase()),
+  );
 }
 
+const ADDRESS = /^[A-Za-z0-9._:-]+$/;
+
 /** An IP address or a host name to listen on. */
-export const address: Kind<string> = {
-  accepted: "an IP address or a host name",
+export const address: Kind<string> = textKind(
+  "an IP address or a host name",
+  "ADDRESS",
+  (text) => ADDRESS.test(text) ? text : undefined,
+);
+
+/** One address to listen on, or in TOML a list of them. */
+export const addresses: Kind<readonly string[]> = {
+  accepted: "an IP address or a host name (in TOML also a list of them)",
   placeholder: "ADDRESS",
-  read: (text) => /^[A-Za-z0-9._:-]+$/.test(text) ? text : undefined,
+  fromText: (text) => ADDRESS.test(text) ? [text] : undefined,
+  fromToml: (value) => {
+    const list = stringsOf(typeof value === "string" ? [value] : value);
+    return atLeastOne(list?.every((text) => ADDRESS.test(text)) ? list : undefined);
+  },
 };
 
-/** The path of a file; whether it can be read is seen when it is read. */
-export const file: Kind<string | undefined> = {
-  accepted: "the path of a file",
-  placeholder: "FILE",
-  read: (text) => text === "" ? undefined : text,
+/**
+ * Texts separated by commas, or a TOML list. An empty one is a mistake: who writes "allow nobody" must
+ * not get "allow everybody".
+ */
+export const list: Kind<readonly string[]> = {
+  accepted: "a list with at least one entry (outside TOML separated by commas)",
+  placeholder: "LIST",
+  fromText: (text) =>
+    atLeastOne(text.split(",").map((part) => part.trim()).filter((part) => part !== "")),
+  fromToml: (value) => atLeastOne(stringsOf(value)),
 };
+
+/** The path of a file; whether it can be used is seen when it is read. */
+export const file: Kind<string | undefined> = textKind(
+  "the path of a file",
+  "FILE",
+  (text) => text === "" ? undefined : text,
+);
+
+/** A name that a certificate can carry: a DNS name or an IP address. */
+export const serverName: Kind<string> = textKind(
+  "a DNS name or an IP address",
+  "NAME",
+  (text) => parseHost(text),
+);
+
+function stringsOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) && value.every((item) => typeof item === "string")
+    ? value
+    : undefined;
+}
+
+function atLeastOne(list: readonly string[] | undefined): readonly string[] | undefined {
+  return list === undefined || list.length === 0 ? undefined : list;
+}

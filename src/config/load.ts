@@ -1,58 +1,188 @@
-import { type Config, ENV_PREFIX, type Setting, SETTING_ROWS } from "./settings.ts";
+import type { BackendRules } from "../access/backend_rules.ts";
+import type { ClientRules } from "../access/client_rules.ts";
+import type { TlsProfile } from "../check/tls_profile.ts";
+import type { Component, LogLevel } from "../observe/log.ts";
+import { doubtsAbout } from "./doubts.ts";
+import { readLogPackages } from "./log_section.ts";
+import { readMetadata } from "./metadata_section.ts";
+import { wrongValue } from "./mistakes.ts";
+import { readRules } from "./rules.ts";
+import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./settings.ts";
 import { suggest } from "./suggest.ts";
+import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
+import { readToml, type TomlEntry } from "./toml_file.ts";
+
+/** Everything that the agent is told. */
+export interface Configuration {
+  readonly settings: Settings;
+  /** By the name in requests (`tls=NAME`); the empty name is the one of `tls_ca_file` and its like. */
+  readonly tlsProfiles: ReadonlyMap<string, TlsProfile>;
+  /** Request metadata, name to value. Secret. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly clientRules: ClientRules;
+  readonly backendRules: BackendRules;
+  /** Levels of components that differ from `log_level`. */
+  readonly logLevels: ReadonlyMap<Component, LogLevel>;
+}
 
 /** The configuration, or one line per mistake in it. */
-export type LoadedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+export type LoadedConfiguration =
+  | {
+    readonly ok: true;
+    readonly configuration: Configuration;
+    /** One line for each thing that is accepted but hardly meant. */
+    readonly warnings: readonly string[];
+  }
   | { readonly ok: false; readonly mistakes: readonly string[] };
 
+/** Where a configuration comes from. */
+export interface ConfigurationSources {
+  /** Values of the command line by the key of their setting. */
+  readonly flags: ReadonlyMap<string, string>;
+  /** Path of the TOML file. */
+  readonly configFile: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Reads a file; throws when it cannot. */
+  readonly readTextFile: (path: string) => string;
+}
+
 /**
- * Puts the configuration together from its sources, the command line stronger than the environment,
- * and the environment stronger than the defaults, for each setting by itself.
- *
- * @param flags values of the command line by the key of their setting
- * @param environment all environment variables
+ * Puts the configuration together: the command line is stronger than the TOML file, the file than the
+ * environment, the environment than the defaults, for each setting by itself. All mistakes are told at
+ * once.
  */
-export function loadConfig(
-  flags: ReadonlyMap<string, string>,
-  environment: Readonly<Record<string, string>>,
-): LoadedConfig {
+export function loadConfiguration(sources: ConfigurationSources): LoadedConfiguration {
+  const { environment, readTextFile } = sources;
   const mistakes: string[] = [];
-  const values = Object.fromEntries(SETTING_ROWS.map((setting) => {
-    const given = findGiven(setting, flags, environment);
+  const warnings: string[] = [];
+  const toml = readConfigFile(sources, mistakes);
+  const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
+  const profiles = readTlsProfiles(toml.tls, readTextFile, mistakes);
+  const unnamed = readTlsProfile(
+    "",
+    {
+      caFile: settings.tls_ca_file,
+      certFile: settings.tls_cert_file,
+      keyFile: settings.tls_key_file,
+    },
+    (key) => `tls_${key}`,
+    readTextFile,
+    mistakes,
+  );
+  const metadata = readMetadata(toml.metadata, environment, mistakes);
+  const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
+  const rules = readRules(settings, sourceOf, mistakes);
+  if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
+    mistakes.push(`metrics_port: ${settings.metrics_port} is server_port already`);
+  }
+  if (mistakes.length > 0 || unnamed === undefined || rules === undefined) {
+    return { ok: false, mistakes };
+  }
+  const configuration = {
+    settings,
+    tlsProfiles: new Map([["", unnamed], ...profiles]),
+    metadata,
+    ...rules,
+    logLevels,
+  };
+  warnings.push(...unknownVariables(environment), ...doubtsAbout(configuration));
+  return { ok: true, configuration, warnings };
+}
+
+/** The entries of the TOML file by the part of the configuration that reads them. */
+interface TomlParts {
+  readonly settings: ReadonlyMap<string, TomlEntry>;
+  readonly tls: readonly TomlEntry[];
+  readonly metadata: readonly TomlEntry[];
+  readonly logPackages: readonly TomlEntry[];
+}
+
+function readConfigFile(
+  { configFile, readTextFile }: ConfigurationSources,
+  mistakes: string[],
+): TomlParts {
+  const settings = new Map<string, TomlEntry>();
+  const tls: TomlEntry[] = [];
+  const metadata: TomlEntry[] = [];
+  const logPackages: TomlEntry[] = [];
+  const known = new Set(SETTING_ROWS.flatMap(({ toml }) => toml));
+  for (const entry of readEntries(configFile, readTextFile, mistakes)) {
+    const key = entry.path.join(".");
+    const [first, second] = entry.path;
+    if (known.has(key)) settings.set(key, entry);
+    else if (first === "tls" && entry.path.length >= 3) tls.push(entry);
+    else if (first === "metadata" && entry.path.length >= 2) metadata.push(entry);
+    else if (first === "logging" && second === "packages") logPackages.push(entry);
+    else mistakes.push(`${key} (from ${entry.source}): unknown key${suggest(key, [...known])}`);
+  }
+  return { settings, tls, metadata, logPackages };
+}
+
+function readEntries(
+  configFile: string | undefined,
+  readTextFile: (path: string) => string,
+  mistakes: string[],
+): readonly TomlEntry[] {
+  if (configFile === undefined) return [];
+  let text: string;
+  try {
+    text = readTextFile(configFile);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    mistakes.push(`--config: ${JSON.stringify(configFile)} cannot be read: ${reason}`);
+    return [];
+  }
+  const file = readToml(text, configFile);
+  if (file.ok) return file.entries;
+  mistakes.push(file.mistake);
+  return [];
+}
+
+function readSettings(
+  { flags, environment }: ConfigurationSources,
+  entries: ReadonlyMap<string, TomlEntry>,
+  mistakes: string[],
+): { readonly settings: Settings; readonly sourceOf: (key: string) => string } {
+  const sources = new Map<string, string>();
+  const values = SETTING_ROWS.map((setting) => {
+    const given = findGiven(setting, flags, entries, environment);
     if (given === undefined) return [setting.key, setting.default];
-    const value = setting.kind.read(given.text);
-    if (value === undefined) {
-      mistakes.push(
-        `${setting.key} (from ${given.source}): ${
-          JSON.stringify(given.text)
-        } is not ${setting.kind.accepted}`,
-      );
+    sources.set(setting.key, given.source);
+    if (given.read === undefined) {
+      mistakes.push(wrongValue(setting.key, given.source, given.value, setting.kind.accepted));
     }
-    return [setting.key, value];
-  }));
-  const config = values as unknown as Config;
-  if (mistakes.length === 0) mistakes.push(...contradictions(config));
-  if (mistakes.length > 0) return { ok: false, mistakes };
-  return { ok: true, config, warnings: [...unknownVariables(environment), ...doubts(config)] };
+    return [setting.key, given.read ?? setting.default];
+  });
+  return {
+    settings: Object.fromEntries(values) as Settings,
+    sourceOf: (key) => sources.get(key) ?? "its default",
+  };
+}
+
+/** What the strongest source says of a setting: as it stands there, and read (or not readable). */
+interface Given {
+  readonly source: string;
+  readonly value: unknown;
+  readonly read: unknown;
 }
 
 function findGiven(
-  { key, flag, env }: Setting<unknown>,
+  { key, toml, flag, env, kind }: Setting<unknown>,
   flags: ReadonlyMap<string, string>,
+  entries: ReadonlyMap<string, TomlEntry>,
   environment: Readonly<Record<string, string>>,
-): { readonly text: string; readonly source: string } | undefined {
+): Given | undefined {
   const typed = flags.get(key);
-  if (typed !== undefined) return { text: typed, source: `--${flag}` };
-  const variable = environment[ENV_PREFIX + env];
-  return variable === undefined ? undefined : { text: variable, source: ENV_PREFIX + env };
-}
-
-/** Settings that are right alone and wrong together. */
-function contradictions(config: Config): string[] {
-  return config.metrics_port === config.server_port
-    ? [`metrics_port: ${config.metrics_port} is server_port already`]
-    : [];
+  if (typed !== undefined) return { source: `--${flag}`, value: typed, read: kind.fromText(typed) };
+  for (const path of toml) {
+    const entry = entries.get(path);
+    if (entry !== undefined) return { ...entry, read: kind.fromToml(entry.value) };
+  }
+  const variable = ENV_PREFIX + env;
+  const text = environment[variable];
+  return text === undefined
+    ? undefined
+    : { source: variable, value: text, read: kind.fromText(text) };
 }
 
 /** Kubernetes sets such names by itself for a Service called haproxy-agent, so they are no mistakes. */
@@ -63,16 +193,4 @@ function unknownVariables(environment: Readonly<Record<string, string>>): string
     .map((name) => name.slice(ENV_PREFIX.length))
     .filter((name) => !known.includes(name))
     .map((name) => `${ENV_PREFIX}${name}: unknown variable${suggest(name, known, ENV_PREFIX)}`);
-}
-
-/** HAProxy's `agent-inter` when it is not set, less some room for the way, in milliseconds. */
-const SAFE_CHECK_TIMEOUT_MS = 1950;
-
-function doubts(config: Config): string[] {
-  return config.check_timeout_ms > SAFE_CHECK_TIMEOUT_MS
-    ? [
-      `check_timeout_ms: ${config.check_timeout_ms} is more than ${SAFE_CHECK_TIMEOUT_MS}: HAProxy gives up ` +
-      `after agent-inter (2 s unless set) and then keeps a dead server UP`,
-    ]
-    : [];
 }

@@ -1,10 +1,24 @@
 import { LOG_FORMATS, LOG_LEVELS } from "../observe/log.ts";
-import { address, choice, file, type Kind, milliseconds, port } from "./kinds.ts";
+import {
+  address,
+  addresses,
+  atLeast,
+  bool,
+  choice,
+  file,
+  integer,
+  type Kind,
+  list,
+  milliseconds,
+  port,
+} from "./kinds.ts";
 
 /** One setting: everything that is said of it anywhere comes from here. */
 export interface Setting<Value> {
-  /** The key in the TOML file, and in {@linkcode Config}. */
+  /** Its name in {@linkcode Settings} and in messages. */
   readonly key: string;
+  /** Its key in the TOML file (`logging.file_path` is `file_path` in `[logging]`), strongest first. */
+  readonly toml: readonly string[];
   /** The environment variable, without {@linkcode ENV_PREFIX}. */
   readonly env: string;
   /** The flag, without `--`. */
@@ -13,26 +27,33 @@ export interface Setting<Value> {
   readonly group: string;
   readonly kind: Kind<Value>;
   readonly default: NoInfer<Value>;
-  /** One sentence for the help. */
+  /** What the default is, where its value does not say it. */
+  readonly defaultText?: string;
+  /** One line for the help. */
   readonly help: string;
+  /** Whether a change needs a restart: SIGHUP cannot make it. */
+  readonly restart?: boolean;
 }
 
 /** What all the agent's environment variables begin with. */
 export const ENV_PREFIX = "HAPROXY_AGENT_";
 
-function setting<Value>(row: Omit<Setting<Value>, "key">): Omit<Setting<Value>, "key"> {
+type Row<Value> = Omit<Setting<Value>, "key" | "toml"> & { readonly toml?: readonly string[] };
+
+function setting<Value>(row: Row<Value>): Row<Value> {
   return row;
 }
 
-/** The table of settings, in the order of the help. */
+/** The table of settings, in the order of the help. Where no `toml` stands, it is the key itself. */
 export const SETTINGS = {
   server_bind_address: setting({
     env: "SERVER_BIND",
     flag: "server-bind",
     group: "Agent",
-    kind: address,
-    default: "0.0.0.0",
+    kind: addresses,
+    default: ["0.0.0.0"],
     help: "Address on which HAProxy asks",
+    restart: true,
   }),
   server_port: setting({
     env: "SERVER_PORT",
@@ -41,22 +62,15 @@ export const SETTINGS = {
     kind: port,
     default: 5555,
     help: "Port on which HAProxy asks (its agent-port)",
+    restart: true,
   }),
-  metrics_bind_address: setting({
-    env: "METRICS_BIND",
-    flag: "metrics-bind",
-    group: "Metrics",
-    kind: address,
-    default: "0.0.0.0",
-    help: "Address of /metrics, /healthz and /readyz",
-  }),
-  metrics_port: setting({
-    env: "METRICS_PORT",
-    flag: "metrics-port",
-    group: "Metrics",
-    kind: port,
-    default: 9090,
-    help: "Port of /metrics, /healthz and /readyz",
+  shutdown_timeout_ms: setting({
+    env: "SHUTDOWN_TIMEOUT",
+    flag: "shutdown-timeout",
+    group: "Agent",
+    kind: milliseconds(1, 60_000),
+    default: 2500,
+    help: "From SIGTERM to the exit at the latest",
   }),
   check_timeout_ms: setting({
     env: "CHECK_TIMEOUT",
@@ -64,7 +78,7 @@ export const SETTINGS = {
     group: "Checks",
     kind: milliseconds(1, 60_000),
     default: 1800,
-    help: "Whole check, from the line to the reply; keep it below agent-inter",
+    help: "Whole check, from the line to the reply; below agent-inter",
   }),
   grpc_connect_timeout_ms: setting({
     env: "GRPC_CONNECT_TIMEOUT",
@@ -72,7 +86,7 @@ export const SETTINGS = {
     group: "Checks",
     kind: milliseconds(1, 60_000),
     default: 1000,
-    help: "Look-up, TCP, TLS and HTTP/2 settings together",
+    help: "Name look-up, TCP, TLS and HTTP/2 settings together",
   }),
   grpc_rpc_timeout_ms: setting({
     env: "GRPC_RPC_TIMEOUT",
@@ -82,15 +96,136 @@ export const SETTINGS = {
     default: 1500,
     help: "Health RPC, once connected",
   }),
+  grpc_channel_cache_enabled: setting({
+    env: "GRPC_CHANNEL_CACHE",
+    flag: "grpc-channel-cache",
+    group: "Checks",
+    kind: bool,
+    default: true,
+    help: "Keep connections to backends for the next check",
+  }),
+  channel_idle_timeout_ms: setting({
+    env: "CHANNEL_IDLE_TIMEOUT",
+    flag: "channel-idle-timeout",
+    group: "Checks",
+    kind: milliseconds(1000),
+    default: 300_000,
+    help: "Close a kept connection that no check has used for so long",
+  }),
+  max_channels: setting({
+    env: "MAX_CHANNELS",
+    flag: "max-channels",
+    group: "Checks",
+    kind: atLeast(1, "N"),
+    default: 4096,
+    help: "Kept connections; the least recently used one goes",
+  }),
   tls_ca_file: setting({
     env: "TLS_CA_FILE",
     flag: "tls-ca-file",
     group: "TLS to backends (ssl)",
     kind: file,
     default: undefined,
-    help: "CAs to trust, PEM; default: those of the machine",
+    defaultText: "the CAs of the machine",
+    help: "CAs to trust, PEM",
+  }),
+  tls_cert_file: setting({
+    env: "TLS_CERT_FILE",
+    flag: "tls-cert-file",
+    group: "TLS to backends (ssl)",
+    kind: file,
+    default: undefined,
+    defaultText: "none",
+    help: "Client certificate (mTLS) with its chain, PEM",
+  }),
+  tls_key_file: setting({
+    env: "TLS_KEY_FILE",
+    flag: "tls-key-file",
+    group: "TLS to backends (ssl)",
+    kind: file,
+    default: undefined,
+    defaultText: "none",
+    help: "Key of the client certificate, PEM",
+  }),
+  allow_clients: setting({
+    env: "ALLOW_CLIENTS",
+    flag: "allow-clients",
+    group: "Access",
+    kind: list,
+    default: [],
+    defaultText: "everybody",
+    help: "Networks (CIDR) that may ask",
+  }),
+  allow_backends: setting({
+    env: "ALLOW_BACKENDS",
+    flag: "allow-backends",
+    group: "Access",
+    kind: list,
+    default: [],
+    defaultText: "everything",
+    help: "Networks or host patterns, each with :port or :from-to",
+  }),
+  max_connections: setting({
+    env: "MAX_CONNECTIONS",
+    flag: "max-connections",
+    group: "Limits",
+    kind: atLeast(1, "N"),
+    default: 10_000,
+    help: "Clients at once; one more is closed at once",
+  }),
+  max_line_bytes: setting({
+    env: "MAX_LINE_BYTES",
+    flag: "max-line-bytes",
+    group: "Limits",
+    kind: integer(64, 65_536, "BYTES"),
+    default: 1024,
+    help: "Longest request line; a longer one closes the connection",
+  }),
+  request_timeout_ms: setting({
+    env: "REQUEST_TIMEOUT",
+    flag: "request-timeout",
+    group: "Limits",
+    kind: milliseconds(1),
+    default: 10_000,
+    help: "From the first byte of a line to its end",
+  }),
+  idle_timeout_ms: setting({
+    env: "IDLE_TIMEOUT",
+    flag: "idle-timeout",
+    group: "Limits",
+    kind: milliseconds(1),
+    default: 300_000,
+    help: "Close a connection without a request for so long",
+  }),
+  metrics_enabled: setting({
+    env: "METRICS_ENABLED",
+    flag: "metrics-enabled",
+    group: "HTTP (metrics, probes)",
+    kind: bool,
+    default: true,
+    help: "Serve /metrics, /healthz and /readyz",
+    restart: true,
+  }),
+  metrics_bind_address: setting({
+    env: "METRICS_BIND",
+    flag: "metrics-bind",
+    group: "HTTP (metrics, probes)",
+    kind: address,
+    default: "0.0.0.0",
+    help: "Address to serve them on",
+    restart: true,
+  }),
+  metrics_port: setting({
+    env: "METRICS_PORT",
+    flag: "metrics-port",
+    group: "HTTP (metrics, probes)",
+    kind: port,
+    default: 9090,
+    help: "Port to serve them on",
+    restart: true,
   }),
   log_level: setting({
+    toml: ["logging.level", "log_level"],
     env: "LOG_LEVEL",
     flag: "log-level",
     group: "Log",
@@ -99,6 +234,7 @@ export const SETTINGS = {
     help: "Least level that is logged",
   }),
   log_format: setting({
+    toml: ["logging.format", "log_format"],
     env: "LOG_FORMAT",
     flag: "log-format",
     group: "Log",
@@ -108,17 +244,15 @@ export const SETTINGS = {
   }),
 };
 
-type Settings = typeof SETTINGS;
+type Table = typeof SETTINGS;
 
 /** The key of a setting. */
-export type SettingKey = keyof Settings;
+export type SettingKey = keyof Table;
 
 /** The values of all settings. */
-export type Config = {
-  readonly [Key in SettingKey]: Settings[Key]["default"];
-};
+export type Settings = { readonly [Key in SettingKey]: Table[Key]["default"] };
 
 /** The settings as rows, for code that treats them all alike. */
 export const SETTING_ROWS: readonly Setting<unknown>[] = Object.entries(SETTINGS).map(
-  ([key, setting]) => ({ key, ...setting }),
+  ([key, row]) => ({ ...row, key, toml: row.toml ?? [key] }) as Setting<unknown>,
 );

@@ -38,6 +38,8 @@ export type LogFormat = (typeof LOG_FORMATS)[number];
 /** How the agent logs. */
 export interface LogOptions {
   readonly level: LogLevel;
+  /** Levels of components that differ from it. */
+  readonly levels: ReadonlyMap<Component, LogLevel>;
   readonly format: LogFormat;
   /** Colours in the pretty form: for a terminal. */
   readonly colour: boolean;
@@ -46,7 +48,7 @@ export interface LogOptions {
 }
 
 /** Sets logging up for the whole process (LogTape has one configuration). */
-export function setUpLogging({ level, format, colour, write }: LogOptions): Logs {
+export function setUpLogging({ level, levels, format, colour, write }: LogOptions): Logs {
   const formatted = format === "json"
     ? toJsonLine
     : (record: LogRecord) => toPrettyLine(record, colour);
@@ -54,7 +56,11 @@ export function setUpLogging({ level, format, colour, write }: LogOptions): Logs
     reset: true,
     sinks: { out: (record) => write(formatted(record)) },
     loggers: [
-      { category: [], sinks: ["out"], lowestLevel: level === "warn" ? "warning" : level },
+      ...COMPONENTS.map((component) => ({
+        category: [component],
+        sinks: ["out"],
+        lowestLevel: logTapeLevel(levels.get(component) ?? level),
+      })),
       { category: ["logtape", "meta"], lowestLevel: "error" },
     ],
   });
@@ -99,6 +105,10 @@ function quote(text: string): string {
     /[\x7f-\x9f]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+function logTapeLevel(level: LogLevel): LogTapeLevel {
+  return level === "warn" ? "warning" : level;
 }
 
 function levelName(level: LogTapeLevel): string {

@@ -6,6 +6,11 @@ export type { Gauge };
 /** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
 export type CheckResult = "up" | "down" | "error";
 
+const REJECTIONS = ["max_connections", "client_not_allowed"] as const;
+
+/** Why a connection is closed at once. */
+export type Rejection = (typeof REJECTIONS)[number];
+
 /** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -42,10 +47,18 @@ export class Metrics {
     registers: [this.#registry],
   });
 
+  readonly #rejected = new Counter({
+    name: "haproxy_grpc_agent_connections_rejected_total",
+    help: "Connections closed at once, by reason",
+    labelNames: ["reason"],
+    registers: [this.#registry],
+  });
+
   /** All label values exist at 0 from the start, so that a first error is an increase. */
   constructor() {
     for (const result of ["up", "down", "error"] as const) this.#requests.inc({ result }, 0);
     for (const type of ERROR_TYPES) this.#errors.inc({ error_type: type }, 0);
+    for (const reason of REJECTIONS) this.#rejected.inc({ reason }, 0);
   }
 
   /** The `Content-Type` of {@linkcode render}. */
@@ -57,6 +70,11 @@ export class Metrics {
   countAnswer(result: CheckResult, errorType: ErrorType | undefined): void {
     this.#requests.inc({ result });
     if (errorType !== undefined) this.#errors.inc({ error_type: errorType });
+  }
+
+  /** Counts one connection that was closed at once. */
+  countRejection(reason: Rejection): void {
+    this.#rejected.inc({ reason });
   }
 
   /** @param seconds from the line to the verdict */

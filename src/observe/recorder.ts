@@ -1,5 +1,5 @@
 import type { Logger } from "@logtape/logtape";
-import { errorType, type Verdict } from "../check/verdict.ts";
+import { describeVerdict, errorType, type Verdict } from "../check/verdict.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Reply } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
@@ -25,20 +25,23 @@ export interface AnsweredCheck {
 export class Recorder {
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #warnings: ThrottledWarnings;
+  readonly #warnings: { readonly invalid: ThrottledWarnings; readonly denied: ThrottledWarnings };
   readonly #lastAnswers: LastAnswers;
 
   constructor(metrics: Metrics, logs: Logs, lastAnswers: LastAnswers) {
     this.#metrics = metrics;
     this.#log = logs.checker;
-    this.#warnings = new ThrottledWarnings(logs.protocol);
+    this.#warnings = {
+      invalid: new ThrottledWarnings(logs.protocol),
+      denied: new ThrottledWarnings(logs.checker),
+    };
     this.#lastAnswers = lastAnswers;
   }
 
   /** A line that is no request; it was answered `down`. */
   recordInvalid(line: string, reason: string, peer: string): void {
     this.#metrics.countAnswer("error", "parse_error");
-    this.#warnings.warn("Invalid line", {
+    this.#warnings.invalid.warn("Invalid line", {
       trace_id: newTraceId(),
       peer,
       error_type: "parse_error",
@@ -65,10 +68,11 @@ export class Recorder {
       status: reply,
       duration_ms: Math.round(durationMs * 1000) / 1000,
       ...(type === undefined ? {} : { error_type: type }),
-      ...errorField(verdict),
+      ...(verdict.kind === "serving" ? {} : { error: describeVerdict(verdict) }),
     };
     this.#log.info("Check answered", fields);
-    if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
+    if (type === "denied") this.#warnings.denied.warn("Target denied", fields);
+    else if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else if (type !== undefined) this.#log[changed ? "error" : "debug"](WHAT_FAILED[type], fields);
   }
 }
@@ -81,26 +85,6 @@ const WHAT_FAILED = {
   dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
   rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
 };
-
-function errorField(verdict: Verdict): { readonly error?: string } {
-  switch (verdict.kind) {
-    case "serving":
-      return {};
-    case "not_serving":
-      return { error: verdict.status };
-    case "rpc":
-      return { error: `${verdict.code}: ${verdict.detail}` };
-    case "internal": {
-      const { error } = verdict;
-      return { error: error instanceof Error ? error.stack ?? error.message : String(error) };
-    }
-    case "unreachable":
-    case "timeout":
-    case "tls":
-    case "dns":
-      return { error: verdict.detail };
-  }
-}
 
 /** 32 hex digits, the form of a W3C trace-id. */
 function newTraceId(): string {

@@ -14,6 +14,7 @@ export function replyTo(verdict: Verdict): Reply {
     case "tls":
     case "dns":
     case "rpc":
+    case "denied":
     case "internal":
       return "down";
   }

@@ -13,8 +13,12 @@ export interface CheckRequest {
   readonly authority: string;
   /** With TLS: the name sent as SNI and looked for in the certificate. */
   readonly serverName: string;
+  /** With TLS: the `[tls.NAME]` of the configuration; empty for the one without a name. */
+  readonly tlsProfile: string;
   /** The service of the health request; empty for the server as a whole. */
   readonly service: string;
+  /** A deadline tighter than `check_timeout_ms`, in milliseconds. */
+  readonly timeoutMs?: number;
 }
 
 /** What a line is: a request, or why it is none. */
@@ -26,14 +30,19 @@ export type ParsedRequest =
 const SERVICE_NAME = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 const MAX_SERVICE_LENGTH = 253;
 
+/** The names that `[tls.NAME]` can have. */
+const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
 /** The options that may follow the four fields, each with its reader: `undefined` is malformed. */
 const OPTIONS = {
   service: (value: string) =>
     value.length <= MAX_SERVICE_LENGTH && SERVICE_NAME.test(value) ? value : undefined,
+  tls: (value: string) => PROFILE_NAME.test(value) ? value : undefined,
+  timeout: (value: string) => parseWholeNumber(value, 60_000),
 };
 
 type OptionName = keyof typeof OPTIONS;
-type Options = { [Name in OptionName]?: NonNullable<ReturnType<(typeof OPTIONS)[Name]>> };
+type Options = { -readonly [Name in OptionName]?: NonNullable<ReturnType<(typeof OPTIONS)[Name]>> };
 
 /**
  * Reads one request line: `<backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>` and
@@ -63,6 +72,7 @@ export function parseRequest(line: string): ParsedRequest {
   }
   const options = parseOptions(rest);
   if (typeof options === "string") return invalid(options);
+  if (options.tls !== undefined && flag === "no-ssl") return invalid("the option tls needs ssl");
   return {
     ok: true,
     request: {
@@ -71,13 +81,15 @@ export function parseRequest(line: string): ParsedRequest {
       tls: flag === "ssl",
       authority: authority.value,
       serverName: authority.host,
+      tlsProfile: options.tls ?? "",
       service: options.service ?? "",
+      ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
     },
   };
 }
 
 function parseOptions(fields: readonly string[]): Options | string {
-  const options: Options = {};
+  const options: Record<string, unknown> = {};
   for (const field of fields) {
     const equals = field.indexOf("=");
     const name = field.slice(0, equals);
@@ -88,6 +100,11 @@ function parseOptions(fields: readonly string[]): Options | string {
     options[name] = value;
   }
   return options;
+}
+
+/** Decimal digits without sign or leading zero, 1 to `max`. */
+function parseWholeNumber(text: string, max: number): number | undefined {
+  return /^[1-9][0-9]{0,8}$/.test(text) && Number(text) <= max ? Number(text) : undefined;
 }
 
 function isOptionName(name: string): name is OptionName {

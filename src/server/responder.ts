@@ -25,6 +25,10 @@ export class Responder {
       this.#recorder.recordInvalid(line, parsed.reason, peer);
       return "down\n";
     }
+    if (!this.#checker.hasTlsProfile(parsed.request)) {
+      this.#recorder.recordInvalid(line, "the TLS profile does not exist", peer);
+      return "down\n";
+    }
     const startedAt = performance.now();
     const verdict = await this.#checker.check(parsed.request, abandoned);
     const reply = replyTo(verdict);

@@ -1,5 +1,6 @@
 import type { Logger } from "@logtape/logtape";
-import type { Metrics } from "../observe/metrics.ts";
+import type { ClientRules } from "../access/client_rules.ts";
+import type { Metrics, Rejection } from "../observe/metrics.ts";
 import { ThrottledWarnings } from "../observe/throttled_warnings.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
@@ -9,28 +10,41 @@ const SWEEP_MS = 1000;
 /** How long accepting rests after an error (no file descriptor is left, say), in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** Accepts clients on one address and owns their connections. */
+/** Such an error is logged no more often than this, in milliseconds. */
+const ACCEPT_COMPLAINT_MS = 1000;
+
+/** How a new connection is treated. */
+export interface Admission {
+  /** Who may connect; others are closed without a word. */
+  readonly clientRules: ClientRules;
+  /** How many may be connected; one more is closed at once. */
+  readonly maxConnections: number;
+  readonly limits: ConnectionLimits;
+  readonly answer: Answer;
+}
+
+/** Accepts clients and owns their connections. */
 export class Server {
-  readonly #listener: Deno.TcpListener;
-  readonly #limits: ConnectionLimits;
-  readonly #answer: Answer;
+  readonly #listeners: readonly Deno.TcpListener[];
+  readonly #admission: () => Admission;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #connections = new Map<Connection, Promise<void>>();
   #stopping = false;
 
-  /** @param listener already listening; owned by the server from here on */
+  /**
+   * @param listeners already listening; owned by the server from here on
+   * @param admission asked for each new connection, so that it may change
+   */
   constructor(
-    listener: Deno.TcpListener,
-    limits: ConnectionLimits,
-    answer: Answer,
+    listeners: readonly Deno.TcpListener[],
+    admission: () => Admission,
     metrics: Metrics,
     log: Logger,
   ) {
-    this.#listener = listener;
-    this.#limits = limits;
-    this.#answer = answer;
+    this.#listeners = listeners;
+    this.#admission = admission;
     this.#metrics = metrics;
     this.#log = log;
     this.#warnings = new ThrottledWarnings(log);
@@ -39,38 +53,52 @@ export class Server {
   /** Accepts connections until {@linkcode stop}. Never rejects. */
   async run(): Promise<void> {
     const sweep = setInterval(() => this.#closeOverdue(), SWEEP_MS);
-    let lastComplaint = -Infinity;
-    while (!this.#stopping) {
-      try {
-        this.#own(await this.#listener.accept());
-      } catch (error) {
-        if (this.#stopping) break;
-        if (performance.now() - lastComplaint >= 1000) {
-          lastComplaint = performance.now();
-          this.#log.error("Cannot accept connections", { error: String(error) });
-        }
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
-      }
-    }
+    await Promise.all(this.#listeners.map((listener) => this.#accept(listener)));
     clearInterval(sweep);
   }
 
   /** Stops listening, has checks under way answered, and closes the connections. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#listener.close();
+    for (const listener of this.#listeners) listener.close();
     for (const connection of this.#connections.keys()) connection.finish();
     await Promise.all(this.#connections.values());
   }
 
-  #own(socket: Deno.TcpConn): void {
-    const connection = new Connection(
-      socket,
-      this.#limits,
-      this.#answer,
-      this.#log,
-      this.#warnings,
-    );
+  async #accept(listener: Deno.TcpListener): Promise<void> {
+    let complainedAt = -Infinity;
+    while (!this.#stopping) {
+      try {
+        this.#admit(await listener.accept());
+      } catch (error) {
+        if (this.#stopping) return;
+        if (performance.now() - complainedAt >= ACCEPT_COMPLAINT_MS) {
+          complainedAt = performance.now();
+          this.#log.error("Cannot accept connections", { error: String(error) });
+        }
+        await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+      }
+    }
+  }
+
+  #admit(socket: Deno.TcpConn): void {
+    const { clientRules, maxConnections, limits, answer } = this.#admission();
+    if (!clientRules.allows(socket.remoteAddr.hostname)) {
+      this.#reject(socket, "client_not_allowed");
+    } else if (this.#connections.size >= maxConnections) {
+      this.#reject(socket, "max_connections");
+    } else {
+      this.#own(new Connection(socket, limits, answer, this.#log, this.#warnings));
+    }
+  }
+
+  #reject(socket: Deno.TcpConn, reason: Rejection): void {
+    this.#metrics.countRejection(reason);
+    this.#warnings.warn("Connection rejected", { peer: socket.remoteAddr.hostname, reason });
+    socket.close();
+  }
+
+  #own(connection: Connection): void {
     this.#metrics.connections.inc();
     this.#log.debug("Connection opened", { peer: connection.peer });
     const served = connection.serve().finally(() => {

@@ -1,0 +1,34 @@
+import { Metadata } from "@grpc/grpc-js";
+import type { Configuration } from "../config/load.ts";
+import type { Gauge } from "../observe/metrics.ts";
+import { ChannelPool } from "./channel_pool.ts";
+import { Checker } from "./checker.ts";
+import { Resolver } from "./resolve.ts";
+
+/**
+ * Builds the checker of a configuration.
+ *
+ * @param activeChannels shows the number of open channels
+ * @returns it, and the channels that it uses, to be closed after it
+ */
+export function buildChecker(
+  configuration: Configuration,
+  activeChannels: Gauge,
+): { readonly checker: Checker; readonly pool: ChannelPool } {
+  const { settings, tlsProfiles, metadata, backendRules } = configuration;
+  const rpcMetadata = new Metadata();
+  for (const [name, value] of metadata) rpcMetadata.set(name, value);
+  const pool = new ChannelPool(
+    {
+      connectTimeoutMs: Math.min(settings.grpc_connect_timeout_ms, settings.check_timeout_ms),
+      keep: settings.grpc_channel_cache_enabled,
+      idleTimeoutMs: settings.channel_idle_timeout_ms,
+      maxChannels: settings.max_channels,
+      metadata: rpcMetadata,
+    },
+    new Resolver(backendRules),
+    activeChannels,
+  );
+  const { check_timeout_ms: checkTimeoutMs, grpc_rpc_timeout_ms: rpcTimeoutMs } = settings;
+  return { checker: new Checker({ checkTimeoutMs, rpcTimeoutMs }, pool, tlsProfiles), pool };
+}

@@ -1,0 +1,106 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+
+/** What a TLS profile is made of: paths of PEM files and how to check the backend. */
+export interface TlsProfileSettings {
+  /** CAs to trust; without it, those of the machine. */
+  readonly caFile?: string | undefined;
+  /** Client certificate with its chain; comes with `keyFile`. */
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+  /** SNI and the name looked for in the certificate, instead of the request's. */
+  readonly serverName?: string | undefined;
+  /** Takes any certificate. */
+  readonly insecureSkipVerify?: boolean | undefined;
+}
+
+/** A file that cannot be used: which one it is, its path, and why. */
+export interface TlsFileMistake {
+  readonly setting: "ca_file" | "cert_file" | "key_file";
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** TLS towards backends, ready to be used. */
+export interface TlsProfile {
+  readonly name: string;
+  readonly settings: TlsProfileSettings;
+  /** CAs and client certificate, parsed at the first call: most agents never speak TLS. */
+  readonly context: () => SecureContext;
+}
+
+/**
+ * Reads the files of a TLS profile. Node takes any text for CAs, certificate and key, and fails at each
+ * handshake instead, so they are checked here.
+ *
+ * @param name the profile's name in requests (`tls=NAME`); empty for the one without a name
+ * @param readTextFile reads a file; throws when it cannot
+ * @returns the profile, or all files that cannot be used
+ */
+export function loadTlsProfile(
+  name: string,
+  settings: TlsProfileSettings,
+  readTextFile: (path: string) => string,
+): TlsProfile | readonly TlsFileMistake[] {
+  const { caFile, certFile, keyFile } = settings;
+  const mistakes: TlsFileMistake[] = [];
+  const read = <Content>(
+    setting: TlsFileMistake["setting"],
+    path: string | undefined,
+    parse: (text: string) => Content,
+  ): Content | undefined => {
+    if (path === undefined) return undefined;
+    try {
+      return parse(readTextFile(path));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      mistakes.push({ setting, path, reason });
+      return undefined;
+    }
+  };
+  const ca = read("ca_file", caFile, certificatesOf);
+  const chain = read("cert_file", certFile, certificatesOf);
+  const key = read("key_file", keyFile, privateKeyOf);
+  const [certificate] = chain ?? [];
+  if (certificate !== undefined && key !== undefined && keyFile !== undefined) {
+    if (!new X509Certificate(certificate).checkPrivateKey(key)) {
+      const reason = "this is not the key of the certificate in cert_file";
+      mistakes.push({ setting: "key_file", path: keyFile, reason });
+    }
+  }
+  if (mistakes.length > 0) return mistakes;
+  let context: SecureContext | undefined;
+  return {
+    name,
+    settings,
+    context: () =>
+      context ??= createSecureContext({
+        ca: ca ?? getCACertificates("system"),
+        ...(chain === undefined ? {} : { cert: chain.join("\n") }),
+        ...(key === undefined ? {} : { key: key.export({ type: "pkcs8", format: "pem" }) }),
+      }),
+  };
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+function certificatesOf(text: string): string[] {
+  const certificates = text.match(PEM_CERTIFICATE) ?? [];
+  if (certificates.length === 0) throw new Error("there is no PEM certificate in it");
+  for (const [index, certificate] of certificates.entries()) {
+    try {
+      new X509Certificate(certificate);
+    } catch {
+      throw new Error(`certificate ${index + 1} in it cannot be read`);
+    }
+  }
+  return certificates;
+}
+
+function privateKeyOf(text: string): ReturnType<typeof createPrivateKey> {
+  try {
+    return createPrivateKey(text);
+  } catch {
+    throw new Error("there is no private key in it that can be read without a password");
+  }
+}

@@ -1,0 +1,63 @@
+import { buildChecker } from "./check/build_checker.ts";
+import type { CheckTimings } from "./check/checker.ts";
+import { describeVerdict } from "./check/verdict.ts";
+import type { Configuration } from "./config/load.ts";
+import { Metrics } from "./observe/metrics.ts";
+import { formatHostPort } from "./protocol/host.ts";
+import { type Reply, replyTo } from "./protocol/reply.ts";
+import type { CheckRequest } from "./protocol/request.ts";
+
+/** The steps in their order, and how they are called. */
+const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP/2", rpc: "RPC" };
+
+/**
+ * Runs one check by hand, as the agent would, and prints what came of it on stdout.
+ *
+ * @param json whether it is for a machine
+ * @returns what the agent would answer
+ */
+export async function checkByHand(
+  request: CheckRequest,
+  configuration: Configuration,
+  json: boolean,
+): Promise<Reply> {
+  const { checker, pool } = buildChecker(configuration, new Metrics().channels);
+  let timings: CheckTimings = {};
+  const startedAt = performance.now();
+  const verdict = await checker.check(
+    request,
+    new AbortController().signal,
+    (measured) => timings = measured,
+  );
+  const durationMs = performance.now() - startedAt;
+  pool.close();
+  const reply = replyTo(verdict);
+  const result = {
+    backend: formatHostPort(request.host, request.port),
+    ssl_flag: request.tls ? "ssl" : "no-ssl",
+    authority: request.authority,
+    service: request.service,
+    verdict: verdict.kind,
+    detail: describeVerdict(verdict),
+    reply,
+    duration_ms: round(durationMs),
+    timings_ms: Object.fromEntries(Object.entries(timings).map(([step, ms]) => [step, round(ms)])),
+  };
+  if (json) {
+    console.log(JSON.stringify(result));
+    return reply;
+  }
+  const steps = Object.entries(STEPS)
+    .filter(([step]) => step in timings)
+    .map(([step, label]) => `${label} ${result.timings_ms[step]} ms`);
+  console.log(`backend   ${result.backend} ${result.ssl_flag} ${result.authority}`);
+  console.log(`service   ${result.service === "" ? "(the server as a whole)" : result.service}`);
+  console.log(`verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`);
+  console.log(`timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`);
+  console.log(`reply     ${reply}`);
+  return reply;
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,36 @@
+import type { Configuration } from "./load.ts";
+
+/** HAProxy's `agent-inter` when it is not set, less some room for the way, in milliseconds. */
+const SAFE_CHECK_TIMEOUT_MS = 1950;
+
+/** @returns a warning for each thing that is allowed but hardly meant */
+export function doubtsAbout({ settings, tlsProfiles }: Configuration): string[] {
+  const doubts: string[] = [];
+  if (settings.check_timeout_ms > SAFE_CHECK_TIMEOUT_MS) {
+    doubts.push(
+      `check_timeout_ms: ${settings.check_timeout_ms} is more than ${SAFE_CHECK_TIMEOUT_MS}: HAProxy ` +
+        "gives up after agent-inter (2 s unless set) and then keeps a dead server UP",
+    );
+  }
+  const open = settings.server_bind_address.filter((address) => !isLoopback(address));
+  if (open.length > 0 && settings.allow_clients.length + settings.allow_backends.length === 0) {
+    doubts.push(
+      `server_bind_address: whoever reaches ${
+        open.join(", ")
+      } can have the agent connect to any host ` +
+        "and port: set allow_clients or allow_backends",
+    );
+  }
+  for (const { name, settings } of tlsProfiles.values()) {
+    if (settings.insecureSkipVerify === true) {
+      doubts.push(
+        `tls.${name}.insecure_skip_verify: any certificate is taken, so anybody can answer`,
+      );
+    }
+  }
+  return doubts;
+}
+
+function isLoopback(address: string): boolean {
+  return address === "localhost" || address === "::1" || /^127\.\d+\.\d+\.\d+$/.test(address);
+}

@@ -1,0 +1,109 @@
+import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../check/tls_profile.ts";
+import { bool, file, type Kind, serverName } from "./kinds.ts";
+import { wrongValue } from "./mistakes.ts";
+import { suggest } from "./suggest.ts";
+import type { TomlEntry } from "./toml_file.ts";
+
+/** The keys of `[tls.NAME]`. */
+export const TLS_PROFILE_KEYS = {
+  ca_file: { field: "caFile", kind: file, help: "CAs to trust, PEM" },
+  cert_file: { field: "certFile", kind: file, help: "Client certificate with its chain, PEM" },
+  key_file: { field: "keyFile", kind: file, help: "Key of the client certificate, PEM" },
+  server_name: {
+    field: "serverName",
+    kind: serverName,
+    help: "Name sent as SNI and looked for in the certificate, instead of the request's",
+  },
+  insecure_skip_verify: {
+    field: "insecureSkipVerify",
+    kind: bool,
+    help: "Take any certificate; for tests",
+  },
+} as const satisfies Record<
+  string,
+  { readonly field: keyof TlsProfileSettings; readonly kind: Kind<unknown>; readonly help: string }
+>;
+
+/** A name that can stand in a request as `tls=NAME`. */
+const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/**
+ * Reads the tables `[tls.NAME]` and the files that they name.
+ *
+ * @param mistakes takes one line per mistake
+ * @returns the profiles by their name
+ */
+export function readTlsProfiles(
+  entries: readonly TomlEntry[],
+  readTextFile: (path: string) => string,
+  mistakes: string[],
+): ReadonlyMap<string, TlsProfile> {
+  const profiles = new Map<string, TlsProfile>();
+  for (const [name, rows] of Map.groupBy(entries, ({ path }) => path[1] ?? "")) {
+    const source = rows[0]?.source ?? "";
+    if (!PROFILE_NAME.test(name)) {
+      mistakes.push(wrongValue("tls", source, name, "a profile's name (letters, digits, - and _)"));
+      continue;
+    }
+    const settings = readKeys(name, rows, mistakes);
+    const profile = readTlsProfile(
+      name,
+      settings,
+      (key) => `tls.${name}.${key}`,
+      readTextFile,
+      mistakes,
+    );
+    if (profile !== undefined) profiles.set(name, profile);
+  }
+  return profiles;
+}
+
+/**
+ * Reads the files of one profile.
+ *
+ * @param label names a key in messages
+ * @returns the profile, or `undefined` when there are mistakes
+ */
+export function readTlsProfile(
+  name: string,
+  settings: TlsProfileSettings,
+  label: (key: "ca_file" | "cert_file" | "key_file") => string,
+  readTextFile: (path: string) => string,
+  mistakes: string[],
+): TlsProfile | undefined {
+  if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
+    const [given, missing] = settings.certFile === undefined
+      ? ["key_file", "cert_file"] as const
+      : ["cert_file", "key_file"] as const;
+    mistakes.push(`${label(given)}: ${label(missing)} is missing; they come together`);
+    return undefined;
+  }
+  const loaded = loadTlsProfile(name, settings, readTextFile);
+  if (!("length" in loaded)) return loaded;
+  for (const { setting, path, reason } of loaded) {
+    mistakes.push(`${label(setting)}: ${JSON.stringify(path)} cannot be used: ${reason}`);
+  }
+  return undefined;
+}
+
+function readKeys(
+  profile: string,
+  rows: readonly TomlEntry[],
+  mistakes: string[],
+): TlsProfileSettings {
+  const settings: Record<string, unknown> = {};
+  for (const { path, value, source } of rows) {
+    const key = path.slice(2).join(".");
+    const row = Object.entries(TLS_PROFILE_KEYS).find(([name]) => name === key)?.[1];
+    const read = row?.kind.fromToml(value);
+    if (row === undefined) {
+      const hint = suggest(key, Object.keys(TLS_PROFILE_KEYS));
+      mistakes.push(`tls.${profile}.${key} (from ${source}): unknown key${hint}`);
+    } else if (read === undefined) {
+      mistakes.push(wrongValue(`tls.${profile}.${key}`, source, value, row.kind.accepted));
+    } else {
+      settings[row.field] = read;
+    }
+  }
+  return settings;
+}
