@@ -78,7 +78,7 @@ export const SETTINGS = {
     group: "Checks",
     kind: milliseconds(1, 60_000),
     default: 1800,
-    help: "Whole check, from the line to the reply; below agent-inter",
+    help: "Whole check, from line to reply; below agent-inter",
   }),
   grpc_connect_timeout_ms: setting({
     env: "GRPC_CONNECT_TIMEOUT",
@@ -110,7 +110,7 @@ export const SETTINGS = {
     group: "Checks",
     kind: milliseconds(1000),
     default: 300_000,
-    help: "Close a kept connection that no check has used for so long",
+    help: "Close a kept connection unused for so long",
   }),
   max_channels: setting({
     env: "MAX_CHANNELS",
@@ -163,7 +163,7 @@ export const SETTINGS = {
     kind: list,
     default: [],
     defaultText: "everything",
-    help: "Networks or host patterns, each with :port or :from-to",
+    help: "Networks, host patterns; each with :port, :from-to",
   }),
   max_connections: setting({
     env: "MAX_CONNECTIONS",

@@ -1,115 +1,246 @@
 import assert from "node:assert/strict";
 import { readCommandLine } from "../../src/config/command_line.ts";
+import { effectiveConfiguration } from "../../src/config/effective.ts";
 import { helpText } from "../../src/config/help.ts";
 import { bool } from "../../src/config/kinds.ts";
-import { loadConfig } from "../../src/config/load.ts";
+import { loadConfiguration, type LoadedConfiguration } from "../../src/config/load.ts";
 import { ENV_PREFIX, type Setting, SETTING_ROWS } from "../../src/config/settings.ts";
 
-const NO_FLAGS: ReadonlyMap<string, string> = new Map();
+/** What the tests give, each source as it would come. */
+interface Given {
+  args?: readonly string[];
+  toml?: string;
+  env?: Readonly<Record<string, string>>;
+}
 
-/** Two values, neither the default, that each setting accepts. */
-const ACCEPTED: Readonly<Record<string, readonly [string, string]>> = {
-  server_bind_address: ["127.0.0.1", "::1"],
-  server_port: ["1", "65535"],
-  metrics_bind_address: ["127.0.0.1", "localhost"],
-  metrics_port: ["1", "65535"],
-  check_timeout_ms: ["1", "60000"],
-  grpc_connect_timeout_ms: ["1", "60000"],
-  grpc_rpc_timeout_ms: ["1", "60000"],
-  tls_ca_file: ["/etc/ca.pem", "ca.pem"],
-  log_level: ["trace", "error"],
-  log_format: ["pretty", "pretty"],
+function load({ args = [], toml, env = {} }: Given): LoadedConfiguration {
+  const { values, mistakes } = readCommandLine(args, SETTING_ROWS);
+  assert.deepEqual(mistakes, []);
+  return loadConfiguration({
+    flags: values,
+    configFile: toml === undefined ? undefined : "agent.toml",
+    environment: env,
+    readTextFile: (path) => {
+      if (path !== "agent.toml" || toml === undefined) throw new Error("No such file");
+      return toml;
+    },
+  });
+}
+
+function valueOf(key: string, given: Given): unknown {
+  const loaded = load(given);
+  assert.ok(loaded.ok, JSON.stringify(loaded));
+  return (loaded.configuration.settings as Readonly<Record<string, unknown>>)[key];
+}
+
+/**
+ * Three values that differ from the default and from each other where the kind has so many: for the
+ * environment, the TOML file (as TOML) and the command line; and what each must become.
+ */
+const VALUES: Readonly<Record<string, readonly (readonly [string, unknown])[]>> = {
+  server_bind_address: [["::1", ["::1"]], ['["127.0.0.1", "::1"]', ["127.0.0.1", "::1"]], [
+    "localhost",
+    ["localhost"],
+  ]],
+  server_port: [["1", 1], ["65535", 65535], ["5556", 5556]],
+  shutdown_timeout_ms: [["1", 1], ["60000", 60000], ["7", 7]],
+  check_timeout_ms: [["1", 1], ["60000", 60000], ["7", 7]],
+  grpc_connect_timeout_ms: [["1", 1], ["60000", 60000], ["7", 7]],
+  grpc_rpc_timeout_ms: [["1", 1], ["60000", 60000], ["7", 7]],
+  grpc_channel_cache_enabled: [["False", false], ["true", true], ["false", false]],
+  channel_idle_timeout_ms: [["1000", 1000], ["86400000", 86400000], ["1001", 1001]],
+  max_channels: [["1", 1], ["1000000", 1000000], ["7", 7]],
+  allow_clients: [["10.0.0.0/8, ::1", ["10.0.0.0/8", "::1"]], ['["10.0.0.1"]', ["10.0.0.1"]], [
+    "10.0.0.2",
+    ["10.0.0.2"],
+  ]],
+  allow_backends: [["10.0.0.0/8:443,*.a", ["10.0.0.0/8:443", "*.a"]], ['["a"]', ["a"]], [
+    "b:1-2",
+    ["b:1-2"],
+  ]],
+  max_connections: [["1", 1], ["1000000", 1000000], ["7", 7]],
+  max_line_bytes: [["64", 64], ["65536", 65536], ["100", 100]],
+  request_timeout_ms: [["1", 1], ["86400000", 86400000], ["7", 7]],
+  idle_timeout_ms: [["1", 1], ["86400000", 86400000], ["7", 7]],
+  metrics_enabled: [["FALSE", false], ["true", true], ["false", false]],
+  metrics_bind_address: [["::1", "::1"], ['"127.0.0.1"', "127.0.0.1"], ["localhost", "localhost"]],
+  metrics_port: [["1", 1], ["65535", 65535], ["9091", 9091]],
+  log_level: [["TRACE", "trace"], ['"warn"', "warn"], ["error", "error"]],
+  log_format: [["Pretty", "pretty"], ['"json"', "json"], ["pretty", "pretty"]],
 };
 
-/** Texts that each setting refuses. */
+for (const { key, env, flag, default: unset } of SETTING_ROWS) {
+  const rows = VALUES[key];
+  if (rows === undefined) continue;
+  const [[envText, envValue], [tomlText, tomlValue], [flagText, flagValue]] = rows as [
+    [string, unknown],
+    [string, unknown],
+    [string, unknown],
+  ];
+  const variable = { [ENV_PREFIX + env]: envText };
+  const toml = `${key} = ${tomlText}\n`;
+  const args = [`--${flag}`, flagText];
+
+  Deno.test(`${key}: the command line beats the file, the file the environment, that the default`, () => {
+    assert.deepEqual(valueOf(key, {}), unset);
+    assert.deepEqual(valueOf(key, { env: variable }), envValue);
+    assert.deepEqual(valueOf(key, { toml }), tomlValue);
+    assert.deepEqual(valueOf(key, { args }), flagValue);
+    assert.deepEqual(valueOf(key, { toml, env: variable }), tomlValue);
+    assert.deepEqual(valueOf(key, { args, env: variable }), flagValue);
+    assert.deepEqual(valueOf(key, { args, toml, env: variable }), flagValue);
+  });
+}
+
+Deno.test("Every setting stands in the table of this test, or names a file", () => {
+  const untested = SETTING_ROWS.map(({ key }) => key).filter((key) => VALUES[key] === undefined);
+  assert.deepEqual(untested, ["tls_ca_file", "tls_cert_file", "tls_key_file"]);
+});
+
+/** Texts that each setting refuses on the command line and in the environment. */
 const REFUSED: Readonly<Record<string, readonly string[]>> = {
-  server_bind_address: ["", "a b", "http://x", "0.0.0.0/0"],
+  server_bind_address: ["", "a b", "http://x", "0.0.0.0/0", "a,b"],
   server_port: ["", "0", "65536", "-1", "+1", "1.5", "0x1", "http", " 1"],
+  shutdown_timeout_ms: ["0", "60001"],
   metrics_bind_address: ["", "a b"],
   metrics_port: ["0", "65536"],
+  metrics_enabled: ["", "yes", "1"],
+  grpc_channel_cache_enabled: ["", "no", "0"],
   check_timeout_ms: ["0", "60001", "1s"],
   grpc_connect_timeout_ms: ["0", "60001"],
   grpc_rpc_timeout_ms: ["0", "60001"],
+  channel_idle_timeout_ms: ["999", "2147483648"],
+  max_channels: ["0", "-1"],
+  max_connections: ["0", "many"],
+  max_line_bytes: ["63", "65537"],
+  request_timeout_ms: ["0"],
+  idle_timeout_ms: ["0"],
   tls_ca_file: [""],
-  log_level: ["", "INFO", "verbose"],
+  allow_clients: ["", ",", " , "],
+  allow_backends: [""],
+  log_level: ["", "verbose"],
   log_format: ["", "text"],
 };
 
-for (const { key, env, flag, kind, default: unset } of SETTING_ROWS) {
-  const variable = ENV_PREFIX + env;
-  const [first = "", second = ""] = ACCEPTED[key] ?? [];
-
-  const valueOf = (flags: ReadonlyMap<string, string>, environment: Record<string, string>) => {
-    const loaded = loadConfig(flags, environment);
-    assert.ok(loaded.ok, JSON.stringify(loaded));
-    return (loaded.config as Readonly<Record<string, unknown>>)[key];
-  };
-
-  Deno.test(`${key}: --${flag} beats ${variable}, which beats the default`, () => {
-    assert.deepEqual(valueOf(NO_FLAGS, {}), unset);
-    assert.deepEqual(valueOf(NO_FLAGS, { [variable]: first }), kind.read(first));
-    const { values, mistakes } = readCommandLine([`--${flag}`, second], SETTING_ROWS);
-    assert.deepEqual(mistakes, []);
-    assert.deepEqual(valueOf(values, { [variable]: first }), kind.read(second));
-    assert.notEqual(kind.read(second), undefined);
-  });
-
+for (const { key, env, flag, kind } of SETTING_ROWS) {
   for (const text of REFUSED[key] ?? []) {
     Deno.test(`${key} refuses ${JSON.stringify(text)} from either source`, () => {
       const expected = (source: string) => ({
         ok: false,
         mistakes: [`${key} (from ${source}): ${JSON.stringify(text)} is not ${kind.accepted}`],
       });
-      assert.deepEqual(loadConfig(NO_FLAGS, { [variable]: text }), expected(variable));
-      assert.deepEqual(loadConfig(new Map([[key, text]]), {}), expected(`--${flag}`));
+      assert.deepEqual(load({ env: { [ENV_PREFIX + env]: text } }), expected(ENV_PREFIX + env));
+      assert.deepEqual(load({ args: [`--${flag}=${text}`] }), expected(`--${flag}`));
     });
   }
 }
 
-Deno.test("loadConfig() tells all mistakes at once", () => {
-  const loaded = loadConfig(new Map([["server_port", "x"]]), {
-    HAPROXY_AGENT_LOG_LEVEL: "loud",
-    HAPROXY_AGENT_METRICS_PORT: "0",
-  });
-  assert.ok(!loaded.ok);
-  assert.equal(loaded.mistakes.length, 3);
+Deno.test("[logging] level and format beat log_level and log_format of the same file", () => {
+  const toml =
+    'log_level = "warn"\nlog_format = "json"\n[logging]\nlevel = "debug"\nformat = "pretty"\n';
+  assert.equal(valueOf("log_level", { toml }), "debug");
+  assert.equal(valueOf("log_format", { toml }), "pretty");
+  assert.equal(valueOf("log_level", { toml, args: ["--log-level", "error"] }), "error");
 });
 
-Deno.test("loadConfig() refuses one port for both listeners", () => {
-  assert.deepEqual(loadConfig(new Map([["server_port", "9090"]]), {}), {
+Deno.test("[logging.packages] sets levels of components, also under the Rust agent's names", () => {
+  const loaded = load({
+    toml: `[logging.packages]
+"haproxy_grpc_agent::server" = "trace"
+haproxy_grpc_agent = "debug"
+checker = "error"
+tonic = "warn"
+`,
+  });
+  assert.ok(loaded.ok);
+  assert.deepEqual(Object.fromEntries(loaded.configuration.logLevels), {
+    main: "debug",
+    config: "debug",
+    server: "trace",
+    protocol: "debug",
+    checker: "error",
+    metrics: "debug",
+  });
+  assert.ok(loaded.warnings.includes(
+    "logging.packages.tonic (from agent.toml line 5): no such component, passed over",
+  ));
+});
+
+Deno.test("[metadata] takes values from the file and from the environment, and shows neither", () => {
+  const loaded = load({
+    toml: '[metadata]\nX-Probe = "haproxy"\nauthorization = "env:TOKEN"\n',
+    env: { TOKEN: "Bearer s3cret" },
+  });
+  assert.ok(loaded.ok);
+  assert.deepEqual(Object.fromEntries(loaded.configuration.metadata), {
+    "x-probe": "haproxy",
+    authorization: "Bearer s3cret",
+  });
+  const shown = JSON.stringify(effectiveConfiguration(loaded.configuration));
+  assert.match(shown, /"authorization":"\(hidden\)"/);
+  assert.ok(!shown.includes("s3cret") && !shown.includes('"haproxy"'));
+});
+
+Deno.test("loadConfiguration() refuses one port for both listeners, unless there is one listener", () => {
+  assert.deepEqual(load({ args: ["--server-port", "9090"] }), {
     ok: false,
     mistakes: ["metrics_port: 9090 is server_port already"],
   });
+  assert.ok(load({ args: ["--server-port", "9090", "--metrics-enabled", "false"] }).ok);
 });
 
-Deno.test("loadConfig() only warns of an unknown variable, which Kubernetes may have set", () => {
-  const loaded = loadConfig(NO_FLAGS, {
-    HAPROXY_AGENT_SERVICE_HOST: "10.0.0.1",
-    HAPROXY_AGENT_SERVER_PROT: "1",
-    OTHER: "x",
+const LOOPBACK = ["--server-bind", "127.0.0.1"];
+
+const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
+  ["nothing on loopback", { args: LOOPBACK }, []],
+  ["an agent open to the world", {}, [/^server_bind_address: .*0\.0\.0\.0.*allow_clients/]],
+  ["an agent on one address beyond loopback", {
+    toml: 'server_bind_address = ["127.0.0.1", "10.0.0.1"]',
+  }, [/^server_bind_address: whoever reaches 10\.0\.0\.1 /]],
+  ["nothing with allow_clients", { args: ["--allow-clients", "10.0.0.0/8"] }, []],
+  ["nothing with allow_backends", { args: ["--allow-backends", "10.0.0.0/8"] }, []],
+  ["a check that outlasts agent-inter", { args: [...LOOPBACK, "--check-timeout", "1951"] }, [
+    /^check_timeout_ms: 1951 is more than 1950: .*agent-inter/,
+  ]],
+  ["nothing of a check that just fits", { args: [...LOOPBACK, "--check-timeout", "1950"] }, []],
+  ["insecure_skip_verify", { args: LOOPBACK, toml: "[tls.lab]\ninsecure_skip_verify = true" }, [
+    /^tls\.lab\.insecure_skip_verify: /,
+  ]],
+  ["unknown variables, which Kubernetes may have set", {
+    args: LOOPBACK,
+    env: {
+      HAPROXY_AGENT_SERVICE_HOST: "10.0.0.1",
+      HAPROXY_AGENT_SERVER_PROT: "1",
+      OTHER: "x",
+    },
+  }, [
+    /^HAPROXY_AGENT_SERVICE_HOST: unknown variable$/,
+    /^HAPROXY_AGENT_SERVER_PROT: unknown variable \(did you mean HAPROXY_AGENT_SERVER_PORT\?\)$/,
+  ]],
+];
+
+for (const [what, given, expected] of WARNINGS) {
+  Deno.test(`loadConfiguration() warns of ${what}`, () => {
+    const loaded = load(given);
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    assert.equal(loaded.warnings.length, expected.length, loaded.warnings.join("\n"));
+    for (const [index, pattern] of expected.entries()) {
+      assert.match(loaded.warnings[index] ?? "", pattern);
+    }
   });
-  assert.ok(loaded.ok);
-  assert.deepEqual(loaded.warnings, [
-    "HAPROXY_AGENT_SERVICE_HOST: unknown variable",
-    "HAPROXY_AGENT_SERVER_PROT: unknown variable (did you mean HAPROXY_AGENT_SERVER_PORT?)",
-  ]);
-});
-
-Deno.test("loadConfig() warns of a check that outlasts HAProxy's agent-inter", () => {
-  const loaded = loadConfig(new Map([["check_timeout_ms", "1951"]]), {});
-  assert.ok(loaded.ok);
-  assert.match(loaded.warnings.join(), /agent-inter/);
-  const safe = loadConfig(new Map([["check_timeout_ms", "1950"]]), {});
-  assert.deepEqual(safe.ok && safe.warnings, []);
-});
+}
 
 const WRONG: readonly [readonly string[], string][] = [
   [["--server-prt", "1"], "--server-prt: unknown flag (did you mean --server-port?)"],
   [["--frobnicate"], "--frobnicate: unknown flag"],
   [["-x"], "-x: unknown flag"],
   [["extra"], "extra: unexpected argument"],
+  [["chek", "a"], "chek: unexpected argument (did you mean check?)"],
   [["--server-port"], "--server-port: a value is missing (a whole number from 1 to 65535)"],
+  [["--config"], "--config: a value is missing (a path)"],
+  [["--help=yes"], "--help: takes no value"],
   [["--server-port", "1", "--server-port=2"], "--server-port: given more than once"],
+  [["--json"], "--json: only with check"],
 ];
 
 for (const [args, mistake] of WRONG) {
@@ -118,8 +249,13 @@ for (const [args, mistake] of WRONG) {
   });
 }
 
+Deno.test("readCommandLine() tells all mistakes at once", () => {
+  assert.equal(readCommandLine(["--a", "--b", "c"], SETTING_ROWS).mistakes.length, 3);
+});
+
 const SWITCH: Setting<boolean> = {
   key: "cache",
+  toml: ["cache"],
   env: "CACHE",
   flag: "cache",
   group: "",
@@ -143,8 +279,19 @@ for (
   });
 }
 
-Deno.test("The help names every flag and default, and fits a terminal", () => {
+Deno.test("readCommandLine() reads the subcommand check, a switch before it included", () => {
+  const args = ["--grpc-channel-cache", "check", "--json", "a", "1", "ssl", "b", "service=c"];
+  const { action, checkFields, json, mistakes } = readCommandLine(args, SETTING_ROWS);
+  assert.deepEqual({ action, checkFields, json, mistakes }, {
+    action: "check",
+    checkFields: ["a", "1", "ssl", "b", "service=c"],
+    json: true,
+    mistakes: [],
+  });
+});
+
+Deno.test("The help names every flag with its default, and fits a terminal", () => {
   const help = helpText();
   for (const { flag } of SETTING_ROWS) assert.ok(help.includes(`--${flag} `), flag);
-  for (const line of help.split("\n")) assert.ok(line.length <= 110, line);
+  for (const line of help.split("\n")) assert.ok(line.length <= 100, line);
 });

@@ -6,6 +6,7 @@ import { ThrottledWarnings } from "../../src/observe/throttled_warnings.ts";
 function logsInto(lines: string[], options: { format: "json" | "pretty"; level?: "warn" }) {
   return setUpLogging({
     level: options.level ?? "trace",
+    levels: new Map(),
     format: options.format,
     colour: false,
     write: (line) => lines.push(line),
@@ -100,6 +101,7 @@ Deno.test("ThrottledWarnings logs ten a second and then how many were left out",
   const countLogged = new Promise<void>((resolve) => counted = resolve);
   const logs = setUpLogging({
     level: "info",
+    levels: new Map(),
     format: "json",
     colour: false,
     write: (line) => {

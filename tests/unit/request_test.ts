@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import fc from "fast-check";
-import { parseRequest } from "../../src/protocol/request.ts";
+import { type CheckRequest, parseRequest } from "../../src/protocol/request.ts";
 
 const PLAIN = {
   host: "10.0.3.7",
@@ -9,13 +9,14 @@ const PLAIN = {
   tls: false,
   authority: "api.internal",
   serverName: "api.internal",
+  tlsProfile: "",
   service: "",
 };
 
 const label63 = "a".repeat(63);
 const name253 = `${label63}.${label63}.${label63}.${"b".repeat(61)}`;
 
-const VALID: readonly [string, string, Partial<typeof PLAIN>][] = [
+const VALID: readonly [string, string, Partial<CheckRequest>][] = [
   ["four fields", "10.0.3.7 50051 no-ssl api.internal", {}],
   ["several blanks and tabs", " 10.0.3.7\t \t50051  no-ssl\tapi.internal \t", {}],
   ["ssl", "10.0.3.7 50051 ssl api.internal", { tls: true }],
@@ -56,6 +57,17 @@ const VALID: readonly [string, string, Partial<typeof PLAIN>][] = [
   }],
   ["a service of 253 bytes", `10.0.3.7 50051 no-ssl api.internal service=${"s".repeat(253)}`, {
     service: "s".repeat(253),
+  }],
+  ["a TLS profile", "10.0.3.7 50051 ssl api.internal tls=edge-1", {
+    tls: true,
+    tlsProfile: "edge-1",
+  }],
+  ["a tighter deadline", "10.0.3.7 50051 no-ssl api.internal timeout=500", { timeoutMs: 500 }],
+  ["options in any order", "10.0.3.7 50051 ssl api.internal timeout=1 service=a tls=b", {
+    tls: true,
+    tlsProfile: "b",
+    service: "a",
+    timeoutMs: 1,
   }],
 ];
 
@@ -178,6 +190,17 @@ const INVALID: readonly [string, string, string][] = [
     "10.0.3.7 50051 no-ssl api.internal service=a service=a",
     "the option service is repeated",
   ],
+  ["tls with no-ssl", "10.0.3.7 50051 no-ssl a tls=edge", "the option tls needs ssl"],
+  ...["", "a b", "a/b", "a".repeat(65)].map((profile): [string, string, string] => [
+    `the TLS profile ${JSON.stringify(profile.slice(0, 10))}`,
+    `10.0.3.7 50051 ssl api.internal tls=${profile}`,
+    profile === "a b" ? "an option is unknown" : "the option tls is malformed",
+  ]),
+  ...["", "0", "-1", "+1", "01", "1.5", "60001", "1s"].map((ms): [string, string, string] => [
+    `the timeout ${JSON.stringify(ms)}`,
+    `10.0.3.7 50051 no-ssl api.internal timeout=${ms}`,
+    "the option timeout is malformed",
+  ]),
   ...["", ".a", "a.", "a..b", "a/b", "a=b", "ä", "s".repeat(254)].map((
     service,
   ): [string, string, string] => [
@@ -244,7 +267,7 @@ Deno.test("parseRequest() reads back every line made of valid fields", () => {
       const line = [host, port, tls ? "ssl" : "no-ssl", host, `service=${service}`].join(blank);
       assert.deepEqual(parseRequest(line), {
         ok: true,
-        request: { host, port, tls, authority: host, serverName: host, service },
+        request: { ...PLAIN, host, port, tls, authority: host, serverName: host, service },
       });
     }),
   );
