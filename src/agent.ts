@@ -1,5 +1,6 @@
 import { buildChecker } from "./check/build_checker.ts";
 import type { ChannelPool } from "./check/channel_pool.ts";
+import { Standings } from "./check/standings.ts";
 import type { Configuration } from "./config/load.ts";
 import { HttpServer } from "./observe/http_server.ts";
 import { LastAnswers } from "./observe/last_answers.ts";
@@ -28,6 +29,7 @@ interface Changeable {
 export class Agent {
   readonly #logs: Logs;
   readonly #metrics = new Metrics();
+  readonly #standings = new Standings(() => performance.now());
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
@@ -42,7 +44,9 @@ export class Agent {
    */
   constructor(configuration: Configuration, logs: Logs) {
     this.#logs = logs;
-    this.#recorder = new Recorder(this.#metrics, logs, new LastAnswers(MAX_REMEMBERED_BACKENDS));
+    const lastAnswers = new LastAnswers(MAX_REMEMBERED_BACKENDS);
+    const { log_checks: logChecks } = configuration.settings;
+    this.#recorder = new Recorder(this.#metrics, logs, lastAnswers, logChecks);
     const listeners = this.#listen(configuration);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(
@@ -59,6 +63,7 @@ export class Agent {
   reconfigure(configuration: Configuration): void {
     const { pool } = this.#changeable;
     this.#changeable = this.#build(configuration);
+    this.#recorder.logChecks = configuration.settings.log_checks;
     pool.close();
   }
 
@@ -90,8 +95,18 @@ export class Agent {
 
   #build(configuration: Configuration): Changeable {
     const { settings, clientRules } = configuration;
-    const { checker, pool } = buildChecker(configuration, this.#metrics.channels);
-    const responder = new Responder(checker, this.#recorder);
+    const { checker, pool } = buildChecker(configuration, this.#metrics);
+    const responder = new Responder(
+      {
+        fall: settings.fall,
+        rise: settings.rise,
+        notServingReply: settings.not_serving_reply,
+        reason: settings.reply_reason,
+      },
+      checker,
+      this.#standings,
+      this.#recorder,
+    );
     const limits = {
       maxLineBytes: settings.max_line_bytes,
       requestTimeoutMs: settings.request_timeout_ms,

@@ -4,7 +4,7 @@ import { describeVerdict } from "./check/verdict.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { formatHostPort } from "./protocol/host.ts";
-import { type Reply, replyTo } from "./protocol/reply.ts";
+import { formatReply, wordFor } from "./protocol/reply.ts";
 import type { CheckRequest } from "./protocol/request.ts";
 
 /** The steps in their order, and how they are called. */
@@ -14,14 +14,14 @@ const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP
  * Runs one check by hand, as the agent would, and prints what came of it on stdout.
  *
  * @param json whether it is for a machine
- * @returns what the agent would answer
+ * @returns whether the backend is up
  */
 export async function checkByHand(
   request: CheckRequest,
   configuration: Configuration,
   json: boolean,
-): Promise<Reply> {
-  const { checker, pool } = buildChecker(configuration, new Metrics().channels);
+): Promise<boolean> {
+  const { checker, pool } = buildChecker(configuration, new Metrics());
   let timings: CheckTimings = {};
   const startedAt = performance.now();
   const verdict = await checker.check(
@@ -31,7 +31,9 @@ export async function checkByHand(
   );
   const durationMs = performance.now() - startedAt;
   pool.close();
-  const reply = replyTo(verdict);
+  const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
+  const word = wordFor(verdict, notServingReply);
+  const reply = formatReply(word, verdict, "", { notServingReply, reason }).trimEnd();
   const result = {
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
@@ -45,7 +47,7 @@ export async function checkByHand(
   };
   if (json) {
     console.log(JSON.stringify(result));
-    return reply;
+    return word === "up";
   }
   const steps = Object.entries(STEPS)
     .filter(([step]) => step in timings)
@@ -55,7 +57,7 @@ export async function checkByHand(
   console.log(`verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`);
   console.log(`timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`);
   console.log(`reply     ${reply}`);
-  return reply;
+  return word === "up";
 }
 
 function round(ms: number): number {

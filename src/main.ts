@@ -66,8 +66,8 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   if (!configuration.tlsProfiles.has(parsed.request.tlsProfile)) {
     return complain(["check: the TLS profile does not exist"], EXIT_WRONG_USAGE);
   }
-  const reply = await checkByHand(parsed.request, configuration, commandLine.json);
-  return reply === "up" ? 0 : EXIT_FAILED;
+  const up = await checkByHand(parsed.request, configuration, commandLine.json);
+  return up ? 0 : EXIT_FAILED;
 }
 
 function complain(lines: readonly string[], exitCode: number): number {

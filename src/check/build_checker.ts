@@ -1,6 +1,6 @@
 import { Metadata } from "@grpc/grpc-js";
 import type { Configuration } from "../config/load.ts";
-import type { Gauge } from "../observe/metrics.ts";
+import type { Metrics } from "../observe/metrics.ts";
 import { ChannelPool } from "./channel_pool.ts";
 import { Checker } from "./checker.ts";
 import { Resolver } from "./resolve.ts";
@@ -8,12 +8,12 @@ import { Resolver } from "./resolve.ts";
 /**
  * Builds the checker of a configuration.
  *
- * @param activeChannels shows the number of open channels
+ * @param metrics shows the number of open channels, and counts checks that share an RPC
  * @returns it, and the channels that it uses, to be closed after it
  */
 export function buildChecker(
   configuration: Configuration,
-  activeChannels: Gauge,
+  metrics: Metrics,
 ): { readonly checker: Checker; readonly pool: ChannelPool } {
   const { settings, tlsProfiles, metadata, backendRules } = configuration;
   const rpcMetadata = new Metadata();
@@ -27,8 +27,13 @@ export function buildChecker(
       metadata: rpcMetadata,
     },
     new Resolver(backendRules),
-    activeChannels,
+    metrics.channels,
   );
-  const { check_timeout_ms: checkTimeoutMs, grpc_rpc_timeout_ms: rpcTimeoutMs } = settings;
-  return { checker: new Checker({ checkTimeoutMs, rpcTimeoutMs }, pool, tlsProfiles), pool };
+  const options = {
+    checkTimeoutMs: settings.check_timeout_ms,
+    rpcTimeoutMs: settings.grpc_rpc_timeout_ms,
+    coalesce: settings.coalesce_checks,
+  };
+  const checker = new Checker(options, pool, tlsProfiles, () => metrics.countCoalesced());
+  return { checker, pool };
 }

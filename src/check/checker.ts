@@ -1,17 +1,21 @@
 import { status } from "@grpc/grpc-js";
+import { backendKey } from "../protocol/backend_key.ts";
 import type { CheckRequest } from "../protocol/request.ts";
 import type { Channel, ChannelTarget, RpcOutcome } from "./channel.ts";
 import type { ChannelPool } from "./channel_pool.ts";
+import { Coalescer } from "./coalescer.ts";
 import type { ConnectTimings } from "./connect_progress.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import type { Verdict } from "./verdict.ts";
 
-/** The time limits of a check, in milliseconds. */
+/** How checks are run; times in milliseconds. */
 export interface CheckerOptions {
   /** The whole check. */
   readonly checkTimeoutMs: number;
   /** The RPC, once connected. */
   readonly rpcTimeoutMs: number;
+  /** Whether equal checks that are under way at once share one RPC. */
+  readonly coalesce: boolean;
 }
 
 /** What one attempt gave, and whether a new connection may well give something else. */
@@ -51,15 +55,24 @@ export class Checker {
   readonly #pool: ChannelPool;
   readonly #tlsProfiles: ReadonlyMap<string, TlsProfile>;
 
-  /** @param tlsProfiles by their names in requests; at least the one without a name */
+  readonly #onCoalesced: () => void;
+  readonly #coalescer = new Coalescer<Verdict>();
+  #checks = 0;
+
+  /**
+   * @param tlsProfiles by their names in requests; at least the one without a name
+   * @param onCoalesced called for each check that shares the RPC of another
+   */
   constructor(
     options: CheckerOptions,
     pool: ChannelPool,
     tlsProfiles: ReadonlyMap<string, TlsProfile>,
+    onCoalesced: () => void,
   ) {
     this.#options = options;
     this.#pool = pool;
     this.#tlsProfiles = tlsProfiles;
+    this.#onCoalesced = onCoalesced;
   }
 
   /** Whether the request's TLS profile exists. */
@@ -82,27 +95,36 @@ export class Checker {
     abandoned: AbortSignal,
     trace: (timings: CheckTimings) => void = () => {},
   ): Promise<Verdict> {
-    const checkTimeoutMs = Math.min(
-      this.#options.checkTimeoutMs,
-      request.timeoutMs ?? Infinity,
-    );
+    const { checkTimeoutMs, coalesce } = this.#options;
+    const timeoutMs = Math.min(checkTimeoutMs, request.timeoutMs ?? Infinity);
+    // Others may join, so the tighter deadline of this request does not bound what is run for all.
     const deadline = performance.now() + checkTimeoutMs;
-    const ended = new AbortController();
-    const abandon = () => ended.abort(ABANDONED);
+    const key = coalesce ? backendKey(request) : `${++this.#checks}`;
+    const { result, joined, leave } = this.#coalescer.join(
+      key,
+      (signal) =>
+        this.#run(request, deadline, signal, trace)
+          .catch((error): Verdict => ({ kind: "internal", error })),
+    );
+    if (joined) this.#onCoalesced();
     return new Promise((resolve) => {
-      const settle = (verdict: Verdict) => {
+      let settled = false;
+      const settle = (verdict: Verdict, reason?: typeof ABANDONED) => {
+        if (settled) return;
+        settled = true;
         clearTimeout(timer);
         abandoned.removeEventListener("abort", abandon);
         resolve(verdict);
+        leave(reason);
       };
-      const timer = setTimeout(() => {
-        settle({ kind: "timeout", detail: `The check did not end within ${checkTimeoutMs} ms` });
-        ended.abort();
-      }, checkTimeoutMs);
+      const late = {
+        kind: "timeout",
+        detail: `The check did not end within ${timeoutMs} ms`,
+      } as const;
+      const abandon = () => settle(late, ABANDONED);
+      const timer = setTimeout(() => settle(late), timeoutMs);
       abandoned.addEventListener("abort", abandon);
-      this.#run(request, deadline, ended.signal, trace)
-        .catch((error): Verdict => ({ kind: "internal", error }))
-        .then(settle);
+      result.then((verdict) => settle(verdict));
     });
   }
 

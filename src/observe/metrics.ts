@@ -54,6 +54,12 @@ export class Metrics {
     registers: [this.#registry],
   });
 
+  readonly #coalesced = new Counter({
+    name: "haproxy_grpc_agent_checks_coalesced_total",
+    help: "Checks that shared the RPC of an equal check under way",
+    registers: [this.#registry],
+  });
+
   /** All label values exist at 0 from the start, so that a first error is an increase. */
   constructor() {
     for (const result of ["up", "down", "error"] as const) this.#requests.inc({ result }, 0);
@@ -75,6 +81,11 @@ export class Metrics {
   /** Counts one connection that was closed at once. */
   countRejection(reason: Rejection): void {
     this.#rejected.inc({ reason });
+  }
+
+  /** Counts one check that shared the RPC of another. */
+  countCoalesced(): void {
+    this.#coalesced.inc();
   }
 
   /** @param seconds from the line to the verdict */

@@ -1,7 +1,8 @@
 import type { Logger } from "@logtape/logtape";
 import { describeVerdict, errorType, type Verdict } from "../check/verdict.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import type { Reply } from "../protocol/reply.ts";
+import { backendKey } from "../protocol/backend_key.ts";
+import type { Word } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
 import type { LastAnswers } from "./last_answers.ts";
 import type { Logs } from "./log.ts";
@@ -11,12 +12,21 @@ import { ThrottledWarnings } from "./throttled_warnings.ts";
 /** An invalid line is logged up to this many characters. */
 const LOGGED_LINE_LENGTH = 200;
 
+/** Values of `log_checks`: which answers are logged at level `info`. */
+export const LOG_CHECKS = ["all", "changes", "none"] as const;
+
+/** A value of `log_checks`. */
+export type LogChecks = (typeof LOG_CHECKS)[number];
+
 /** A check that was answered. */
 export interface AnsweredCheck {
   readonly request: CheckRequest;
   readonly peer: string;
   readonly verdict: Verdict;
-  readonly reply: Reply;
+  /** What HAProxy was told. */
+  readonly word: Word;
+  /** What damping made of it; empty for nothing. */
+  readonly note: string;
   /** From the line to the verdict, in milliseconds. */
   readonly durationMs: number;
 }
@@ -27,8 +37,10 @@ export class Recorder {
   readonly #log: Logger;
   readonly #warnings: { readonly invalid: ThrottledWarnings; readonly denied: ThrottledWarnings };
   readonly #lastAnswers: LastAnswers;
+  #logChecks: LogChecks;
 
-  constructor(metrics: Metrics, logs: Logs, lastAnswers: LastAnswers) {
+  /** @param logChecks which answers are logged */
+  constructor(metrics: Metrics, logs: Logs, lastAnswers: LastAnswers, logChecks: LogChecks) {
     this.#metrics = metrics;
     this.#log = logs.checker;
     this.#warnings = {
@@ -36,6 +48,12 @@ export class Recorder {
       denied: new ThrottledWarnings(logs.checker),
     };
     this.#lastAnswers = lastAnswers;
+    this.#logChecks = logChecks;
+  }
+
+  /** Changes which answers are logged. */
+  set logChecks(logChecks: LogChecks) {
+    this.#logChecks = logChecks;
   }
 
   /** A line that is no request; it was answered `down`. */
@@ -51,30 +69,36 @@ export class Recorder {
   }
 
   /** A check, and what was answered. */
-  recordCheck({ request, peer, verdict, reply, durationMs }: AnsweredCheck): void {
+  recordCheck({ request, peer, verdict, word, note, durationMs }: AnsweredCheck): void {
     const type = errorType(verdict);
-    this.#metrics.countAnswer(type === undefined ? reply : "error", type);
+    this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
-    const backend = formatHostPort(request.host, request.port);
-    const key = `${backend} ${request.tls} ${request.authority} ${request.service}`;
-    const changed = this.#lastAnswers.changed(key, type ?? reply);
+    const changed = this.#lastAnswers.changed(backendKey(request), type ?? word);
     const fields = {
       trace_id: newTraceId(),
       peer,
-      backend,
+      backend: formatHostPort(request.host, request.port),
       ssl_flag: request.tls ? "ssl" : "no-ssl",
       authority: request.authority,
       service: request.service,
-      status: reply,
+      status: word,
+      ...(note === "" ? {} : { damping: note }),
       duration_ms: Math.round(durationMs * 1000) / 1000,
       ...(type === undefined ? {} : { error_type: type }),
       ...(verdict.kind === "serving" ? {} : { error: describeVerdict(verdict) }),
     };
-    this.#log.info("Check answered", fields);
+    if (this.#logChecks === "all" || this.#logChecks === "changes" && changed) {
+      this.#log.info("Check answered", fields);
+    }
     if (type === "denied") this.#warnings.denied.warn("Target denied", fields);
     else if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else if (type !== undefined) this.#log[changed ? "error" : "debug"](WHAT_FAILED[type], fields);
   }
+}
+
+/** What the backend itself has said. */
+function resultOf(verdict: Verdict): "up" | "down" {
+  return verdict.kind === "serving" ? "up" : "down";
 }
 
 /** What failed, and what to look at. */

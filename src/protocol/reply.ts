@@ -1,14 +1,31 @@
-import type { Verdict } from "../check/verdict.ts";
+import { describeVerdict, errorType, type Verdict } from "../check/verdict.ts";
 
-/** The word for HAProxy. Never `ready`: it would undo an operator's maintenance. */
-export type Reply = "up" | "down";
+/** Values of `not_serving_reply`: the word for a backend that says NOT_SERVING of itself. */
+export const NOT_SERVING_REPLIES = ["down", "drain", "maint"] as const;
 
-/** @returns what a verdict means to HAProxy: SERVING is `up`, everything else `down` */
-export function replyTo(verdict: Verdict): Reply {
+/** A value of `not_serving_reply`. */
+export type NotServingReply = (typeof NOT_SERVING_REPLIES)[number];
+
+/** What a backend is to HAProxy. */
+export type Word = "up" | NotServingReply;
+
+/** How replies are written. */
+export interface ReplyOptions {
+  readonly notServingReply: NotServingReply;
+  /** Whether the reason is added, which HAProxy shows in its statistics and its log. */
+  readonly reason: boolean;
+}
+
+/** HAProxy cuts what it shows at 127 bytes, its own words included. */
+const MAX_LINE_BYTES = 100;
+
+/** @returns what a verdict by itself means to HAProxy: SERVING is up, everything else is not */
+export function wordFor(verdict: Verdict, notServingReply: NotServingReply): Word {
   switch (verdict.kind) {
     case "serving":
       return "up";
     case "not_serving":
+      return verdict.status === "NOT_SERVING" ? notServingReply : "down";
     case "unreachable":
     case "timeout":
     case "tls":
@@ -18,4 +35,40 @@ export function replyTo(verdict: Verdict): Reply {
     case "internal":
       return "down";
   }
+}
+
+/**
+ * Writes the reply line.
+ *
+ * `drain` and `maint` stick in HAProxy until it hears `ready`, so where they can be said, each good answer
+ * says the full state, `up ready`. Otherwise never `ready`: it would undo an operator's maintenance.
+ *
+ * @param word what is said of the backend
+ * @param note what damping makes of it, for the reason: `1 of 3 failures`; may be empty
+ * @returns the line with its newline
+ */
+export function formatReply(
+  word: Word,
+  verdict: Verdict,
+  note: string,
+  { notServingReply, reason }: ReplyOptions,
+): string {
+  const state = word === "up" && notServingReply !== "down" ? "up ready" : word;
+  const text = reason ? [note, reasonOf(verdict)].filter((part) => part !== "").join(": ") : "";
+  // HAProxy takes `down#reason` for one unknown word: the blank before # is needed.
+  return text === ""
+    ? `${state}\n`
+    : `${`${state} #${printable(text)}`.slice(0, MAX_LINE_BYTES)}\n`;
+}
+
+function reasonOf(verdict: Verdict): string {
+  const type = errorType(verdict);
+  if (type === undefined || type === "denied") return type ?? describeVerdict(verdict);
+  // The stack of a bug is for the log.
+  return type === "internal" ? type : `${type}: ${describeVerdict(verdict)}`;
+}
+
+/** HAProxy puts the text into its CSV and JSON without escaping quotes and backslashes. */
+function printable(text: string): string {
+  return text.replace(/["\\]/g, "'").replace(/[^\x20-\x7e]+/g, " ");
 }

@@ -19,6 +19,10 @@ export interface CheckRequest {
   readonly service: string;
   /** A deadline tighter than `check_timeout_ms`, in milliseconds. */
   readonly timeoutMs?: number;
+  /** Failed checks in a row that take the backend down, 1 to 100. */
+  readonly fall?: number;
+  /** Good checks in a row that bring it up again, 1 to 100. */
+  readonly rise?: number;
 }
 
 /** What a line is: a request, or why it is none. */
@@ -39,6 +43,8 @@ const OPTIONS = {
     value.length <= MAX_SERVICE_LENGTH && SERVICE_NAME.test(value) ? value : undefined,
   tls: (value: string) => PROFILE_NAME.test(value) ? value : undefined,
   timeout: (value: string) => parseWholeNumber(value, 60_000),
+  fall: (value: string) => parseWholeNumber(value, 100),
+  rise: (value: string) => parseWholeNumber(value, 100),
 };
 
 type OptionName = keyof typeof OPTIONS;
@@ -84,6 +90,8 @@ export function parseRequest(line: string): ParsedRequest {
       tlsProfile: options.tls ?? "",
       service: options.service ?? "",
       ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
+      ...(options.fall === undefined ? {} : { fall: options.fall }),
+      ...(options.rise === undefined ? {} : { rise: options.rise }),
     },
   };
 }

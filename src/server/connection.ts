@@ -13,8 +13,16 @@ const QUIET_MS = 100;
 /** Answers of one connection that may be outstanding; then reading stops until some are out. */
 const MAX_PIPELINED = 64;
 
+/** The other end of a connection. */
+export interface Peer {
+  /** Its IP address. */
+  readonly host: string;
+  /** Its address and port, for the log. */
+  readonly text: string;
+}
+
 /** Gives the reply to one line. `abandoned` is aborted when the client is gone. Never rejects. */
-export type Answer = (line: string, peer: string, abandoned: AbortSignal) => Promise<string>;
+export type Answer = (line: string, peer: Peer, abandoned: AbortSignal) => Promise<string>;
 
 /** The bounds of a connection. */
 export interface ConnectionLimits {
@@ -35,7 +43,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  * replies in the order of the lines.
  */
 export class Connection {
-  readonly peer: string;
+  readonly peer: Peer;
   readonly #socket: Deno.TcpConn;
   readonly #limits: ConnectionLimits;
   readonly #answer: Answer;
@@ -69,7 +77,8 @@ export class Connection {
     this.#log = log;
     this.#warnings = warnings;
     this.#lines = new LineBuffer(limits.maxLineBytes);
-    this.peer = formatHostPort(socket.remoteAddr.hostname, socket.remoteAddr.port);
+    const { hostname, port } = socket.remoteAddr;
+    this.peer = { host: hostname, text: formatHostPort(hostname, port) };
   }
 
   /** Serves the connection to its end. Never rejects. */
@@ -97,7 +106,7 @@ export class Connection {
     const limit = halfSent ? this.#limits.requestTimeoutMs : this.#limits.idleTimeoutMs;
     if (now - this.#since < limit) return;
     this.#log.debug("Connection closed: nothing came in time", {
-      peer: this.peer,
+      peer: this.peer.text,
       limit: halfSent ? "request_timeout_ms" : "idle_timeout_ms",
     });
     this.#close();
@@ -112,7 +121,7 @@ export class Connection {
       }
       if (this.#lines.overlong) {
         this.#warnings.warn("A line is too long: closing the connection", {
-          peer: this.peer,
+          peer: this.peer.text,
           max_line_bytes: this.#limits.maxLineBytes,
         });
         return;
@@ -188,7 +197,7 @@ export class Connection {
   #logBroken(error: unknown): void {
     if (this.#closed) return;
     const inRequest = this.#replies.length > 0 || (this.#lines.rest.length > 0 && !this.#replied);
-    const fields = { peer: this.peer, error: String(error) };
+    const fields = { peer: this.peer.text, error: String(error) };
     if (inRequest) this.#warnings.warn("Connection broken in the middle of a request", fields);
     else this.#log.debug("Connection reset by the peer", fields);
     this.#close();

@@ -1,41 +1,75 @@
 import type { Checker } from "../check/checker.ts";
+import { describeStanding, type Standing, type Thresholds } from "../check/damping.ts";
+import type { Standings } from "../check/standings.ts";
+import type { Verdict } from "../check/verdict.ts";
 import type { Recorder } from "../observe/recorder.ts";
-import { replyTo } from "../protocol/reply.ts";
-import { parseRequest } from "../protocol/request.ts";
+import { backendKey } from "../protocol/backend_key.ts";
+import { formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
+import { type CheckRequest, parseRequest } from "../protocol/request.ts";
+import type { Peer } from "./connection.ts";
 
-/** Gives the reply to a line: reads it, has the backend checked, has the answer recorded. */
+/** How verdicts become replies. */
+export interface ResponderOptions extends ReplyOptions, Thresholds {}
+
+/** Gives the reply to a line: reads it, has the backend checked, damps, has the answer recorded. */
 export class Responder {
+  readonly #options: ResponderOptions;
   readonly #checker: Checker;
+  readonly #standings: Standings;
   readonly #recorder: Recorder;
 
-  constructor(checker: Checker, recorder: Recorder) {
+  constructor(
+    options: ResponderOptions,
+    checker: Checker,
+    standings: Standings,
+    recorder: Recorder,
+  ) {
+    this.#options = options;
     this.#checker = checker;
+    this.#standings = standings;
     this.#recorder = recorder;
   }
 
   /**
    * @param line a request line without its end
-   * @param peer the client, for the log
    * @param abandoned aborted when the client is gone; then nothing is recorded and the reply is void
    * @returns the reply with its newline; never rejects
    */
-  async answer(line: string, peer: string, abandoned: AbortSignal): Promise<string> {
+  async answer(line: string, peer: Peer, abandoned: AbortSignal): Promise<string> {
     const parsed = parseRequest(line);
-    if (!parsed.ok) {
-      this.#recorder.recordInvalid(line, parsed.reason, peer);
-      return "down\n";
-    }
-    if (!this.#checker.hasTlsProfile(parsed.request)) {
-      this.#recorder.recordInvalid(line, "the TLS profile does not exist", peer);
-      return "down\n";
+    if (!parsed.ok) return this.#refuse(line, parsed.reason, peer);
+    const { request } = parsed;
+    if (!this.#checker.hasTlsProfile(request)) {
+      return this.#refuse(line, "the TLS profile does not exist", peer);
     }
     const startedAt = performance.now();
-    const verdict = await this.#checker.check(parsed.request, abandoned);
-    const reply = replyTo(verdict);
-    if (!abandoned.aborted) {
-      const durationMs = performance.now() - startedAt;
-      this.#recorder.recordCheck({ request: parsed.request, peer, verdict, reply, durationMs });
-    }
-    return `${reply}\n`;
+    const verdict = await this.#checker.check(request, abandoned);
+    if (abandoned.aborted) return "";
+    const standing = this.#damp(request, peer, verdict);
+    const note = describeStanding(standing);
+    const durationMs = performance.now() - startedAt;
+    this.#recorder.recordCheck({
+      request,
+      peer: peer.text,
+      verdict,
+      word: standing.word,
+      note,
+      durationMs,
+    });
+    return formatReply(standing.word, verdict, note, this.#options);
+  }
+
+  #refuse(line: string, reason: string, peer: Peer): string {
+    this.#recorder.recordInvalid(line, reason, peer.text);
+    return "down\n";
+  }
+
+  #damp(request: CheckRequest, peer: Peer, verdict: Verdict): Standing {
+    const word = wordFor(verdict, this.#options.notServingReply);
+    const { fall = this.#options.fall, rise = this.#options.rise } = request;
+    const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
+    if (fall === 1 && rise === 1) return { word, pending: word, streak: 0, needed: 0 };
+    const key = `${peer.host} ${backendKey(request)}`;
+    return this.#standings.judge(key, word, atOnce, { fall, rise });
   }
 }

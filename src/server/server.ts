@@ -100,11 +100,11 @@ export class Server {
 
   #own(connection: Connection): void {
     this.#metrics.connections.inc();
-    this.#log.debug("Connection opened", { peer: connection.peer });
+    this.#log.debug("Connection opened", { peer: connection.peer.text });
     const served = connection.serve().finally(() => {
       this.#connections.delete(connection);
       this.#metrics.connections.dec();
-      this.#log.debug("Connection closed", { peer: connection.peer });
+      this.#log.debug("Connection closed", { peer: connection.peer.text });
     });
     this.#connections.set(connection, served);
   }

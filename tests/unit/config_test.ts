@@ -67,9 +67,21 @@ const VALUES: Readonly<Record<string, readonly (readonly [string, unknown])[]>> 
   metrics_port: [["1", 1], ["65535", 65535], ["9091", 9091]],
   log_level: [["TRACE", "trace"], ['"warn"', "warn"], ["error", "error"]],
   log_format: [["Pretty", "pretty"], ['"json"', "json"], ["pretty", "pretty"]],
+  log_checks: [["Changes", "changes"], ['"none"', "none"], ["all", "all"]],
+  log_destination: [["FILE", "file"], ['"console"', "console"], ["file", "file"]],
+  log_file_path: [["/tmp/a", "/tmp/a"], ['"/tmp/b"', "/tmp/b"], ["c", "c"]],
+  log_file_rotation: [["Daily", "daily"], ['"hourly"', "hourly"], ["never", "never"]],
+  log_file_max_files: [["1", 1], ["365", 365], ["7", 7]],
+  coalesce_checks: [["False", false], ["true", true], ["false", false]],
+  check_mode: [["Watch", "watch"], ['"check"', "check"], ["watch", "watch"]],
+  watch_verify_ms: [["100", 100], ["60000", 60000], ["700", 700]],
+  fall: [["1", 1], ["100", 100], ["3", 3]],
+  rise: [["1", 1], ["100", 100], ["2", 2]],
+  reply_reason: [["True", true], ["false", false], ["true", true]],
+  not_serving_reply: [["Drain", "drain"], ['"maint"', "maint"], ["down", "down"]],
 };
 
-for (const { key, env, flag, default: unset } of SETTING_ROWS) {
+for (const { key, toml: paths, env, flag, default: unset } of SETTING_ROWS) {
   const rows = VALUES[key];
   if (rows === undefined) continue;
   const [[envText, envValue], [tomlText, tomlValue], [flagText, flagValue]] = rows as [
@@ -78,7 +90,7 @@ for (const { key, env, flag, default: unset } of SETTING_ROWS) {
     [string, unknown],
   ];
   const variable = { [ENV_PREFIX + env]: envText };
-  const toml = `${key} = ${tomlText}\n`;
+  const toml = `${paths[0]} = ${tomlText}\n`;
   const args = [`--${flag}`, flagText];
 
   Deno.test(`${key}: the command line beats the file, the file the environment, that the default`, () => {
@@ -120,6 +132,17 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   allow_backends: [""],
   log_level: ["", "verbose"],
   log_format: ["", "text"],
+  log_checks: ["", "some"],
+  log_destination: ["", "stdout"],
+  log_file_rotation: ["weekly"],
+  log_file_max_files: ["0"],
+  coalesce_checks: ["on"],
+  check_mode: ["poll"],
+  watch_verify_ms: ["99"],
+  fall: ["0", "101"],
+  rise: ["0", "101"],
+  reply_reason: ["on"],
+  not_serving_reply: ["up", "ready"],
 };
 
 for (const { key, env, flag, kind } of SETTING_ROWS) {

@@ -63,6 +63,7 @@ const VALID: readonly [string, string, Partial<CheckRequest>][] = [
     tlsProfile: "edge-1",
   }],
   ["a tighter deadline", "10.0.3.7 50051 no-ssl api.internal timeout=500", { timeoutMs: 500 }],
+  ["thresholds", "10.0.3.7 50051 no-ssl api.internal fall=3 rise=100", { fall: 3, rise: 100 }],
   ["options in any order", "10.0.3.7 50051 ssl api.internal timeout=1 service=a tls=b", {
     tls: true,
     tlsProfile: "b",
@@ -201,6 +202,13 @@ const INVALID: readonly [string, string, string][] = [
     `10.0.3.7 50051 no-ssl api.internal timeout=${ms}`,
     "the option timeout is malformed",
   ]),
+  ...["", "0", "101", "-1", "03"].flatMap((n): [string, string, string][] =>
+    ["fall", "rise"].map((option) => [
+      `${option}=${n}`,
+      `10.0.3.7 50051 no-ssl api.internal ${option}=${n}`,
+      `the option ${option} is malformed`,
+    ])
+  ),
   ...["", ".a", "a.", "a..b", "a/b", "a=b", "ä", "s".repeat(254)].map((
     service,
   ): [string, string, string] => [

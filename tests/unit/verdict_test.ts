@@ -1,23 +1,75 @@
 import assert from "node:assert/strict";
 import { ERROR_TYPES, errorType, type Verdict } from "../../src/check/verdict.ts";
-import { replyTo } from "../../src/protocol/reply.ts";
+import { formatReply, type NotServingReply, wordFor } from "../../src/protocol/reply.ts";
 
-const VERDICTS: readonly [Verdict, string, string | undefined][] = [
-  [{ kind: "serving" }, "up", undefined],
-  [{ kind: "not_serving", status: "NOT_SERVING" }, "down", undefined],
-  [{ kind: "not_serving", status: "99" }, "down", undefined],
-  [{ kind: "unreachable", detail: "" }, "down", "backend_unreachable"],
-  [{ kind: "dns", detail: "" }, "down", "dns"],
-  [{ kind: "tls", detail: "" }, "down", "tls"],
-  [{ kind: "timeout", detail: "" }, "down", "timeout"],
-  [{ kind: "rpc", code: "NOT_FOUND", detail: "" }, "down", "rpc"],
-  [{ kind: "internal", error: new Error("a bug") }, "down", "internal"],
+const PLAIN = { notServingReply: "down", reason: false } as const;
+const WITH_REASON = { notServingReply: "down", reason: true } as const;
+
+const VERDICTS: readonly [Verdict, string, string | undefined, string][] = [
+  [{ kind: "serving" }, "up", undefined, "up"],
+  [{ kind: "not_serving", status: "NOT_SERVING" }, "down", undefined, "down #NOT_SERVING"],
+  [{ kind: "not_serving", status: "99" }, "down", undefined, "down #99"],
+  [
+    { kind: "unreachable", detail: "connect ECONNREFUSED 10.0.0.1:1" },
+    "down",
+    "backend_unreachable",
+    "down #backend_unreachable: connect ECONNREFUSED 10.0.0.1:1",
+  ],
+  [{ kind: "dns", detail: "no such name" }, "down", "dns", "down #dns: no such name"],
+  [{ kind: "tls", detail: "expired" }, "down", "tls", "down #tls: expired"],
+  [{ kind: "timeout", detail: "late" }, "down", "timeout", "down #timeout: late"],
+  [
+    { kind: "rpc", code: "NOT_FOUND", detail: "unknown service" },
+    "down",
+    "rpc",
+    "down #rpc: NOT_FOUND: unknown service",
+  ],
+  [{ kind: "denied" }, "down", "denied", "down #denied"],
+  [{ kind: "internal", error: new Error("a bug") }, "down", "internal", "down #internal"],
 ];
 
-for (const [verdict, reply, type] of VERDICTS) {
-  Deno.test(`The verdict ${verdict.kind} is answered ${reply} and counted as ${type}`, () => {
-    assert.equal(replyTo(verdict), reply);
+for (const [verdict, reply, type, withReason] of VERDICTS) {
+  Deno.test(`The verdict ${verdict.kind} is ${reply}, counted as ${type}, told as ${withReason}`, () => {
+    const word = wordFor(verdict, "down");
+    assert.equal(formatReply(word, verdict, "", PLAIN), `${reply}\n`);
+    assert.equal(formatReply(word, verdict, "", WITH_REASON), `${withReason}\n`);
     assert.equal(errorType(verdict), type);
     if (type !== undefined) assert.ok((ERROR_TYPES as readonly string[]).includes(type));
   });
 }
+
+const SETTING_ROWS: readonly [NotServingReply, Verdict, string][] = [
+  ["drain", { kind: "serving" }, "up ready\n"],
+  ["drain", { kind: "not_serving", status: "NOT_SERVING" }, "drain\n"],
+  ["maint", { kind: "not_serving", status: "NOT_SERVING" }, "maint\n"],
+  ["drain", { kind: "not_serving", status: "SERVICE_UNKNOWN" }, "down\n"],
+  ["drain", { kind: "unreachable", detail: "" }, "down\n"],
+  ["maint", { kind: "timeout", detail: "" }, "down\n"],
+];
+
+for (const [notServingReply, verdict, reply] of SETTING_ROWS) {
+  Deno.test(`With not_serving_reply = ${notServingReply}, ${JSON.stringify(verdict)} is ${reply.trim()}`, () => {
+    const options = { notServingReply, reason: false };
+    assert.equal(formatReply(wordFor(verdict, notServingReply), verdict, "", options), reply);
+  });
+}
+
+Deno.test("A reason is printable ASCII on one line of at most 100 bytes, whatever the backend says", () => {
+  const detail = 'a\r\nready "x" \\ \u{1f600}\0 ' + "y".repeat(200);
+  const reply = formatReply("down", { kind: "rpc", code: "UNKNOWN", detail }, "", WITH_REASON);
+  assert.match(reply, /^down #[\x20-\x7e]+\n$/);
+  assert.equal(reply.length, 101);
+  assert.ok(reply.startsWith("down #rpc: UNKNOWN: a ready 'x' ' "), reply);
+});
+
+Deno.test("What damping holds back stands before the reason", () => {
+  const verdict: Verdict = { kind: "timeout", detail: "late" };
+  assert.equal(
+    formatReply("up", verdict, "1 of 3 failures", WITH_REASON),
+    "up #1 of 3 failures: timeout: late\n",
+  );
+  assert.equal(
+    formatReply("down", { kind: "serving" }, "1 of 2 good checks", WITH_REASON),
+    "down #1 of 2 good checks\n",
+  );
+});
