@@ -1,0 +1,115 @@
+import { stringify } from "smol-toml";
+import { ENV_PREFIX, type Setting, SETTING_ROWS } from "../../src/config/settings.ts";
+import { TLS_PROFILE_KEYS } from "../../src/config/tls_section.ts";
+
+/** @returns the text of config.example.toml: every setting, each at its default */
+export function configExample(): string {
+  const topLevel = SETTING_ROWS.filter((row) => !isLogging(row));
+  const groups = [...Map.groupBy(topLevel, ({ group }) => group)].map(([group, rows]) =>
+    `# ---- ${group}\n\n${rows.map((row) => exampleEntry(row, row.key)).join("\n")}`
+  );
+  const logging = SETTING_ROWS.filter(isLogging)
+    .map((row) => exampleEntry(row, row.toml[0]?.replace("logging.", "") ?? ""));
+  const tlsKeys = Object.entries(TLS_PROFILE_KEYS).map(([key, { help, kind }]) =>
+    `# # ${help}. Accepted: ${kind.accepted}.\n# # ${key} = ...`
+  );
+  return `# haproxy-grpc-agent: every setting, each at its default. Made by \`deno task docs\`.
+#
+# The command line beats this file, and this file beats the environment. Times are in milliseconds.
+
+${groups.join("\n")}
+# ---- Tables
+
+[logging]
+# level and format here beat log_level and log_format above.
+
+${logging.join("\n")}
+# [logging.packages]
+# # The level of one component: main, config, server, protocol, checker, metrics.
+# checker = "debug"
+
+# # A TLS profile, chosen in a request by tls=edge. Any number of them.
+# [tls.edge]
+${tlsKeys.join("\n")}
+
+# # What each health RPC carries along. "env:NAME" is read from the environment. Never logged.
+# [metadata]
+# authorization = "env:PROBE_TOKEN"
+`;
+}
+
+function isLogging({ toml }: Setting<unknown>): boolean {
+  return toml.length === 1 && toml[0]?.startsWith("logging.") === true;
+}
+
+function exampleEntry({ help, kind, default: value, defaultText }: Setting<unknown>, key: string) {
+  const unset = value === undefined || Array.isArray(value) && value.length === 0;
+  const comment = `# ${help}. Accepted: ${kind.accepted}.`;
+  return unset
+    ? `${comment} Default: ${defaultText}.\n# ${key} = ...\n`
+    : `${comment}\n${stringify({ [key]: Array.isArray(value) ? value[0] : value })}`;
+}
+
+/** @returns the text of docs/config-reference.md */
+export function configReference(): string {
+  const groups = [...Map.groupBy(SETTING_ROWS, ({ group }) => group)]
+    .map(([group, rows]) => `### ${group}\n\n${rows.map(referenceEntry).join("\n")}`);
+  const tlsKeys = Object.entries(TLS_PROFILE_KEYS)
+    .map(([key, { help, kind }]) => `- \`${key}\`: ${help} (${kind.accepted})`);
+  return `# Configuration reference
+
+Made by \`deno task docs\` from the table of settings, \`src/config/settings.ts\`. A file with all of it:
+[config.example.toml](../config.example.toml).
+
+## Where settings come from
+
+Strongest first: command line, TOML file (\`--config FILE\`), environment, default; for each setting by
+itself. Everything is checked before the first socket opens. A wrong setting ends the program with exit
+code 1 (2 for a wrong command line) and one line per mistake: the setting, where it came from, its value,
+and what is accepted. Unknown TOML keys and flags are mistakes; an unknown \`${ENV_PREFIX}*\` variable is
+only warned of, because Kubernetes sets such names by itself for a Service called \`haproxy-agent\`.
+
+\`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
+the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
+marked "restart" cannot change that way.
+
+## Settings
+
+${groups.join("\n")}
+## Tables of the TOML file
+
+### \`[logging]\`
+
+\`level\` and \`format\` there beat \`log_level\` and \`log_format\`. \`[logging.packages]\` sets the level of single
+components: \`main\`, \`config\`, \`server\`, \`protocol\`, \`checker\`, \`metrics\`. The names of the Rust agent
+(\`haproxy_grpc_agent\`, \`haproxy_grpc_agent::server\`) mean the same components here; other names are passed
+over with a warning.
+
+### \`[tls.NAME]\`
+
+A TLS profile, chosen in a request by \`tls=NAME\`:
+
+${tlsKeys.join("\n")}
+
+### \`[metadata]\`
+
+Metadata that each health RPC carries along, name to value. A value \`"env:NAME"\` is read from the
+environment. Values are never logged or shown.
+`;
+}
+
+function referenceEntry(setting: Setting<unknown>): string {
+  const { key, toml, env, flag, kind, default: value, defaultText, help, restart } = setting;
+  const [path = key] = toml;
+  const shown = defaultText ?? `\`${Array.isArray(value) ? value.join(", ") : value}\``;
+  return `#### \`${toml.length > 1 ? key : path}\`
+
+${help}.
+
+- accepted: ${kind.accepted}
+- default: ${shown}
+- flag \`--${flag}\`, variable \`${ENV_PREFIX}${env}\`${
+    toml.length > 1 ? `, also \`${path}\` in TOML` : ""
+  }${restart === true ? "\n- restart" : ""}
+`;
+}
