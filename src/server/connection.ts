@@ -171,26 +171,28 @@ export class Connection {
   #take(line: Uint8Array<ArrayBuffer>): void {
     this.#since = performance.now();
     this.#replies.push(this.#answer(decoder.decode(line), this.peer, this.#gone.signal));
-    this.#answering ??= this.#writeReplies().catch((error) => this.#logBroken(error)).finally(
-      () => {
-        this.#answering = undefined;
-        if (this.#finished) this.#close();
-      },
-    );
+    this.#answering ??= this.#writeReplies();
   }
 
   async #writeReplies(): Promise<void> {
-    for (let reply = this.#replies[0]; reply !== undefined; reply = this.#replies[0]) {
-      const bytes = encoder.encode(await reply);
-      this.#since = performance.now();
-      this.#writing = true;
-      for (let sent = 0; sent < bytes.length;) {
-        sent += await this.#socket.write(bytes.subarray(sent));
+    try {
+      for (let reply = this.#replies[0]; reply !== undefined; reply = this.#replies[0]) {
+        const bytes = encoder.encode(await reply);
+        this.#since = performance.now();
+        this.#writing = true;
+        for (let sent = 0; sent < bytes.length;) {
+          sent += await this.#socket.write(bytes.subarray(sent));
+        }
+        this.#writing = false;
+        this.#replied = true;
+        this.#replies.shift();
       }
-      this.#writing = false;
-      this.#replied = true;
-      this.#replies.shift();
+    } catch (error) {
+      this.#logBroken(error);
     }
+    // In the same step as the loop has found nothing more: a line taken later begins anew.
+    this.#answering = undefined;
+    if (this.#finished) this.#close();
   }
 
   /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
