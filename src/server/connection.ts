@@ -77,6 +77,8 @@ export class Connection {
     this.#log = log;
     this.#warnings = warnings;
     this.#lines = new LineBuffer(limits.maxLineBytes);
+    // A reply must not wait for the client to acknowledge the one before.
+    socket.setNoDelay();
     const { hostname, port } = socket.remoteAddr;
     this.peer = { host: hostname, text: formatHostPort(hostname, port) };
   }
