@@ -50,7 +50,7 @@ async function demo(once: boolean, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
   await using second = await startHealthBackend();
   signal.throwIfAborted();
-  await using agent = await startAgent();
+  await using agent = await startAgent({ flags: ["--reply-reason", "true"] });
   signal.throwIfAborted();
 
   const backends = [first.port, second.port];

@@ -1,6 +1,7 @@
 import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/grpc-js";
 import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect } from "node:tls";
+import { describeCertificateFault } from "./certificate_fault.ts";
 import type { ConnectProgress } from "./connect_progress.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 
@@ -66,21 +67,30 @@ export class BackendCredentials extends ChannelCredentials {
 }
 
 function handshake(socket: Socket, { profile, serverName }: BackendTls): Promise<Socket> {
-  const verify = profile.settings.insecureSkipVerify !== true;
   return new Promise((resolve, reject) => {
+    let otherName: Error | undefined;
     const secured = connect({
       socket,
       secureContext: profile.context(),
       ALPNProtocols: ["h2"],
       // RFC 6066, section 3: an IP address is never sent as SNI.
       ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-      rejectUnauthorized: verify,
       checkServerIdentity: (_host, certificate) =>
-        verify ? checkServerIdentity(serverName, certificate) : undefined,
+        otherName = checkServerIdentity(serverName, certificate),
+      // The certificate is checked all the same, and judged below, where it can be said what is wrong.
+      rejectUnauthorized: false,
     });
     // Stays for the socket's life: an error after the handshake reaches grpc-js by its session.
     secured.on("error", reject);
     secured.once("close", () => reject(new Error("The peer closed the connection")));
-    secured.once("secureConnect", () => resolve(secured));
+    secured.once("secureConnect", () => {
+      if (secured.authorized || profile.settings.insecureSkipVerify === true) {
+        resolve(secured);
+        return;
+      }
+      const fault = describeCertificateFault(secured.getPeerX509Certificate(), Date.now());
+      reject(otherName ?? new Error(fault));
+      secured.destroy();
+    });
   });
 }

@@ -30,7 +30,7 @@ Deno.test("config.example.toml sets each setting to its default", () => {
 
 Deno.test("config.example.toml and docs/config-reference.md name every setting", () => {
   for (const { toml } of SETTING_ROWS) {
-    const key = toml.at(-1)?.split(".").at(-1);
+    const key = toml.at(-1)?.split(".").at(-1) ?? "";
     assert.match(configExample(), new RegExp(`^(# )?${key} = `, "m"));
     assert.ok(configReference().includes(`${toml.at(-1)}\``), key);
   }
