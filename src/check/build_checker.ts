@@ -3,6 +3,7 @@ import type { Configuration } from "../config/load.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { ChannelPool } from "./channel_pool.ts";
 import { Checker } from "./checker.ts";
+import { NameLookup } from "./name_lookup.ts";
 import { Resolver } from "./resolve.ts";
 
 /**
@@ -18,15 +19,16 @@ export function buildChecker(
   const { settings, tlsProfiles, metadata, backendRules } = configuration;
   const rpcMetadata = new Metadata();
   for (const [name, value] of metadata) rpcMetadata.set(name, value);
+  const connectTimeoutMs = Math.min(settings.grpc_connect_timeout_ms, settings.check_timeout_ms);
   const pool = new ChannelPool(
     {
-      connectTimeoutMs: Math.min(settings.grpc_connect_timeout_ms, settings.check_timeout_ms),
+      connectTimeoutMs,
       keep: settings.grpc_channel_cache_enabled,
       idleTimeoutMs: settings.channel_idle_timeout_ms,
       maxChannels: settings.max_channels,
       metadata: rpcMetadata,
     },
-    new Resolver(backendRules),
+    new Resolver(backendRules, new NameLookup(), connectTimeoutMs / 2),
     metrics.channels,
   );
   const options = {

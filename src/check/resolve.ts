@@ -1,6 +1,6 @@
-import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { BackendRules } from "../access/backend_rules.ts";
+import type { LookUp, NameLookup } from "./name_lookup.ts";
 import type { Verdict } from "./verdict.ts";
 
 /** The addresses that may be connected to, in the order of preference, or why there are none. */
@@ -8,59 +8,68 @@ export type Resolution =
   | { readonly ok: true; readonly addresses: readonly string[] }
   | { readonly ok: false; readonly verdict: Extract<Verdict, { kind: "dns" | "denied" }> };
 
-/** What a name resolves to, before the rules. */
-type LookUp =
-  | { readonly ok: true; readonly addresses: readonly string[] }
-  | { readonly ok: false; readonly detail: string };
+/** Names whose last addresses are remembered; the one longest not resolved goes. */
+const MAX_REMEMBERED = 10_000;
 
-/**
- * Resolves a host the way the machine does (getaddrinfo: /etc/hosts, search domains, nsswitch), as
- * HAProxy and the Rust agent do, and leaves the addresses that may be connected to. A lookup cannot be
- * cancelled, and a name server that is silent takes many seconds, so all that ask for the same name
- * meanwhile share one lookup.
- */
+const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
+
+/** Resolves hosts and leaves the addresses that may be connected to. */
 export class Resolver {
   readonly #rules: BackendRules;
-  readonly #underWay = new Map<string, Promise<LookUp>>();
+  readonly #names: NameLookup;
+  readonly #patienceMs: number;
+  readonly #lastKnown = new Map<string, LookUp>();
 
-  constructor(rules: BackendRules) {
+  /**
+   * @param patienceMs after how many milliseconds the last known addresses of a name are taken instead: a
+   * name server that does not answer must not take healthy backends out
+   */
+  constructor(rules: BackendRules, names: NameLookup, patienceMs: number) {
     this.#rules = rules;
+    this.#names = names;
+    this.#patienceMs = patienceMs;
   }
 
   /**
    * @param host an IP address or a DNS name
    * @param port the TCP port, for the rules
-   * @returns its addresses; never rejects. It has no time limit of its own
+   * @returns its addresses; never rejects. For a name not known before it has no time limit of its own
    */
   async resolve(host: string, port: number): Promise<Resolution> {
     if (!this.#rules.mayPermit(host, port)) return DENIED;
-    const found = isIP(host) === 0
-      ? await this.#lookUp(host)
-      : { ok: true, addresses: [host] } as const;
+    const found: LookUp = isIP(host) === 0
+      ? await this.#find(host)
+      : { ok: true, addresses: [host] };
     if (!found.ok) return { ok: false, verdict: { kind: "dns", detail: found.detail } };
     const addresses = this.#rules.permitted(host, port, found.addresses);
     return addresses.length > 0 ? { ok: true, addresses } : DENIED;
   }
 
-  #lookUp(host: string): Promise<LookUp> {
-    const underWay = this.#underWay.get(host);
-    if (underWay !== undefined) return underWay;
-    const started = lookUp(host).finally(() => this.#underWay.delete(host));
-    this.#underWay.set(host, started);
-    return started;
+  async #find(name: string): Promise<LookUp> {
+    const finding = this.#names.find(name).then((found) => this.#remember(name, found));
+    const known = this.#lastKnown.get(name);
+    if (known === undefined) return await finding;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<LookUp>((resolve) => {
+      timer = setTimeout(() => resolve(known), this.#patienceMs);
+    });
+    try {
+      return await Promise.race([finding, patience]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
-}
 
-const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
-
-async function lookUp(host: string): Promise<LookUp> {
-  try {
-    const found = await lookup(host, { all: true });
-    const addresses = [...new Set(found.map(({ address }) => address))];
-    return addresses.length > 0
-      ? { ok: true, addresses }
-      : { ok: false, detail: "The name has no address" };
-  } catch (error) {
-    return { ok: false, detail: error instanceof Error ? error.message : String(error) };
+  /** An answer, good or bad, takes the place of what was known; a failure to get one does not. */
+  #remember(name: string, found: LookUp): LookUp {
+    if (!found.ok && found.temporary) return this.#lastKnown.get(name) ?? found;
+    this.#lastKnown.delete(name);
+    if (!found.ok) return found;
+    this.#lastKnown.set(name, found);
+    const [oldest] = this.#lastKnown.keys();
+    if (this.#lastKnown.size > MAX_REMEMBERED && oldest !== undefined) {
+      this.#lastKnown.delete(oldest);
+    }
+    return found;
   }
 }
