@@ -1,4 +1,5 @@
 import type { Configuration } from "./load.ts";
+import { SETTING_ROWS } from "./settings.ts";
 import { TLS_PROFILE_KEYS } from "./tls_section.ts";
 
 /** A configuration in the form of its TOML file. */
@@ -7,9 +8,11 @@ export type EffectiveConfiguration = Readonly<Record<string, unknown>>;
 /** What stands in place of a secret. */
 const HIDDEN = "(hidden)";
 
+const LOG_SECTION = "logging.";
+
 /**
- * Shows a configuration as it is in force, for the log and for `--check-config`. Request metadata is
- * shown by its names alone.
+ * Shows a configuration as it is in force, for the log and for `--check-config`: each setting under its
+ * TOML key, so that what is printed can be read again. Request metadata is shown by its names alone.
  */
 export function effectiveConfiguration(configuration: Configuration): EffectiveConfiguration {
   const { settings, tlsProfiles, metadata, logLevels } = configuration;
@@ -19,9 +22,17 @@ export function effectiveConfiguration(configuration: Configuration): EffectiveC
       .map(([key, { field }]) => [key, settings[field]] as const);
     return [name, thatAreSet(rows)];
   });
+  const values: Readonly<Record<string, unknown>> = settings;
+  const rows = SETTING_ROWS.map(({ key, toml }) => [toml.at(-1) ?? key, values[key]] as const);
+  const isOfLog = ([path]: readonly [string, unknown]) => path.startsWith(LOG_SECTION);
   return {
-    ...thatAreSet(Object.entries(settings)),
-    ...(logLevels.size > 0 ? { logging: { packages: Object.fromEntries(logLevels) } } : {}),
+    ...thatAreSet(rows.filter((row) => !isOfLog(row))),
+    logging: {
+      ...thatAreSet(
+        rows.filter(isOfLog).map(([path, value]) => [path.slice(LOG_SECTION.length), value]),
+      ),
+      ...(logLevels.size > 0 ? { packages: Object.fromEntries(logLevels) } : {}),
+    },
     ...(tls.length > 0 ? { tls: Object.fromEntries(tls) } : {}),
     ...(metadata.size > 0
       ? { metadata: Object.fromEntries([...metadata.keys()].map((name) => [name, HIDDEN])) }
