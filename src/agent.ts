@@ -22,6 +22,7 @@ export class ListenError extends Error {
 /** What a change of the configuration replaces as a whole. */
 interface Changeable {
   readonly pool: ChannelPool;
+  readonly responder: Responder;
   readonly admission: Admission;
 }
 
@@ -52,6 +53,7 @@ export class Agent {
     this.#server = new Server(
       listeners,
       () => this.#changeable.admission,
+      (line, peer, abandoned) => this.#changeable.responder.answer(line, peer, abandoned),
       this.#metrics,
       logs.server,
     );
@@ -59,11 +61,14 @@ export class Agent {
     this.#http = this.#startHttp(configuration);
   }
 
-  /** Puts another configuration in force. Checks under way end as they began. */
+  /**
+   * Puts another configuration in force, for open connections too. Checks under way end as they began.
+   */
   reconfigure(configuration: Configuration): void {
     const { pool } = this.#changeable;
     this.#changeable = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
+    this.#server.dismissClients();
     pool.close();
   }
 
@@ -112,9 +117,8 @@ export class Agent {
       requestTimeoutMs: settings.request_timeout_ms,
       idleTimeoutMs: settings.idle_timeout_ms,
     };
-    const answer = responder.answer.bind(responder);
     const maxConnections = settings.max_connections;
-    return { pool, admission: { clientRules, maxConnections, limits, answer } };
+    return { pool, responder, admission: { clientRules, maxConnections, limits } };
   }
 
   /** Without its metrics the agent still does its work, so a taken port is only told. */

@@ -20,13 +20,13 @@ export interface Admission {
   /** How many may be connected; one more is closed at once. */
   readonly maxConnections: number;
   readonly limits: ConnectionLimits;
-  readonly answer: Answer;
 }
 
 /** Accepts clients and owns their connections. */
 export class Server {
   readonly #listeners: readonly Deno.TcpListener[];
   readonly #admission: () => Admission;
+  readonly #answer: Answer;
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
@@ -36,15 +36,18 @@ export class Server {
   /**
    * @param listeners already listening; owned by the server from here on
    * @param admission asked for each new connection, so that it may change
+   * @param answer gives the reply to a line, of whichever connection
    */
   constructor(
     listeners: readonly Deno.TcpListener[],
     admission: () => Admission,
+    answer: Answer,
     metrics: Metrics,
     log: Logger,
   ) {
     this.#listeners = listeners;
     this.#admission = admission;
+    this.#answer = answer;
     this.#metrics = metrics;
     this.#log = log;
     this.#warnings = new ThrottledWarnings(log);
@@ -65,6 +68,14 @@ export class Server {
     await Promise.all(this.#connections.values());
   }
 
+  /** Closes the connections of clients that are not allowed any more, with the answers they are owed. */
+  dismissClients(): void {
+    const { clientRules } = this.#admission();
+    for (const connection of this.#connections.keys()) {
+      if (!clientRules.allows(connection.peer.host)) connection.finish();
+    }
+  }
+
   async #accept(listener: Deno.TcpListener): Promise<void> {
     let complainedAt = -Infinity;
     while (!this.#stopping) {
@@ -82,13 +93,13 @@ export class Server {
   }
 
   #admit(socket: Deno.TcpConn): void {
-    const { clientRules, maxConnections, limits, answer } = this.#admission();
+    const { clientRules, maxConnections, limits } = this.#admission();
     if (!clientRules.allows(socket.remoteAddr.hostname)) {
       this.#reject(socket, "client_not_allowed");
     } else if (this.#connections.size >= maxConnections) {
       this.#reject(socket, "max_connections");
     } else {
-      this.#own(new Connection(socket, limits, answer, this.#log, this.#warnings));
+      this.#own(new Connection(socket, limits, this.#answer, this.#log, this.#warnings));
     }
   }
 
