@@ -78,25 +78,36 @@ function reload(
     log.error("The configuration stays as it was");
     return before;
   }
-  const { configuration, warnings } = loaded;
+  const { warnings } = loaded;
+  const configuration = withoutRestart(before, loaded.configuration);
   agent.reconfigure(configuration);
   setUpLog(configuration, output);
   for (const warning of warnings) log.warn(warning);
-  const changed = SETTING_ROWS.filter(({ key }) =>
-    shown(before, key) !== shown(configuration, key)
-  );
-  for (const { key } of changed.filter(({ restart }) => restart === true)) {
+  for (const key of differences(configuration, loaded.configuration)) {
     log.warn(`${key}: the change needs a restart`);
   }
   log.info("Configuration read again", {
-    changed: changed.map(({ key }) => key),
+    changed: differences(before, configuration),
     configuration: effectiveConfiguration(configuration),
   });
   return configuration;
 }
 
-function shown(configuration: Configuration, key: string): string {
-  return JSON.stringify(effectiveConfiguration(configuration)[key]);
+/** What is in force once `after` has been read: all of it but what needs a restart. */
+function withoutRestart(before: Configuration, after: Configuration): Configuration {
+  const kept = SETTING_ROWS.filter(({ restart }) => restart === true)
+    .map(({ key }) => [key, valueOf(before, key)]);
+  return { ...after, settings: { ...after.settings, ...Object.fromEntries(kept) } };
+}
+
+/** The keys of the settings that are not the same. */
+function differences(one: Configuration, other: Configuration): string[] {
+  return SETTING_ROWS.map(({ key }) => key)
+    .filter((key) => JSON.stringify(valueOf(one, key)) !== JSON.stringify(valueOf(other, key)));
+}
+
+function valueOf({ settings }: Configuration, key: string): unknown {
+  return (settings as Readonly<Record<string, unknown>>)[key];
 }
 
 async function stop(agent: Agent, timeoutMs: number, log: Logger): Promise<void> {
