@@ -1,8 +1,8 @@
 import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/grpc-js";
 import { isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect } from "node:tls";
-import { describeCertificateFault } from "./certificate_fault.ts";
+import { connect, type TLSSocket } from "node:tls";
 import type { ConnectProgress } from "./connect_progress.ts";
+import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 
 /** TLS towards one backend. */
@@ -57,6 +57,8 @@ export class BackendCredentials extends ChannelCredentials {
     this.#progress.enter("tls");
     try {
       const secured = await handshake(socket, this.#tls);
+      this.#progress.isSilentAfterTls = () =>
+        secured.alpnProtocol === "h2" && secured.bytesRead === 0;
       this.#progress.enter("http2");
       return { socket: secured, secure: true };
     } catch (error) {
@@ -66,31 +68,30 @@ export class BackendCredentials extends ChannelCredentials {
   }
 }
 
-function handshake(socket: Socket, { profile, serverName }: BackendTls): Promise<Socket> {
+function handshake(socket: Socket, { profile, serverName }: BackendTls): Promise<TLSSocket> {
+  const verify = profile.settings.insecureSkipVerify !== true;
   return new Promise((resolve, reject) => {
-    let otherName: Error | undefined;
     const secured = connect({
       socket,
       secureContext: profile.context(),
       ALPNProtocols: ["h2"],
       // RFC 6066, section 3: an IP address is never sent as SNI.
       ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
-      checkServerIdentity: (_host, certificate) =>
-        otherName = checkServerIdentity(serverName, certificate),
-      // The certificate is checked all the same, and judged below, where it can be said what is wrong.
+      // The certificate is judged below, before anybody uses the connection.
       rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
     });
     // Stays for the socket's life: an error after the handshake reaches grpc-js by its session.
     secured.on("error", reject);
     secured.once("close", () => reject(new Error("The peer closed the connection")));
     secured.once("secureConnect", () => {
-      if (secured.authorized || profile.settings.insecureSkipVerify === true) {
+      const refusal = verify ? refusalOf(secured, serverName) : undefined;
+      if (refusal === undefined) {
         resolve(secured);
-        return;
+      } else {
+        reject(new Error(refusal));
+        secured.destroy();
       }
-      const fault = describeCertificateFault(secured.getPeerX509Certificate(), Date.now());
-      reject(otherName ?? new Error(fault));
-      secured.destroy();
     });
   });
 }

@@ -217,13 +217,24 @@ export class Channel {
   /** A call on a channel in TRANSIENT_FAILURE ends at once, with the error that brought it there. */
   #failFromMemory(client: HealthClient): void {
     client.check({ service: "" }, new Metadata(), {}, (error) => {
-      const { tlsFailure } = this.#progress;
+      const tlsFailure = this.#progress.tlsFailure ?? this.#refusedClientCertificate();
       this.#fail(
         tlsFailure !== undefined
           ? { kind: "tls", detail: tlsFailure }
           : { kind: "unreachable", detail: connectErrorDetail(error?.details ?? "") },
       );
     });
+  }
+
+  /**
+   * With TLS 1.3 a server judges the client's certificate after the handshake has ended for the client:
+   * it closes, and its alert seldom gets past Deno (which reports a broken pipe, or nothing at all).
+   */
+  #refusedClientCertificate(): string | undefined {
+    if (!this.#progress.isSilentAfterTls()) return undefined;
+    return this.#target.tls?.profile.settings.certFile === undefined
+      ? "The peer closed the connection after the TLS handshake: does it demand a client certificate?"
+      : "The peer closed the connection after the TLS handshake: does it refuse the client certificate?";
   }
 
   #fail(failure: ConnectFailure): void {

@@ -10,6 +10,8 @@ export class ConnectProgress {
   address: string | undefined;
   /** Why the TLS handshake failed. */
   tlsFailure: string | undefined;
+  /** Whether the peer has chosen HTTP/2 in its TLS handshake and has not sent a byte since. */
+  isSilentAfterTls: () => boolean = () => false;
   #phase: ConnectPhase = "resolve";
   #since = performance.now();
   readonly #timings: { [Phase in ConnectPhase]?: number } = {};
