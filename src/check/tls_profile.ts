@@ -1,5 +1,6 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
+import { X509Certificate } from "node:crypto";
+import { createSecureContext, type SecureContext } from "node:tls";
+import { certificatesOf, privateKeyOf } from "./pem.ts";
 
 /** What a TLS profile is made of: paths of PEM files and how to check the backend. */
 export interface TlsProfileSettings {
@@ -35,12 +36,14 @@ export interface TlsProfile {
  *
  * @param name the profile's name in requests (`tls=NAME`); empty for the one without a name
  * @param readTextFile reads a file; throws when it cannot
+ * @param machineCas gives the CAs that are trusted where no `caFile` is set
  * @returns the profile, or all files that cannot be used
  */
 export function loadTlsProfile(
   name: string,
   settings: TlsProfileSettings,
   readTextFile: (path: string) => string,
+  machineCas: () => readonly string[],
 ): TlsProfile | readonly TlsFileMistake[] {
   const { caFile, certFile, keyFile } = settings;
   const mistakes: TlsFileMistake[] = [];
@@ -75,32 +78,9 @@ export function loadTlsProfile(
     settings,
     context: () =>
       context ??= createSecureContext({
-        ca: ca ?? getCACertificates("system"),
+        ca: [...(ca ?? machineCas())],
         ...(chain === undefined ? {} : { cert: chain.join("\n") }),
         ...(key === undefined ? {} : { key: key.export({ type: "pkcs8", format: "pem" }) }),
       }),
   };
-}
-
-const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-
-function certificatesOf(text: string): string[] {
-  const certificates = text.match(PEM_CERTIFICATE) ?? [];
-  if (certificates.length === 0) throw new Error("there is no PEM certificate in it");
-  for (const [index, certificate] of certificates.entries()) {
-    try {
-      new X509Certificate(certificate);
-    } catch {
-      throw new Error(`certificate ${index + 1} in it cannot be read`);
-    }
-  }
-  return certificates;
-}
-
-function privateKeyOf(text: string): ReturnType<typeof createPrivateKey> {
-  try {
-    return createPrivateKey(text);
-  } catch {
-    throw new Error("there is no private key in it that can be read without a password");
-  }
 }

@@ -1,5 +1,6 @@
 import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
+import { readMachineCas } from "../check/machine_cas.ts";
 import type { TlsProfile } from "../check/tls_profile.ts";
 import type { Component, LogLevel } from "../observe/log.ts";
 import { doubtsAbout } from "./doubts.ts";
@@ -57,7 +58,8 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
   const warnings: string[] = [];
   const toml = readConfigFile(sources, mistakes);
   const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
-  const profiles = readTlsProfiles(toml.tls, readTextFile, mistakes);
+  const tlsFiles = { readTextFile, machineCas: () => readMachineCas(environment, readTextFile) };
+  const profiles = readTlsProfiles(toml.tls, tlsFiles, mistakes);
   const unnamed = readTlsProfile(
     "",
     {
@@ -66,7 +68,7 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
       keyFile: settings.tls_key_file,
     },
     (key) => `tls_${key}`,
-    readTextFile,
+    tlsFiles,
     mistakes,
   );
   const metadata = readMetadata(toml.metadata, environment, mistakes);

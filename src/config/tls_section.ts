@@ -24,6 +24,14 @@ export const TLS_PROFILE_KEYS = {
   { readonly field: keyof TlsProfileSettings; readonly kind: Kind<unknown>; readonly help: string }
 >;
 
+/** Where certificates come from. */
+export interface TlsFiles {
+  /** Reads a file; throws when it cannot. */
+  readonly readTextFile: (path: string) => string;
+  /** Gives the CAs of the machine. */
+  readonly machineCas: () => readonly string[];
+}
+
 /** A name that can stand in a request as `tls=NAME`. */
 const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
@@ -35,7 +43,7 @@ const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
  */
 export function readTlsProfiles(
   entries: readonly TomlEntry[],
-  readTextFile: (path: string) => string,
+  files: TlsFiles,
   mistakes: string[],
 ): ReadonlyMap<string, TlsProfile> {
   const profiles = new Map<string, TlsProfile>();
@@ -50,7 +58,7 @@ export function readTlsProfiles(
       name,
       settings,
       (key) => `tls.${name}.${key}`,
-      readTextFile,
+      files,
       mistakes,
     );
     if (profile !== undefined) profiles.set(name, profile);
@@ -68,7 +76,7 @@ export function readTlsProfile(
   name: string,
   settings: TlsProfileSettings,
   label: (key: "ca_file" | "cert_file" | "key_file") => string,
-  readTextFile: (path: string) => string,
+  files: TlsFiles,
   mistakes: string[],
 ): TlsProfile | undefined {
   if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
@@ -78,7 +86,7 @@ export function readTlsProfile(
     mistakes.push(`${label(given)}: ${label(missing)} is missing; they come together`);
     return undefined;
   }
-  const loaded = loadTlsProfile(name, settings, readTextFile);
+  const loaded = loadTlsProfile(name, settings, files.readTextFile, files.machineCas);
   if (!("length" in loaded)) return loaded;
   for (const { setting, path, reason } of loaded) {
     mistakes.push(`${label(setting)}: ${JSON.stringify(path)} cannot be used: ${reason}`);
