@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { type LogEntry, startAgent } from "../lab/agent.ts";
+import { within } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 const COMPONENTS = ["main", "config", "server", "protocol", "checker", "metrics"];
+/** shutdown_timeout_ms by default. */
+const SHUTDOWN_MS = 2500;
 const LEVELS = ["trace", "debug", "info", "warn", "error"];
 
 Deno.test("every line of the log is an entry with time, level, component and message", async () => {
@@ -72,6 +75,34 @@ Deno.test("what comes from the wire cannot forge an entry", async () => {
     assert.deepEqual(agent.otherLines, []);
   });
 });
+
+/** What stderr of the agent can be: a full disk, a pipe whose reader has gone, and one that reads not. */
+const DESTINATIONS = {
+  "that is full": 'exec "$@" 2>/dev/full',
+  "whose reader has gone": 'mkfifo "$0"; (: <"$0") & exec "$@" 2>"$0"',
+  "whose reader has stopped": 'mkfifo "$0"; exec 3<>"$0"; exec "$@" 2>&3',
+};
+
+for (const [what, script] of Object.entries(DESTINATIONS)) {
+  Deno.test(`a log destination ${what} stops no check and no shutdown`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "log-" });
+    try {
+      await using backend = await startHealthBackend();
+      const wrapper = ["sh", "-c", script, `${directory}/pipe`];
+      await using agent = await startAgent({ wrapper });
+      using client = await agent.connect();
+      // Far more log lines than a pipe holds (64 KiB).
+      for (let check = 0; check < 2000; check++) {
+        assert.equal(await client.ask(backend.line()), "up\n");
+      }
+      assert.deepEqual(agent.stderr, []);
+      agent.signal("SIGTERM");
+      assert.equal((await within("the agent to end", SHUTDOWN_MS, agent.exited)).code, 0);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+}
 
 function isOf(entry: LogEntry, backend: string): boolean {
   return entry.backend === backend;

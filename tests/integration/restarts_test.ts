@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually } from "../lab/eventually.ts";
 import {
   type HealthBackend,
@@ -99,23 +100,32 @@ async function checkRestarts(backend: HealthBackend): Promise<void> {
 async function checkConnectionAge(
   start: (options: HealthBackendOptions) => Promise<HealthBackend>,
 ): Promise<void> {
-  await using backend = await start({ maxConnectionAgeMs: AGE_MS });
-  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using plain = await start({ maxConnectionAgeMs: AGE_MS });
+  await using secure = await start({ maxConnectionAgeMs: AGE_MS, tls });
+  const flags = ["--log-level", "warn", "--tls-ca-file", authority.caFile];
+  await withAgent({ flags }, async (agent) => {
     const end = performance.now() + AGE_TEST_MS;
     let checks = 0;
-    // Two that share a channel, and one that has its own.
-    const authorities = ["shared.test", "shared.test", "own.test"];
-    await Promise.all(authorities.map(async (authority) => {
+    const lines = [
+      // Two that share a channel, and one that has its own.
+      plain.line({ authority: "shared.test" }),
+      plain.line({ authority: "shared.test" }),
+      plain.line({ authority: "own.test" }),
+      secure.line(),
+    ];
+    await Promise.all(lines.map(async (line) => {
       using client = await agent.connect();
-      const line = backend.line({ authority });
       for (; performance.now() < end; checks++) {
         assert.equal(await client.ask(line), "up\n", `Check ${checks}`);
         await new Promise((resolve) => setTimeout(resolve, 5)); // Leaves the connection idle at times.
       }
     }));
-    const { connections } = await backend.report();
-    const expected = AGE_TEST_MS / AGE_MS / 2;
-    assert.ok(connections > expected, `Only ${connections} connections grew old`);
+    for (const backend of [plain, secure]) {
+      const { connections } = await backend.report();
+      assert.ok(connections > AGE_TEST_MS / AGE_MS / 2, `Only ${connections} connections grew old`);
+    }
     assert.ok(checks > 1000, `Only ${checks} checks`);
   });
 }

@@ -17,7 +17,9 @@ interface Row {
   counted: Counted;
 }
 
-type Start = (options: { tls?: CertificateFiles }) => Promise<HealthBackend>;
+type Start = (
+  options: { tls?: CertificateFiles & { clientCa?: string } },
+) => Promise<HealthBackend>;
 
 async function checkRows(t: Deno.TestContext, flags: string[], start: Start, rows: Row[]) {
   await withAgent({ flags }, async (agent) => {
@@ -112,6 +114,48 @@ Deno.test("without --tls-ca-file an authority of one's own is not trusted", asyn
     { name, certificate, authority: "api.test", counted: TLS },
   ]);
 });
+
+async function checkClientCertificates(start: Start): Promise<void> {
+  await using authority = await CertificateAuthority.create();
+  await using stranger = await CertificateAuthority.create();
+  const server = await authority.issue("api.test", { names: ["api.test"] });
+  const client = await authority.issue("agent", { use: "client" });
+  const unknown = await stranger.issue("agent", { use: "client" });
+  await using backend = await start({ tls: { ...server, clientCa: authority.caFile } });
+  const line = backend.line({ authority: "api.test" });
+  const trust = ["--tls-ca-file", authority.caFile];
+  const own = ({ cert, key }: CertificateFiles) => [
+    ...["--tls-cert-file", cert],
+    ...["--tls-key-file", key],
+  ];
+  for (
+    const [flags, reply] of [
+      [own(client), "up\n"],
+      [own(unknown), "down\n"],
+      [[], "down\n"],
+    ] as const
+  ) {
+    await withAgent({ flags: [...trust, ...flags] }, async (agent) => {
+      const { up = 0, error = 0 } = await counting(agent, 2, async () => {
+        for (let time = 0; time < 2; time++) assert.equal(await agent.ask(line), reply);
+      });
+      // In TLS 1.3 the server refuses after the client's handshake has ended well: the error type may be
+      // "tls" or that of a connection that was lost.
+      assert.deepEqual({ up, error }, reply === "up\n" ? { up: 2, error: 0 } : { up: 0, error: 2 });
+    });
+  }
+}
+
+Deno.test("a grpc-js backend that wants a client's certificate is up with the right one only", async () => {
+  await checkClientCertificates(startHealthBackend);
+});
+
+testWithPython(
+  "a C core backend that wants a client's certificate is up with the right one only",
+  async () => {
+    await checkClientCertificates(startPythonBackend);
+  },
+);
 
 Deno.test("two names on one TLS address are judged each by itself", async () => {
   await using authority = await CertificateAuthority.create();

@@ -62,23 +62,6 @@ testWithPython(
   },
 );
 
-Deno.test("a name that does not resolve is down, counted as dns", async () => {
-  await withAgent({}, async (agent) => {
-    const seen = await counting(agent, 1, async () => {
-      assert.equal(await agent.ask("nothing.invalid 50051 no-ssl backend.test\n"), "down\n");
-    });
-    assert.deepEqual(seen, { error: 1, dns: 1 });
-  });
-});
-
-Deno.test("a backend given by name is found", async () => {
-  await using backend = await startHealthBackend();
-  await withAgent({}, async (agent) => {
-    const line = `localhost ${backend.port} no-ssl backend.test\n`;
-    assert.equal(await agent.ask(line), "up\n");
-  });
-});
-
 Deno.test("an invalid line is down, counted as parse_error, and asks nobody", async (t) => {
   await using backend = await startHealthBackend();
   const { port } = backend;

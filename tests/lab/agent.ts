@@ -152,7 +152,9 @@ export class AgentProcess implements AsyncDisposable {
 
   /** GET from the metrics port. */
   async get(path: string): Promise<{ status: number; body: string; headers: Headers }> {
-    const response = await fetch(`http://127.0.0.1:${this.metricsPort}${path}`);
+    // A connection kept for the next request would be one descriptor of the agent's.
+    using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+    const response = await fetch(`http://127.0.0.1:${this.metricsPort}${path}`, { client });
     return { status: response.status, body: await response.text(), headers: response.headers };
   }
 

@@ -7,7 +7,9 @@ export type HealthStatus = "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKN
 
 /** How a backend starts; `restart` starts it the same way. */
 export interface HealthBackendOptions {
-  /** The port on 127.0.0.1. @default {a free one} */
+  /** The loopback address. @default {"127.0.0.1"} */
+  host?: string;
+  /** The port. @default {a free one} */
   port?: number;
   /** Status by service name; "" is the server as a whole. @default {{ "": "SERVING" }} */
   services?: Record<string, HealthStatus>;
@@ -68,7 +70,7 @@ export class HealthBackend implements AsyncDisposable {
   }
 
   get address(): string {
-    return `127.0.0.1:${this.port}`;
+    return `${this.#host}:${this.port}`;
   }
 
   /** The request line that asks the agent for this backend. */
@@ -76,7 +78,7 @@ export class HealthBackend implements AsyncDisposable {
     const { ssl = this.#options.tls !== undefined, authority = "backend.test", service } = options;
     const flag = ssl ? "ssl" : "no-ssl";
     const option = service === undefined ? "" : ` service=${service}`;
-    return `127.0.0.1 ${this.port} ${flag} ${authority}${option}\n`;
+    return `${this.#host} ${this.port} ${flag} ${authority}${option}\n`;
   }
 
   /** Starts the process; when this resolves it listens. */
@@ -84,7 +86,8 @@ export class HealthBackend implements AsyncDisposable {
     if (this.#process) throw new Error("This backend runs already");
     const [program, ...args] = this.#command;
     if (program === undefined) throw new Error("No program was given");
-    const config = { ...this.#options, port: this.port, services: this.#services };
+    const address = this.address;
+    const config = { ...this.#options, address, services: this.#services };
     const process = new LabProcess(program, {
       args: [...args, JSON.stringify(config)],
       // With this one set, a grpc-js server on Deno sends every root certificate in its handshake.
@@ -155,6 +158,10 @@ export class HealthBackend implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
+  }
+
+  get #host(): string {
+    return this.#options.host ?? "127.0.0.1";
   }
 
   #running(): LabProcess {

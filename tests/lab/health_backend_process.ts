@@ -21,7 +21,7 @@ type Command =
     | { do: "close" }
   );
 
-const options = JSON.parse(Deno.args[0] ?? "{}") as HealthBackendOptions & { port: number };
+const options = JSON.parse(Deno.args[0] ?? "{}") as HealthBackendOptions & { address: string };
 const answers = new Map<string, Answer>(
   Object.entries(options.services ?? {}).map(([service, status]) => [service, { status }]),
 );
@@ -120,7 +120,7 @@ server.addService(
   definition["grpc.health.v1.Health"] as grpc.ServiceDefinition,
   { Check: check, Watch: watch },
 );
-server.bindAsync(`127.0.0.1:${options.port}`, credentials(), (error) => {
+server.bindAsync(options.address, credentials(), (error) => {
   if (error) throw error;
   emit({ event: "listening" });
 });

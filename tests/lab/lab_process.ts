@@ -24,7 +24,8 @@ export class LabProcess implements AsyncDisposable {
   constructor(program: string, options: LabProcessOptions = {}) {
     const env = Deno.env.toObject();
     for (const name of options.withoutEnv ?? []) delete env[name];
-    Object.assign(env, options.env);
+    // Deno would ask its home for a newer version: traffic and descriptors that no test expects.
+    Object.assign(env, { DENO_NO_UPDATE_CHECK: "1" }, options.env);
     this.#child = new Deno.Command(program, {
       args: options.args ?? [],
       env,

@@ -127,13 +127,13 @@ def start_server(config, health):
     }
     service = grpc.method_handlers_generic_handler("grpc.health.v1.Health", handlers)
     server.add_generic_rpc_handlers((service,))
-    address = f"127.0.0.1:{config['port']}"
+    address = config["address"]
     tls = config.get("tls")
     if tls is None:
         bound = server.add_insecure_port(address)
     else:
         bound = server.add_secure_port(address, read_credentials(tls))
-    if bound != config["port"]:
+    if not address.endswith(f":{bound}"):
         raise OSError(f"cannot listen on {address}")
     server.start()
     return server

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import type { AgentProcess } from "../lab/agent.ts";
+import { eventually } from "../lab/eventually.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+/** An agent with a backend that is up, and the request for it without its line end. */
+async function withHealthy(test: (agent: AgentProcess, up: string) => Promise<void>) {
+  await using backend = await startHealthBackend();
+  await withAgent({}, (agent) => test(agent, backend.line().trimEnd()));
+}
+
+Deno.test("random bytes never harm the agent", async () => {
+  await withHealthy(async (agent, up) => {
+    const clients = Array.from({ length: 50 }, async () => {
+      using client = await agent.connect();
+      const bytes = crypto.getRandomValues(new Uint8Array(3000));
+      await client.write(bytes).catch(ignoreReset);
+      await client.endWriting().catch(ignoreReset);
+      const answers = await client.readToEnd().catch(ignoreReset);
+      assert.match(answers ?? "", /^(down\n)*$/);
+    });
+    await Promise.all(clients);
+    assert.equal(await agent.ask(`${up}\n`), "up\n");
+  });
+});
+
+Deno.test("clients that reset in the middle of a check or a line harm nobody", async () => {
+  await using slow = await startHealthBackend({ delayMs: 300 });
+  await withHealthy(async (agent, up) => {
+    const descriptors = agent.fds();
+    const calls = async () => (await slow.report()).calls;
+    for (let round = 0; round < 10; round++) {
+      const before = await calls();
+      await resetAfter(agent.port, slow.line(), async () => await calls() > before);
+      await resetAfter(agent.port, up.slice(0, 20), () => true);
+      assert.equal(await agent.ask(`${up}\n`), "up\n");
+    }
+    assert.equal(await agent.ask(slow.line()), "up\n");
+    await connectionsToEnd(agent);
+    // A channel to each backend stays.
+    await eventually("the descriptors to be closed", () => agent.fds() <= descriptors + 2);
+  });
+});
+
+/** As HAProxy does after each reply, and at its timeout. */
+async function resetAfter(
+  port: number,
+  text: string,
+  condition: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.on("error", () => {});
+  await new Promise<void>((resolve) => socket.write(text, () => resolve()));
+  await eventually("the moment to reset", condition);
+  socket.resetAndDestroy();
+  await closed;
+}
+
+async function connectionsToEnd(agent: AgentProcess): Promise<void> {
+  await eventually("all connections to end", async () => {
+    return (await agent.metrics()).get("haproxy_connections_active") === 0;
+  });
+}
+
+function ignoreReset(error: unknown): undefined {
+  if (!isClosed(error)) throw error;
+}
+
+function isClosed(error: unknown): boolean {
+  const { BadResource, BrokenPipe, ConnectionReset, Interrupted, NotConnected } = Deno.errors;
+  return [BadResource, BrokenPipe, ConnectionReset, Interrupted, NotConnected]
+    .some((kind) => error instanceof kind);
+}
+
+Deno.test("a line that is not ended within ten seconds closes its connection", async () => {
+  await withHealthy(async (agent, up) => {
+    using slow = await agent.connect();
+    using idle = await agent.connect();
+    await slow.write("127.0.0.1 ");
+    const start = performance.now();
+    assert.equal(await slow.readToEnd(20_000), "");
+    assert.ok(performance.now() - start > 9000);
+    assert.equal(await idle.ask(`${up}\n`), "up\n");
+  });
+});
+
+Deno.test("a thousand idle connections leave room for checks", async () => {
+  await withHealthy(async (agent, up) => {
+    const idle = await Promise.all(Array.from({ length: 1000 }, () => agent.connect()));
+    for (let check = 0; check < 10; check++) {
+      assert.equal(await agent.ask(`${up}\n`), "up\n");
+    }
+    for (const client of idle) client.close();
+    await connectionsToEnd(agent);
+  });
+});

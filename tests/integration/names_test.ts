@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { eventually } from "../lab/eventually.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { testWithOwnNames } from "../lab/own_names.ts";
+import { blackHole, refusing } from "../lab/tcp_peers.ts";
+import { counting, withAgent } from "../lab/with_agent.ts";
+
+/** HAProxy drops what comes later: its default agent-inter. */
+const CONTRACT_MS = 2000;
+
+/** A name with two addresses; getaddrinfo() gives them in this order. */
+const TWO_ADDRESSES = { "two.test": ["127.0.0.1", "127.0.0.9"] };
+
+Deno.test("a name that does not resolve is down, counted as dns", async () => {
+  await withAgent({}, async (agent) => {
+    const seen = await counting(agent, 1, async () => {
+      assert.equal(await agent.ask("nothing.invalid 50051 no-ssl backend.test\n"), "down\n");
+    });
+    assert.deepEqual(seen, { error: 1, dns: 1 });
+  });
+});
+
+Deno.test("a backend given by name is found", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({}, async (agent) => {
+    const line = `localhost ${backend.port} no-ssl backend.test\n`;
+    assert.equal(await agent.ask(line), "up\n");
+  });
+});
+
+testWithOwnNames(
+  "names that a silent name server knows are down within two seconds, and other checks go on",
+  {},
+  async (wrapper) => {
+    await using backend = await startHealthBackend();
+    await withAgent({ wrapper }, async (agent) => {
+      const names = Array.from({ length: 30 }, (_, index) => `name-${index}.test`);
+      const answers = names.map((name) => agent.askTimed(`${name} 50051 no-ssl backend.test\n`));
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.equal(await agent.ask(`localhost ${backend.port} no-ssl backend.test\n`), "up\n");
+      for (const { reply, ms } of await Promise.all(answers)) {
+        assert.equal(reply, "down\n");
+        assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+      }
+      assert.equal((await agent.metrics()).get('check_errors_total{error_type="timeout"}'), 30);
+    });
+  },
+);
+
+for (const [what, start] of [["refuses", refusing], ["drops every SYN", blackHole]] as const) {
+  testWithOwnNames(
+    `a backend whose first address ${what} is up by its second`,
+    TWO_ADDRESSES,
+    async (wrapper) => {
+      await using first = await start();
+      await using second = await startHealthBackend({ host: "127.0.0.9", port: first.port });
+      await withAgent({ wrapper }, async (agent) => {
+        const descriptors = agent.fds();
+        const line = `two.test ${first.port} no-ssl backend.test\n`;
+        const { reply, ms } = await agent.askTimed(line);
+        assert.equal(reply, "up\n");
+        assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+        await eventually("one connection to stay", () => agent.fds() <= descriptors + 1);
+        await second.restart();
+        assert.equal(await agent.ask(line), "up\n");
+        await second.kill();
+        assert.equal(await agent.ask(line), "down\n");
+        await eventually("no connection to stay", () => agent.fds() <= descriptors);
+      });
+    },
+  );
+}
