@@ -1,6 +1,6 @@
 import { buildChecker } from "./check/build_checker.ts";
 import type { CheckTimings } from "./check/checker.ts";
-import { describeVerdict } from "./check/verdict.ts";
+import { describeVerdict, isOpinion } from "./check/verdict.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { formatHostPort } from "./protocol/host.ts";
@@ -14,13 +14,13 @@ const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP
  * Runs one check by hand, as the agent would, and prints what came of it on stdout.
  *
  * @param json whether it is for a machine
- * @returns whether the backend is up
+ * @returns whether the backend is up; `undefined` when the agent could not ask
  */
 export async function checkByHand(
   request: CheckRequest,
   configuration: Configuration,
   json: boolean,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const { checker, pool } = buildChecker(configuration, new Metrics());
   let timings: CheckTimings = {};
   const startedAt = performance.now();
@@ -32,8 +32,9 @@ export async function checkByHand(
   const durationMs = performance.now() - startedAt;
   pool.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
-  const word = wordFor(verdict, notServingReply);
-  const reply = formatReply(word, verdict, "", { notServingReply, reason }).trimEnd();
+  const told = isOpinion(verdict) ? verdict : undefined;
+  const word = told && wordFor(told, notServingReply);
+  const reply = told && word && formatReply(word, told, "", { notServingReply, reason }).trimEnd();
   const result = {
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
@@ -41,13 +42,14 @@ export async function checkByHand(
     service: request.service,
     verdict: verdict.kind,
     detail: describeVerdict(verdict),
-    reply,
+    reply: reply ?? null,
     duration_ms: round(durationMs),
     timings_ms: Object.fromEntries(Object.entries(timings).map(([step, ms]) => [step, round(ms)])),
   };
+  const up = word && word === "up";
   if (json) {
     console.log(JSON.stringify(result));
-    return word === "up";
+    return up;
   }
   const steps = Object.entries(STEPS)
     .filter(([step]) => step in timings)
@@ -56,8 +58,8 @@ export async function checkByHand(
   console.log(`service   ${result.service === "" ? "(the server as a whole)" : result.service}`);
   console.log(`verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`);
   console.log(`timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`);
-  console.log(`reply     ${reply}`);
-  return word === "up";
+  console.log(`reply     ${reply ?? "(none: the agent could not ask)"}`);
+  return up;
 }
 
 function round(ms: number): number {

@@ -67,6 +67,8 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     return complain(["check: the TLS profile does not exist"], EXIT_WRONG_USAGE);
   }
   const up = await checkByHand(parsed.request, configuration, commandLine.json);
+  // Not 1, which means down.
+  if (up === undefined) return EXIT_WRONG_USAGE;
   return up ? 0 : EXIT_FAILED;
 }
 

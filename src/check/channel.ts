@@ -2,6 +2,7 @@ import { connectivityState, Metadata, status } from "@grpc/grpc-js";
 import { formatHostPort } from "../protocol/host.ts";
 import { BackendCredentials, type BackendTls } from "./backend_credentials.ts";
 import { type ConnectPhase, ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
+import { saysDescriptorsLack } from "./descriptors.ts";
 import { HealthClient } from "./health_client.ts";
 import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
 import type { Resolver } from "./resolve.ts";
@@ -18,7 +19,7 @@ export interface ChannelTarget {
 /** Why no connection could be made. */
 export type ConnectFailure = Extract<
   Verdict,
-  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" }
+  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "no_descriptor" }
 >;
 
 /** How an RPC ended: what the backend said, or the RPC's status. */
@@ -217,13 +218,16 @@ export class Channel {
   /** A call on a channel in TRANSIENT_FAILURE ends at once, with the error that brought it there. */
   #failFromMemory(client: HealthClient): void {
     client.check({ service: "" }, new Metadata(), {}, (error) => {
-      const tlsFailure = this.#progress.tlsFailure ?? this.#refusedClientCertificate();
-      this.#fail(
-        tlsFailure !== undefined
-          ? { kind: "tls", detail: tlsFailure }
-          : { kind: "unreachable", detail: connectErrorDetail(error?.details ?? "") },
-      );
+      this.#fail(this.#failureOf(connectErrorDetail(error?.details ?? "")));
     });
+  }
+
+  #failureOf(detail: string): ConnectFailure {
+    const tlsFailure = this.#progress.tlsFailure ?? this.#refusedClientCertificate();
+    if (tlsFailure !== undefined) return { kind: "tls", detail: tlsFailure };
+    // Later the text could be the peer's.
+    const isOurs = this.#progress.phase === "connect" && saysDescriptorsLack(detail);
+    return { kind: isOurs ? "no_descriptor" : "unreachable", detail };
   }
 
   /**

@@ -1,4 +1,5 @@
 import { lookup } from "node:dns/promises";
+import { descriptorsLack } from "./descriptors.ts";
 
 /** What a name resolves to. */
 export type LookUp =
@@ -6,8 +7,8 @@ export type LookUp =
   | {
     readonly ok: false;
     readonly detail: string;
-    /** Whether no name server has answered (EAI_AGAIN), so that nothing is said of the name. */
-    readonly temporary: boolean;
+    /** What it is the fault of; only in the first case something is said of the name. */
+    readonly fault: "name" | "name_server" | "no_descriptor";
   };
 
 /**
@@ -41,7 +42,7 @@ export class NameLookup {
     if (shared !== undefined) return shared;
     if (this.#waiting.length >= MAX_WAITING) {
       const detail = "Too many names are being looked up";
-      return Promise.resolve({ ok: false, detail, temporary: true });
+      return Promise.resolve({ ok: false, detail, fault: "name_server" });
     }
     const result = this.#inTurn(name).finally(() => this.#results.delete(name));
     this.#results.set(name, result);
@@ -70,9 +71,10 @@ async function getAddrInfo(name: string): Promise<LookUp> {
     const addresses = [...new Set(found.map(({ address }) => address))];
     return addresses.length > 0
       ? { ok: true, addresses }
-      : { ok: false, detail: "The name has no address", temporary: false };
+      : { ok: false, detail: "The name has no address", fault: "name" };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
-    return { ok: false, detail: message, temporary: code === "EAI_AGAIN" };
+    if (descriptorsLack()) return { ok: false, detail: message, fault: "no_descriptor" };
+    return { ok: false, detail: message, fault: code === "EAI_AGAIN" ? "name_server" : "name" };
   }
 }

@@ -6,7 +6,10 @@ import type { Verdict } from "./verdict.ts";
 /** The addresses that may be connected to, in the order of preference, or why there are none. */
 export type Resolution =
   | { readonly ok: true; readonly addresses: readonly string[] }
-  | { readonly ok: false; readonly verdict: Extract<Verdict, { kind: "dns" | "denied" }> };
+  | {
+    readonly ok: false;
+    readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "no_descriptor" }>;
+  };
 
 /** Names whose last addresses are remembered; the one longest not resolved goes. */
 const MAX_REMEMBERED = 10_000;
@@ -40,7 +43,10 @@ export class Resolver {
     const found: LookUp = isIP(host) === 0
       ? await this.#find(host)
       : { ok: true, addresses: [host] };
-    if (!found.ok) return { ok: false, verdict: { kind: "dns", detail: found.detail } };
+    if (!found.ok) {
+      const kind = found.fault === "no_descriptor" ? "no_descriptor" : "dns";
+      return { ok: false, verdict: { kind, detail: found.detail } };
+    }
     const addresses = this.#rules.permitted(host, port, found.addresses);
     return addresses.length > 0 ? { ok: true, addresses } : DENIED;
   }
@@ -62,7 +68,7 @@ export class Resolver {
 
   /** An answer, good or bad, takes the place of what was known; a failure to get one does not. */
   #remember(name: string, found: LookUp): LookUp {
-    if (!found.ok && found.temporary) return this.#lastKnown.get(name) ?? found;
+    if (!found.ok && found.fault !== "name") return this.#lastKnown.get(name) ?? found;
     this.#lastKnown.delete(name);
     if (!found.ok) return found;
     this.#lastKnown.set(name, found);

@@ -17,7 +17,20 @@ export type Verdict =
   /** The configuration does not allow this target. */
   | { readonly kind: "denied" }
   /** A bug in the agent. */
-  | { readonly kind: "internal"; readonly error: unknown };
+  | { readonly kind: "internal"; readonly error: unknown }
+  /** The agent had no file descriptor left to ask with, so nothing is known of the backend. */
+  | { readonly kind: "no_descriptor"; readonly detail: string };
+
+/**
+ * A verdict that HAProxy is told. What the agent itself lacks says nothing of a backend, and `down` would
+ * take healthy servers out; silence leaves them as they are.
+ */
+export type Opinion = Exclude<Verdict, { kind: "no_descriptor" }>;
+
+/** Whether a verdict says something of the backend. */
+export function isOpinion(verdict: Verdict): verdict is Opinion {
+  return verdict.kind !== "no_descriptor";
+}
 
 /** The `error_type` label of a check without a word from the backend. */
 export type ErrorType =
@@ -28,7 +41,8 @@ export type ErrorType =
   | "rpc"
   | "denied"
   | "parse_error"
-  | "internal";
+  | "internal"
+  | "no_descriptor";
 
 /** Every value of `error_type`, so that a metric can show them all at 0 from the start. */
 export const ERROR_TYPES: readonly ErrorType[] = [
@@ -40,10 +54,13 @@ export const ERROR_TYPES: readonly ErrorType[] = [
   "denied",
   "parse_error",
   "internal",
+  "no_descriptor",
 ];
 
 /** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
-export function errorType(verdict: Verdict): Exclude<ErrorType, "parse_error"> | undefined {
+export function errorType(
+  verdict: Opinion,
+): Exclude<ErrorType, "parse_error" | "no_descriptor"> | undefined {
   switch (verdict.kind) {
     case "serving":
     case "not_serving":
@@ -71,6 +88,7 @@ export function describeVerdict(verdict: Verdict): string {
     case "timeout":
     case "tls":
     case "dns":
+    case "no_descriptor":
       return verdict.detail;
     case "rpc":
       return `${verdict.code}: ${verdict.detail}`;

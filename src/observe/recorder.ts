@@ -1,5 +1,5 @@
 import type { Logger } from "@logtape/logtape";
-import { describeVerdict, errorType, type Verdict } from "../check/verdict.ts";
+import { describeVerdict, errorType, type Opinion, type Verdict } from "../check/verdict.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { backendKey } from "../protocol/backend_key.ts";
 import type { Word } from "../protocol/reply.ts";
@@ -22,7 +22,7 @@ export type LogChecks = (typeof LOG_CHECKS)[number];
 export interface AnsweredCheck {
   readonly request: CheckRequest;
   readonly peer: string;
-  readonly verdict: Verdict;
+  readonly verdict: Opinion;
   /** What HAProxy was told. */
   readonly word: Word;
   /** What damping made of it; empty for nothing. */
@@ -35,7 +35,11 @@ export interface AnsweredCheck {
 export class Recorder {
   readonly #metrics: Metrics;
   readonly #log: Logger;
-  readonly #warnings: { readonly invalid: ThrottledWarnings; readonly denied: ThrottledWarnings };
+  readonly #warnings: {
+    readonly invalid: ThrottledWarnings;
+    readonly denied: ThrottledWarnings;
+    readonly noVerdict: ThrottledWarnings;
+  };
   readonly #lastAnswers: LastAnswers;
   #logChecks: LogChecks;
 
@@ -46,6 +50,7 @@ export class Recorder {
     this.#warnings = {
       invalid: new ThrottledWarnings(logs.protocol),
       denied: new ThrottledWarnings(logs.checker),
+      noVerdict: new ThrottledWarnings(logs.checker, "error"),
     };
     this.#lastAnswers = lastAnswers;
     this.#logChecks = logChecks;
@@ -65,6 +70,22 @@ export class Recorder {
       error_type: "parse_error",
       error: reason,
       line: line.slice(0, LOGGED_LINE_LENGTH),
+    });
+  }
+
+  /** A check that was not answered, because the agent itself could not ask. */
+  recordNoVerdict(
+    request: CheckRequest,
+    peer: string,
+    verdict: Exclude<Verdict, Opinion>,
+  ): void {
+    this.#metrics.countAnswer("error", verdict.kind);
+    this.#warnings.noVerdict.warn("Check not answered: no file descriptor is left (ulimit -n)", {
+      trace_id: newTraceId(),
+      peer,
+      backend: formatHostPort(request.host, request.port),
+      error_type: verdict.kind,
+      error: describeVerdict(verdict),
     });
   }
 
@@ -97,7 +118,7 @@ export class Recorder {
 }
 
 /** What the backend itself has said. */
-function resultOf(verdict: Verdict): "up" | "down" {
+function resultOf(verdict: Opinion): "up" | "down" {
   return verdict.kind === "serving" ? "up" : "down";
 }
 

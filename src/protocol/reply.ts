@@ -1,4 +1,4 @@
-import { describeVerdict, errorType, type Verdict } from "../check/verdict.ts";
+import { describeVerdict, errorType, type Opinion } from "../check/verdict.ts";
 
 /** Values of `not_serving_reply`: the word for a backend that says NOT_SERVING of itself. */
 export const NOT_SERVING_REPLIES = ["down", "drain", "maint"] as const;
@@ -20,7 +20,7 @@ export interface ReplyOptions {
 const MAX_LINE_BYTES = 100;
 
 /** @returns what a verdict by itself means to HAProxy: SERVING is up, everything else is not */
-export function wordFor(verdict: Verdict, notServingReply: NotServingReply): Word {
+export function wordFor(verdict: Opinion, notServingReply: NotServingReply): Word {
   switch (verdict.kind) {
     case "serving":
       return "up";
@@ -49,7 +49,7 @@ export function wordFor(verdict: Verdict, notServingReply: NotServingReply): Wor
  */
 export function formatReply(
   word: Word,
-  verdict: Verdict,
+  verdict: Opinion,
   note: string,
   { notServingReply, reason }: ReplyOptions,
 ): string {
@@ -61,7 +61,7 @@ export function formatReply(
     : `${`${state} #${printable(text)}`.slice(0, MAX_LINE_BYTES)}\n`;
 }
 
-function reasonOf(verdict: Verdict): string {
+function reasonOf(verdict: Opinion): string {
   const type = errorType(verdict);
   if (type === undefined || type === "denied") return type ?? describeVerdict(verdict);
   // The stack of a bug is for the log.

@@ -21,8 +21,15 @@ export interface Peer {
   readonly text: string;
 }
 
-/** Gives the reply to one line. `abandoned` is aborted when the client is gone. Never rejects. */
-export type Answer = (line: string, peer: Peer, abandoned: AbortSignal) => Promise<string>;
+/**
+ * Gives the reply to one line, or `undefined` where silence is the reply: the connection is closed then.
+ * `abandoned` is aborted when the client is gone. Never rejects.
+ */
+export type Answer = (
+  line: string,
+  peer: Peer,
+  abandoned: AbortSignal,
+) => Promise<string | undefined>;
 
 /** The bounds of a connection. */
 export interface ConnectionLimits {
@@ -52,7 +59,7 @@ export class Connection {
   readonly #lines: LineBuffer;
   readonly #gone = new AbortController();
   /** What was asked and is not answered yet, in the order of the lines. */
-  readonly #replies: Promise<string>[] = [];
+  readonly #replies: Promise<string | undefined>[] = [];
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
   #replied = false;
@@ -178,8 +185,10 @@ export class Connection {
 
   async #writeReplies(): Promise<void> {
     try {
-      for (let reply = this.#replies[0]; reply !== undefined; reply = this.#replies[0]) {
-        const bytes = encoder.encode(await reply);
+      for (let next = this.#replies[0]; next !== undefined; next = this.#replies[0]) {
+        const reply = await next;
+        if (reply === undefined) return this.#close();
+        const bytes = encoder.encode(reply);
         this.#since = performance.now();
         this.#writing = true;
         for (let sent = 0; sent < bytes.length;) {

@@ -1,7 +1,7 @@
 import type { Checker } from "../check/checker.ts";
 import { describeStanding, type Standing, type Thresholds } from "../check/damping.ts";
 import type { Standings } from "../check/standings.ts";
-import type { Verdict } from "../check/verdict.ts";
+import { isOpinion, type Opinion } from "../check/verdict.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { backendKey } from "../protocol/backend_key.ts";
 import { formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
@@ -33,9 +33,10 @@ export class Responder {
   /**
    * @param line a request line without its end
    * @param abandoned aborted when the client is gone; then nothing is recorded and the reply is void
-   * @returns the reply with its newline; never rejects
+   * @returns the reply with its newline, or `undefined` for none: there is no verdict, and none must be
+   * made up. Never rejects
    */
-  async answer(line: string, peer: Peer, abandoned: AbortSignal): Promise<string> {
+  async answer(line: string, peer: Peer, abandoned: AbortSignal): Promise<string | undefined> {
     const parsed = parseRequest(line);
     if (!parsed.ok) return this.#refuse(line, parsed.reason, peer);
     const { request } = parsed;
@@ -44,7 +45,11 @@ export class Responder {
     }
     const startedAt = performance.now();
     const verdict = await this.#checker.check(request, abandoned);
-    if (abandoned.aborted) return "";
+    if (abandoned.aborted) return undefined;
+    if (!isOpinion(verdict)) {
+      this.#recorder.recordNoVerdict(request, peer.text, verdict);
+      return undefined;
+    }
     const standing = this.#damp(request, peer, verdict);
     const note = describeStanding(standing);
     const durationMs = performance.now() - startedAt;
@@ -64,7 +69,7 @@ export class Responder {
     return "down\n";
   }
 
-  #damp(request: CheckRequest, peer: Peer, verdict: Verdict): Standing {
+  #damp(request: CheckRequest, peer: Peer, verdict: Opinion): Standing {
     const word = wordFor(verdict, this.#options.notServingReply);
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";

@@ -101,14 +101,14 @@ Deno.test("Resolver believes a name server that says the name is gone", async ()
   begun[0]?.end(FOUND);
   await first;
   const second = resolver.resolve("api", 1);
-  begun[1]?.end({ ok: false, detail: "ENOTFOUND", temporary: false });
+  begun[1]?.end({ ok: false, detail: "ENOTFOUND", fault: "name" });
   assert.deepEqual(await second, { ok: false, verdict: { kind: "dns", detail: "ENOTFOUND" } });
 });
 
 Deno.test("Resolver takes the last known addresses when no name server can be asked", async () => {
   const { begun, names } = controlled();
   const resolver = new Resolver(rules(), names, SILENT_MS);
-  const failed: LookUp = { ok: false, detail: "EAI_AGAIN", temporary: true };
+  const failed: LookUp = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
   const unknown = resolver.resolve("api", 1);
   begun[0]?.end(failed);
   assert.deepEqual(await unknown, { ok: false, verdict: { kind: "dns", detail: "EAI_AGAIN" } });

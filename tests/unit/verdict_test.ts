@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { ERROR_TYPES, errorType, type Verdict } from "../../src/check/verdict.ts";
+import { ERROR_TYPES, errorType, type Opinion } from "../../src/check/verdict.ts";
 import { formatReply, type NotServingReply, wordFor } from "../../src/protocol/reply.ts";
 
 const PLAIN = { notServingReply: "down", reason: false } as const;
 const WITH_REASON = { notServingReply: "down", reason: true } as const;
 
-const VERDICTS: readonly [Verdict, string, string | undefined, string][] = [
+const VERDICTS: readonly [Opinion, string, string | undefined, string][] = [
   [{ kind: "serving" }, "up", undefined, "up"],
   [{ kind: "not_serving", status: "NOT_SERVING" }, "down", undefined, "down #NOT_SERVING"],
   [{ kind: "not_serving", status: "99" }, "down", undefined, "down #99"],
@@ -38,7 +38,7 @@ for (const [verdict, reply, type, withReason] of VERDICTS) {
   });
 }
 
-const SETTING_ROWS: readonly [NotServingReply, Verdict, string][] = [
+const SETTING_ROWS: readonly [NotServingReply, Opinion, string][] = [
   ["drain", { kind: "serving" }, "up ready\n"],
   ["drain", { kind: "not_serving", status: "NOT_SERVING" }, "drain\n"],
   ["maint", { kind: "not_serving", status: "NOT_SERVING" }, "maint\n"],
@@ -63,7 +63,7 @@ Deno.test("A reason is printable ASCII on one line of at most 100 bytes, whateve
 });
 
 Deno.test("What damping holds back stands before the reason", () => {
-  const verdict: Verdict = { kind: "timeout", detail: "late" };
+  const verdict: Opinion = { kind: "timeout", detail: "late" };
   assert.equal(
     formatReply("up", verdict, "1 of 3 failures", WITH_REASON),
     "up #1 of 3 failures: timeout: late\n",
