@@ -21,6 +21,13 @@ export interface StartAgentOptions {
    * @default {"ready"}
    */
   until?: "ready" | "port" | "nothing";
+  /**
+   * Whether addresses, ports and the log's form are given by flags; without them a test gives them by
+   * another source.
+   *
+   * @default {true}
+   */
+  addressFlags?: boolean;
   /** A program, with arguments, that sets something up and then becomes the agent by exec. */
   wrapper?: string[];
 }
@@ -37,6 +44,14 @@ export interface LogEntry {
 
 /** Quiet, because Deno would warn on stderr that permission sets are experimental. */
 const FROM_SOURCE = [Deno.execPath(), "run", "--quiet", "-P=agent", "src/main.ts"];
+
+const EXECUTABLE = Deno.env.get("AGENT");
+
+/** The program to test, with its arguments. */
+export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : FROM_SOURCE;
+
+/** Linux counts processor time in hundredths of a second. */
+const CLOCK_TICK_MS = 10;
 
 /** Time an agent has to start, in milliseconds. */
 const START_TIMEOUT_MS = 15_000;
@@ -72,15 +87,13 @@ export class AgentProcess implements AsyncDisposable {
   constructor(options: StartAgentOptions) {
     this.port = options.port ?? freePort();
     this.metricsPort = options.metricsPort ?? freePort();
-    const executable = Deno.env.get("AGENT");
-    const command = executable ? [executable] : FROM_SOURCE;
-    const flags = [
+    const addressFlags = [
       ...["--server-bind", "127.0.0.1", "--server-port", `${this.port}`],
       ...["--metrics-bind", "127.0.0.1", "--metrics-port", `${this.metricsPort}`],
       ...["--log-format", "json"],
-      ...options.flags ?? [],
     ];
-    const [program = "", ...args] = [...options.wrapper ?? [], ...command, ...flags];
+    const flags = [...options.addressFlags ?? true ? addressFlags : [], ...options.flags ?? []];
+    const [program = "", ...args] = [...options.wrapper ?? [], ...AGENT_COMMAND, ...flags];
     this.#process = new LabProcess(program, {
       args,
       env: { NO_COLOR: "1", ...options.env },
@@ -178,6 +191,14 @@ export class AgentProcess implements AsyncDisposable {
   /** The number of open file descriptors. */
   fds(): number {
     return [...Deno.readDirSync(`/proc/${this.pid}/fd`)].length;
+  }
+
+  /** The processor time used so far, in milliseconds. */
+  cpuMs(): number {
+    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
+    // The fields after the name, which may itself hold blanks: user and system time are 14 and 15.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
   }
 
   /** The memory in use, in bytes. */

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent.ts";
+import { eventually } from "../lab/eventually.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { LineClient } from "../lab/line_client.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+const LIMIT = 100;
+
+/** An agent that may have 100 file descriptors. */
+const SHORT = { wrapper: ["sh", "-c", `ulimit -n ${LIMIT}; exec "$@"`, "sh"] };
+
+/** Connects without a word until the agent has no descriptor left, and then some. */
+async function exhaust(agent: AgentProcess): Promise<LineClient[]> {
+  const idle = await Promise.all(Array.from({ length: 300 }, () => agent.connect()));
+  await agent.waitForLog(
+    "of the lack",
+    ({ message }) => message === "Cannot accept connections",
+  );
+  return idle;
+}
+
+function complaints(agent: AgentProcess): number {
+  return agent.logs.filter(({ message }) => message === "Cannot accept connections").length;
+}
+
+Deno.test("300 connections where 100 descriptors are all there is: no hot loop, a line a second, and the agent recovers by itself", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent(SHORT, async (agent) => {
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    const idle = await exhaust(agent);
+    const scrape = agent.get("/readyz");
+    const before = { cpu: agent.cpuMs(), complaints: complaints(agent) };
+    await new Promise((resolve) => setTimeout(resolve, 3000)); // what is measured is a stretch of time
+    const cpu = agent.cpuMs() - before.cpu;
+    console.log(`CPU time in 3 s without a descriptor: ${cpu} ms`);
+    assert.ok(cpu < 600, `${cpu} ms of CPU time in 3 s`);
+    const told = complaints(agent) - before.complaints;
+    assert.ok(told >= 2 && told <= 4, `${told} complaints in 3 s`);
+    for (const client of idle) client.close();
+    await eventually("the agent to answer again", async () => {
+      return await agent.ask(backend.line()) === "up\n";
+    });
+    assert.equal((await scrape).status, 200, "Of a scrape that came without a descriptor");
+    assert.equal((await agent.get("/readyz")).status, 200);
+    await eventually("the idle connections to be gone", async () => {
+      return (await agent.metrics()).get("haproxy_connections_active") === 0;
+    });
+  });
+});
+
+Deno.test("a check that the agent has no descriptor for is not answered: a healthy backend must not go down", async (t) => {
+  await using known = await startHealthBackend();
+  await using unknown = await startHealthBackend();
+  await withAgent(SHORT, async (agent) => {
+    using keeper = await agent.connect();
+    assert.equal(await keeper.ask(known.line()), "up\n");
+    using other = await agent.connect();
+    using named = await agent.connect();
+    assert.equal(await other.ask("nonsense\n"), "down\n");
+    assert.equal(await named.ask("nonsense\n"), "down\n");
+    const idle = await exhaust(agent);
+
+    await t.step("over a channel that is open, checks go on", async () => {
+      assert.equal(await keeper.ask(known.line()), "up\n");
+    });
+    await t.step("to an address: earlier lines are answered, then the agent closes", async () => {
+      await other.write(`nonsense\n${unknown.line()}nonsense\n`);
+      assert.equal(await other.readToEnd(), "down\n");
+    });
+    const entry = await agent.waitForLog("of the check", (entry) => {
+      return entry.error_type === "no_descriptor";
+    });
+    assert.equal(entry.level, "error");
+    assert.match(String(entry.error), /EMFILE/);
+    assert.equal(entry.backend, unknown.address);
+
+    // The closed connection has left a descriptor, which the next in the backlog takes.
+    const before = complaints(agent);
+    await eventually("the descriptor to be taken", () => complaints(agent) >= before + 2);
+    await t.step("to a name, which getaddrinfo() then does not find", async () => {
+      await named.write(unknown.line().replace("127.0.0.1", "localhost"));
+      assert.equal(await named.readToEnd(), "");
+    });
+
+    for (const client of idle) client.close();
+    await t.step("with descriptors again it is up", async () => {
+      await eventually("the agent to answer again", async () => {
+        return await agent.ask(unknown.line()) === "up\n";
+      });
+    });
+    const metrics = await agent.metrics();
+    assert.equal(metrics.get('check_errors_total{error_type="no_descriptor"}'), 2);
+    assert.equal(metrics.get('check_errors_total{error_type="backend_unreachable"}'), 0);
+    assert.equal(metrics.get('check_errors_total{error_type="dns"}'), 0);
+  });
+});
