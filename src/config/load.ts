@@ -11,7 +11,7 @@ import { readRules } from "./rules.ts";
 import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./settings.ts";
 import { suggest } from "./suggest.ts";
 import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
-import { readToml, type TomlEntry } from "./toml_file.ts";
+import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
 
 /** Everything that the agent is told. */
 export interface Configuration {
@@ -111,13 +111,21 @@ function readConfigFile(
   for (const entry of readEntries(configFile, readTextFile, mistakes)) {
     const key = entry.path.join(".");
     const [first, second] = entry.path;
+    if (entry.value === EMPTY_TABLE && SECTIONS.includes(key)) continue;
     if (known.has(key)) settings.set(key, entry);
-    else if (first === "tls" && entry.path.length >= 3) tls.push(entry);
+    else if (first === "tls" && isOfProfile(entry)) tls.push(entry);
     else if (first === "metadata" && entry.path.length >= 2) metadata.push(entry);
     else if (first === "logging" && second === "packages") logPackages.push(entry);
     else mistakes.push(`${key} (from ${entry.source}): unknown key${suggest(key, [...known])}`);
   }
   return { settings, tls, metadata, logPackages };
+}
+
+/** What may stand without a key. */
+const SECTIONS = ["tls", "metadata", "logging", "logging.packages"];
+
+function isOfProfile({ path, value }: TomlEntry): boolean {
+  return path.length >= 3 || path.length === 2 && value === EMPTY_TABLE;
 }
 
 function readEntries(

@@ -53,7 +53,8 @@ export function readTlsProfiles(
       mistakes.push(wrongValue("tls", source, name, "a profile's name (letters, digits, - and _)"));
       continue;
     }
-    const settings = readKeys(name, rows, mistakes);
+    const keys = rows.filter(({ path }) => path.length > 2);
+    const settings = readKeys(name, keys, mistakes);
     const profile = readTlsProfile(
       name,
       settings,

@@ -1,13 +1,17 @@
 import { parse, TomlError } from "smol-toml";
 
-/** One value of a TOML file. */
+/** One value of a TOML file, or an empty table. */
 export interface TomlEntry {
   /** The names that lead to it: `["tls", "edge", "ca_file"]`. */
   readonly path: readonly string[];
+  /** For an empty table {@linkcode EMPTY_TABLE}. */
   readonly value: unknown;
   /** Where it stands, for messages: `agent.toml line 3`. */
   readonly source: string;
 }
+
+/** Stands for a table without a key: its name alone may say something (`[tls.public]`). */
+export const EMPTY_TABLE = {};
 
 /** The entries of a TOML file, or why it is none. */
 export type TomlFile =
@@ -41,8 +45,9 @@ function* leaves(
 ): Generator<{ readonly path: readonly string[]; readonly value: unknown }> {
   for (const [key, value] of Object.entries(table)) {
     const path = [...above, key];
-    if (isTable(value)) yield* leaves(value, path);
-    else yield { path, value };
+    if (!isTable(value)) yield { path, value };
+    else if (Object.keys(value).length === 0) yield { path, value: EMPTY_TABLE };
+    else yield* leaves(value, path);
   }
 }
 
@@ -62,8 +67,10 @@ function keyLines(text: string): ReadonlyMap<string, number> {
   for (const [index, line] of text.split("\n").entries()) {
     const [, header] = TABLE_LINE.exec(line) ?? [];
     const [, key] = KEY_LINE.exec(line) ?? [];
-    if (header !== undefined) table = keyParts(header);
-    else if (key !== undefined) lines.set([...table, ...keyParts(key)].join("\0"), index + 1);
+    if (header !== undefined) {
+      table = keyParts(header);
+      lines.set(table.join("\0"), index + 1);
+    } else if (key !== undefined) lines.set([...table, ...keyParts(key)].join("\0"), index + 1);
   }
   return lines;
 }
