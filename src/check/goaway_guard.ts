@@ -16,13 +16,18 @@ export function installGoawayGuard(): void {
   const connect = http2.connect;
   http2.connect = (...args: unknown[]) => {
     const session = Reflect.apply(connect, http2, args);
-    putOff(session, "close");
-    putOff(session, "destroy");
+    putOffClosing(session);
     return session;
   };
 }
 
-function putOff(session: http2.ClientHttp2Session, name: "close" | "destroy"): void {
+/** Has a session's `close` and `destroy` wait for the next tick. */
+export function putOffClosing(session: http2.Http2Session): void {
+  putOff(session, "close");
+  putOff(session, "destroy");
+}
+
+function putOff(session: http2.Http2Session, name: "close" | "destroy"): void {
   const method = session[name];
   session[name] = (...args: unknown[]) => {
     process.nextTick(() => Reflect.apply(method, session, args));

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import * as grpc from "@grpc/grpc-js";
 import * as protoLoader from "@grpc/proto-loader";
+import { guardHttp2Servers } from "./guarded_http2_server.ts";
 import { LineLog } from "./line_log.ts";
 import type { BackendCall, HealthBackendOptions, HealthStatus } from "./health_backend.ts";
 
@@ -20,6 +21,8 @@ type Command =
     | { do: "report" }
     | { do: "close" }
   );
+
+guardHttp2Servers();
 
 const options = JSON.parse(Deno.args[0] ?? "{}") as HealthBackendOptions & { address: string };
 const answers = new Map<string, Answer>(

@@ -1,0 +1,21 @@
+import http2 from "node:http2";
+import { putOffClosing } from "../../src/check/goaway_guard.ts";
+
+/**
+ * Keeps a GOAWAY from the agent from killing a lab backend. Deno's HTTP/2 servers have the fault that
+ * src/check/goaway_guard.ts describes as its clients do, and an agent that closes a connection politely
+ * sends a GOAWAY. To be called before the first server.
+ */
+export function guardHttp2Servers(): void {
+  const { createServer, createSecureServer } = http2;
+  http2.createServer = (...args: unknown[]) => guarded(Reflect.apply(createServer, http2, args));
+  http2.createSecureServer = (...args: unknown[]) =>
+    guarded(Reflect.apply(createSecureServer, http2, args));
+}
+
+function guarded<Server extends http2.Http2Server | http2.Http2SecureServer>(
+  server: Server,
+): Server {
+  server.on("session", putOffClosing);
+  return server;
+}
