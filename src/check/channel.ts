@@ -34,7 +34,7 @@ export type RpcOutcome =
   };
 
 /**
- * A closed connection gets this long to say goodbye (GOAWAY, TLS close_notify, FIN), in milliseconds;
+ * A closed connection gets this long to say goodbye (TLS close_notify, FIN), in milliseconds;
  * then its socket is destroyed. A frozen peer would hold it for ever.
  */
 const GOODBYE_MS = 1000;
