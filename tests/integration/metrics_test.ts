@@ -11,6 +11,7 @@ const ERROR_TYPES = [
   "tls",
   "timeout",
   "rpc",
+  "denied",
   "parse_error",
   "internal",
 ];
