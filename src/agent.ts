@@ -53,7 +53,8 @@ export class Agent {
     this.#server = new Server(
       listeners,
       () => this.#changeable.admission,
-      (line, peer, abandoned) => this.#changeable.responder.answer(line, peer, abandoned),
+      (line, peer, traceId, abandoned) =>
+        this.#changeable.responder.answer(line, peer, traceId, abandoned),
       this.#metrics,
       logs.server,
     );

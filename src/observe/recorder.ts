@@ -1,5 +1,11 @@
 import type { Logger } from "@logtape/logtape";
-import { describeVerdict, errorType, type Opinion, type Verdict } from "../check/verdict.ts";
+import {
+  describeVerdict,
+  type ErrorType,
+  errorType,
+  type Opinion,
+  type Verdict,
+} from "../check/verdict.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { backendKey } from "../protocol/backend_key.ts";
 import type { Word } from "../protocol/reply.ts";
@@ -12,6 +18,9 @@ import { ThrottledWarnings } from "./throttled_warnings.ts";
 /** An invalid line is logged up to this many characters. */
 const LOGGED_LINE_LENGTH = 200;
 
+/** An error is logged up to this many characters: a backend's words are as long as it likes. */
+const LOGGED_ERROR_LENGTH = 2000;
+
 /** Values of `log_checks`: which answers are logged at level `info`. */
 export const LOG_CHECKS = ["all", "changes", "none"] as const;
 
@@ -20,6 +29,7 @@ export type LogChecks = (typeof LOG_CHECKS)[number];
 
 /** A check that was answered. */
 export interface AnsweredCheck {
+  readonly traceId: string;
   readonly request: CheckRequest;
   readonly peer: string;
   readonly verdict: Opinion;
@@ -62,52 +72,44 @@ export class Recorder {
   }
 
   /** A line that is no request; it was answered `down`. */
-  recordInvalid(line: string, reason: string, peer: string): void {
+  recordInvalid(line: string, reason: string, peer: string, traceId: string): void {
     this.#metrics.countAnswer("error", "parse_error");
-    this.#warnings.invalid.warn("Invalid line", {
-      trace_id: newTraceId(),
+    this.#warnings.invalid.warn("Invalid line", () => ({
+      trace_id: traceId,
       peer,
       error_type: "parse_error",
       error: reason,
       line: line.slice(0, LOGGED_LINE_LENGTH),
-    });
+    }));
   }
 
   /** A check that was not answered, because the agent itself could not ask. */
   recordNoVerdict(
     request: CheckRequest,
     peer: string,
+    traceId: string,
     verdict: Exclude<Verdict, Opinion>,
   ): void {
     this.#metrics.countAnswer("error", verdict.kind);
-    this.#warnings.noVerdict.warn("Check not answered: no file descriptor is left (ulimit -n)", {
-      trace_id: newTraceId(),
+    const message = "Check not answered: no file descriptor is left (ulimit -n)";
+    this.#warnings.noVerdict.warn(message, () => ({
+      trace_id: traceId,
       peer,
       backend: formatHostPort(request.host, request.port),
       error_type: verdict.kind,
       error: describeVerdict(verdict),
-    });
+    }));
   }
 
   /** A check, and what was answered. */
-  recordCheck({ request, peer, verdict, word, note, durationMs }: AnsweredCheck): void {
+  recordCheck(check: AnsweredCheck): void {
+    const { request, verdict, word, durationMs } = check;
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
     const changed = this.#lastAnswers.changed(backendKey(request), type ?? word);
-    const fields = {
-      trace_id: newTraceId(),
-      peer,
-      backend: formatHostPort(request.host, request.port),
-      ssl_flag: request.tls ? "ssl" : "no-ssl",
-      authority: request.authority,
-      service: request.service,
-      status: word,
-      ...(note === "" ? {} : { damping: note }),
-      duration_ms: Math.round(durationMs * 1000) / 1000,
-      ...(type === undefined ? {} : { error_type: type }),
-      ...(verdict.kind === "serving" ? {} : { error: describeVerdict(verdict) }),
-    };
+    // Made only for a line that is written.
+    const fields = () => fieldsOf(check, type);
     if (this.#logChecks === "all" || this.#logChecks === "changes" && changed) {
       this.#log.info("Check answered", fields);
     }
@@ -115,6 +117,27 @@ export class Recorder {
     else if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else if (type !== undefined) this.#log[changed ? "error" : "debug"](WHAT_FAILED[type], fields);
   }
+}
+
+function fieldsOf(
+  { traceId, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
+  type: ErrorType | undefined,
+): Record<string, unknown> {
+  return {
+    trace_id: traceId,
+    peer,
+    backend: formatHostPort(request.host, request.port),
+    ssl_flag: request.tls ? "ssl" : "no-ssl",
+    authority: request.authority,
+    service: request.service,
+    status: word,
+    ...(note === "" ? {} : { damping: note }),
+    duration_ms: Math.round(durationMs * 1000) / 1000,
+    ...(type === undefined ? {} : { error_type: type }),
+    ...(verdict.kind === "serving"
+      ? {}
+      : { error: describeVerdict(verdict).slice(0, LOGGED_ERROR_LENGTH) }),
+  };
 }
 
 /** What the backend itself has said. */
@@ -130,8 +153,3 @@ const WHAT_FAILED = {
   dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
   rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
 };
-
-/** 32 hex digits, the form of a W3C trace-id. */
-function newTraceId(): string {
-  return crypto.randomUUID().replaceAll("-", "");
-}

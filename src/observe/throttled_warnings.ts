@@ -2,12 +2,15 @@ import type { Logger } from "@logtape/logtape";
 
 const PER_SECOND = 10;
 
-/** Warnings or errors that a client can bring about: 10 a second, then a count of those left out. */
+/**
+ * Warnings or errors that a client can bring about: of each message at most 10 a second, then a count of
+ * those left out.
+ */
 export class ThrottledWarnings {
   readonly #log: Logger;
   readonly #level: "warn" | "error";
-  #written = 0;
-  #leftOut = 0;
+  /** Lines in the second under way, by their message. */
+  readonly #counts = new Map<string, number>();
   #window: ReturnType<typeof setTimeout> | undefined;
 
   constructor(log: Logger, level: "warn" | "error" = "warn") {
@@ -15,26 +18,30 @@ export class ThrottledWarnings {
     this.#level = level;
   }
 
-  /** Logs, or counts. */
-  warn(message: string, fields: Record<string, unknown>): void {
+  /**
+   * Logs, or counts.
+   *
+   * @param message one of a few, never from the wire
+   * @param fields called only when the line is written
+   */
+  warn(message: string, fields: () => Record<string, unknown>): void {
     this.#window ??= this.#openWindow();
-    if (this.#written < PER_SECOND) {
-      this.#written++;
-      this.#log[this.#level](message, fields);
-    } else {
-      this.#leftOut++;
-    }
+    const count = (this.#counts.get(message) ?? 0) + 1;
+    this.#counts.set(message, count);
+    if (count <= PER_SECOND) this.#log[this.#level](message, fields);
   }
 
   #openWindow(): ReturnType<typeof setTimeout> {
     const timer = setTimeout(() => {
       this.#window = undefined;
-      this.#written = 0;
-      if (this.#leftOut === 0) return;
-      this.#log[this.#level]("Further warnings of this kind were left out", {
-        count: this.#leftOut,
-      });
-      this.#leftOut = 0;
+      for (const [message, count] of this.#counts) {
+        if (count <= PER_SECOND) continue;
+        this.#log[this.#level]("Further warnings of this kind were left out", {
+          warning: message,
+          count: count - PER_SECOND,
+        });
+      }
+      this.#counts.clear();
     }, 1000);
     timer.unref();
     return timer;

@@ -1,5 +1,6 @@
 import type { Logger } from "@logtape/logtape";
 import type { ThrottledWarnings } from "../observe/throttled_warnings.ts";
+import { newTraceId } from "../observe/trace_id.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
@@ -23,13 +24,21 @@ export interface Peer {
 
 /**
  * Gives the reply to one line, or `undefined` where silence is the reply: the connection is closed then.
- * `abandoned` is aborted when the client is gone. Never rejects.
+ * `traceId` joins the log lines of this request; `abandoned` is aborted when the client is gone. Never
+ * rejects.
  */
 export type Answer = (
   line: string,
   peer: Peer,
+  traceId: string,
   abandoned: AbortSignal,
 ) => Promise<string | undefined>;
+
+/** A line that was asked and is not answered yet. */
+interface Outstanding {
+  readonly traceId: string;
+  readonly reply: Promise<string | undefined>;
+}
 
 /** The bounds of a connection. */
 export interface ConnectionLimits {
@@ -59,7 +68,7 @@ export class Connection {
   readonly #lines: LineBuffer;
   readonly #gone = new AbortController();
   /** What was asked and is not answered yet, in the order of the lines. */
-  readonly #replies: Promise<string | undefined>[] = [];
+  readonly #replies: Outstanding[] = [];
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
   #replied = false;
@@ -129,10 +138,10 @@ export class Connection {
         continue;
       }
       if (this.#lines.overlong) {
-        this.#warnings.warn("A line is too long: closing the connection", {
+        this.#warnings.warn("A line is too long: closing the connection", () => ({
           peer: this.peer.text,
           max_line_bytes: this.#limits.maxLineBytes,
-        });
+        }));
         return;
       }
       const hadRest = this.#lines.rest.length > 0;
@@ -179,14 +188,16 @@ export class Connection {
 
   #take(line: Uint8Array<ArrayBuffer>): void {
     this.#since = performance.now();
-    this.#replies.push(this.#answer(decoder.decode(line), this.peer, this.#gone.signal));
+    const traceId = newTraceId();
+    const reply = this.#answer(decoder.decode(line), this.peer, traceId, this.#gone.signal);
+    this.#replies.push({ traceId, reply });
     this.#answering ??= this.#writeReplies();
   }
 
   async #writeReplies(): Promise<void> {
     try {
       for (let next = this.#replies[0]; next !== undefined; next = this.#replies[0]) {
-        const reply = await next;
+        const reply = await next.reply;
         if (reply === undefined) return this.#close();
         const bytes = encoder.encode(reply);
         this.#since = performance.now();
@@ -209,10 +220,16 @@ export class Connection {
   /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
   #logBroken(error: unknown): void {
     if (this.#closed) return;
-    const inRequest = this.#replies.length > 0 || (this.#lines.rest.length > 0 && !this.#replied);
+    const [first] = this.#replies;
     const fields = { peer: this.peer.text, error: String(error) };
-    if (inRequest) this.#warnings.warn("Connection broken in the middle of a request", fields);
-    else this.#log.debug("Connection reset by the peer", fields);
+    if (first !== undefined || (this.#lines.rest.length > 0 && !this.#replied)) {
+      this.#warnings.warn(
+        "Connection broken in the middle of a request",
+        () => first === undefined ? fields : { trace_id: first.traceId, ...fields },
+      );
+    } else {
+      this.#log.debug("Connection reset by the peer", fields);
+    }
     this.#close();
   }
 

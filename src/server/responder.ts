@@ -32,28 +32,35 @@ export class Responder {
 
   /**
    * @param line a request line without its end
+   * @param traceId joins the log lines of this request
    * @param abandoned aborted when the client is gone; then nothing is recorded and the reply is void
    * @returns the reply with its newline, or `undefined` for none: there is no verdict, and none must be
    * made up. Never rejects
    */
-  async answer(line: string, peer: Peer, abandoned: AbortSignal): Promise<string | undefined> {
+  async answer(
+    line: string,
+    peer: Peer,
+    traceId: string,
+    abandoned: AbortSignal,
+  ): Promise<string | undefined> {
     const parsed = parseRequest(line);
-    if (!parsed.ok) return this.#refuse(line, parsed.reason, peer);
+    if (!parsed.ok) return this.#refuse(line, parsed.reason, peer, traceId);
     const { request } = parsed;
     if (!this.#checker.hasTlsProfile(request)) {
-      return this.#refuse(line, "the TLS profile does not exist", peer);
+      return this.#refuse(line, "the TLS profile does not exist", peer, traceId);
     }
     const startedAt = performance.now();
     const verdict = await this.#checker.check(request, abandoned);
     if (abandoned.aborted) return undefined;
     if (!isOpinion(verdict)) {
-      this.#recorder.recordNoVerdict(request, peer.text, verdict);
+      this.#recorder.recordNoVerdict(request, peer.text, traceId, verdict);
       return undefined;
     }
     const standing = this.#damp(request, peer, verdict);
     const note = describeStanding(standing);
     const durationMs = performance.now() - startedAt;
     this.#recorder.recordCheck({
+      traceId,
       request,
       peer: peer.text,
       verdict,
@@ -64,8 +71,8 @@ export class Responder {
     return formatReply(standing.word, verdict, note, this.#options);
   }
 
-  #refuse(line: string, reason: string, peer: Peer): string {
-    this.#recorder.recordInvalid(line, reason, peer.text);
+  #refuse(line: string, reason: string, peer: Peer, traceId: string): string {
+    this.#recorder.recordInvalid(line, reason, peer.text, traceId);
     return "down\n";
   }
 

@@ -105,7 +105,8 @@ export class Server {
 
   #reject(socket: Deno.TcpConn, reason: Rejection): void {
     this.#metrics.countRejection(reason);
-    this.#warnings.warn("Connection rejected", { peer: socket.remoteAddr.hostname, reason });
+    const peer = socket.remoteAddr.hostname;
+    this.#warnings.warn("Connection rejected", () => ({ peer, reason }));
     socket.close();
   }
 

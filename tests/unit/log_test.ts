@@ -110,7 +110,7 @@ Deno.test("ThrottledWarnings logs ten a second and then how many were left out",
     },
   });
   const warnings = new ThrottledWarnings(logs.protocol);
-  for (let i = 0; i < 25; i++) warnings.warn("Invalid line", { i });
+  for (let i = 0; i < 25; i++) warnings.warn("Invalid line", () => ({ i }));
   assert.equal(lines.length, 10);
   const alive = setInterval(() => {}, 1000); // the window's timer keeps no process alive
   await countLogged;
