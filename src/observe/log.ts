@@ -75,7 +75,7 @@ function toJsonLine(record: LogRecord): string {
     message: messageOf(record),
     ...record.properties,
   };
-  return `${JSON.stringify(line)}\n`;
+  return `${encodeControls(JSON.stringify(line))}\n`;
 }
 
 const COLOURS: Readonly<Record<string, string>> = {
@@ -99,10 +99,17 @@ function toPrettyLine(record: LogRecord, colour: boolean): string {
   return `${time} ${level} ${component} ${messageOf(record)}${fields.join("")}\n`;
 }
 
-/** JSON leaves DEL and the C1 control characters as they are; some terminals obey them. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\x7f-\x9f]/g,
+  return encodeControls(JSON.stringify(text));
+}
+
+/**
+ * JSON leaves DEL and the C1 control characters as they are, which some terminals obey, and the line ends
+ * and directions of Unicode, which let a line look like another.
+ */
+function encodeControls(json: string): string {
+  return json.replace(
+    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
@@ -115,6 +122,7 @@ function levelName(level: LogTapeLevel): string {
   return level === "warning" ? "warn" : level === "fatal" ? "error" : level;
 }
 
-function messageOf(record: LogRecord): string {
-  return record.message.map(String).join("");
+/** As it was given: LogTape would fill in `{...}`, which a value in a mistake may well hold. */
+function messageOf({ rawMessage }: LogRecord): string {
+  return typeof rawMessage === "string" ? rawMessage : rawMessage.join("");
 }
