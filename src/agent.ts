@@ -41,10 +41,12 @@ export class Agent {
   /**
    * Starts listening.
    *
+   * @param droppedLines says how many log lines were lost since the start
    * @throws {ListenError} when `server_bind_address` and `server_port` cannot be listened on
    */
-  constructor(configuration: Configuration, logs: Logs) {
+  constructor(configuration: Configuration, logs: Logs, droppedLines: () => number) {
     this.#logs = logs;
+    this.#metrics.showDroppedLines(droppedLines);
     const lastAnswers = new LastAnswers(MAX_REMEMBERED_BACKENDS);
     const { log_checks: logChecks } = configuration.settings;
     this.#recorder = new Recorder(this.#metrics, logs, lastAnswers, logChecks);

@@ -7,6 +7,7 @@ import { effectiveConfiguration } from "./config/effective.ts";
 import { helpText } from "./config/help.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
+import { logFileMistake } from "./open_log.ts";
 import { parseRequest } from "./protocol/request.ts";
 import { serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
@@ -51,6 +52,8 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   const { configuration, warnings } = loaded;
   if (commandLine.action === "check-config") {
     complain(warnings, 0);
+    const mistake = logFileMistake(configuration.settings);
+    if (mistake !== undefined) return complain([mistake], EXIT_FAILED);
     console.log(stringify(effectiveConfiguration(configuration)));
     return 0;
   }
@@ -59,7 +62,8 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   if (commandLine.action === "serve") {
     const stopped = nextStopSignal();
     const onReload = (reload: () => void) => Deno.addSignalListener("SIGHUP", reload);
-    return await serve(configuration, warnings, { stopped, onReload, load }) ? 0 : EXIT_FAILED;
+    const outside = { stopped, onReload, load, complain: (line: string) => complain([line]) };
+    return await serve(configuration, warnings, outside) ? 0 : EXIT_FAILED;
   }
   const parsed = parseRequest(commandLine.checkFields.join(" "));
   if (!parsed.ok) return complain([`check: ${parsed.reason}`], EXIT_WRONG_USAGE);
@@ -72,7 +76,7 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   return up ? 0 : EXIT_FAILED;
 }
 
-function complain(lines: readonly string[], exitCode: number): number {
+function complain(lines: readonly string[], exitCode = EXIT_FAILED): number {
   for (const line of lines) console.error(`haproxy-grpc-agent: ${line}`);
   return exitCode;
 }

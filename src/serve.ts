@@ -5,6 +5,7 @@ import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { LogOutput } from "./observe/log_output.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
+import { openLog } from "./open_log.ts";
 import { surviveBugs } from "./survive_bugs.ts";
 import { VERSION } from "./version.ts";
 
@@ -19,20 +20,48 @@ export interface Outside {
   readonly onReload: (reload: () => void) => void;
   /** Reads the configuration again. */
   readonly load: () => LoadedConfiguration;
+  /** Tells whoever starts the agent why it does not start. */
+  readonly complain: (mistake: string) => void;
 }
 
 /**
  * Serves until asked to stop.
  *
- * @returns whether it could listen
+ * @returns whether it could start
  */
 export async function serve(
   configuration: Configuration,
   warnings: readonly string[],
   outside: Outside,
 ): Promise<boolean> {
-  const output = new LogOutput((bytes) => Deno.stderr.write(bytes));
-  const logs = setUpLog(configuration, output);
+  const log = await openLog(configuration.settings, {
+    failed: (error) =>
+      logs.main.error("The log file cannot be written: its lines go to stderr", {
+        error: String(error),
+      }),
+    recovered: () => logs.main.info("The log file can be written again"),
+    onUndeleted: (error) =>
+      logs.main.warn("Old log files cannot be deleted", { error: String(error) }),
+  });
+  if (!log.ok) {
+    outside.complain(log.mistake);
+    return false;
+  }
+  const output = new LogOutput(
+    log.destination,
+    (count) => logs.main.warn("Log lines were lost: nothing took them in time", { count }),
+  );
+  const colour = configuration.settings.log_destination === "console" &&
+    Deno.stderr.isTerminal() && !Deno.noColor;
+  const setUpLogs = ({ settings, logLevels }: Configuration) =>
+    setUpLogging({
+      level: settings.log_level,
+      levels: logLevels,
+      format: settings.log_format,
+      colour,
+      write: (line) => output.add(line),
+    });
+  const logs = setUpLogs(configuration);
   surviveBugs(logs.main);
   logs.main.info("Starting", {
     version: VERSION,
@@ -40,29 +69,23 @@ export async function serve(
   });
   for (const warning of warnings) logs.config.warn(warning);
   try {
-    const agent = new Agent(configuration, logs);
+    const agent = new Agent(configuration, logs, () => output.dropped);
     let current = configuration;
-    outside.onReload(() => current = reload(agent, current, outside.load(), logs, output));
+    outside.onReload(() => {
+      log.look();
+      current = reload(agent, current, outside.load(), logs, setUpLogs);
+    });
     logs.main.info("Stopping", { signal: await outside.stopped });
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
     return true;
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
     logs.main.error(error.message);
+    if (configuration.settings.log_destination === "file") outside.complain(error.message);
     return false;
   } finally {
     await output.drain(LOG_DRAIN_MS);
   }
-}
-
-function setUpLog({ settings, logLevels }: Configuration, output: LogOutput): Logs {
-  return setUpLogging({
-    level: settings.log_level,
-    levels: logLevels,
-    format: settings.log_format,
-    colour: Deno.stderr.isTerminal() && !Deno.noColor,
-    write: (line) => output.add(line),
-  });
 }
 
 /** All or nothing. @returns the configuration that is in force now */
@@ -71,7 +94,7 @@ function reload(
   before: Configuration,
   loaded: LoadedConfiguration,
   { config: log }: Logs,
-  output: LogOutput,
+  setUpLogs: (configuration: Configuration) => void,
 ): Configuration {
   if (!loaded.ok) {
     for (const mistake of loaded.mistakes) log.error(mistake);
@@ -81,7 +104,7 @@ function reload(
   const { warnings } = loaded;
   const configuration = withoutRestart(before, loaded.configuration);
   agent.reconfigure(configuration);
-  setUpLog(configuration, output);
+  setUpLogs(configuration);
   for (const warning of warnings) log.warn(warning);
   for (const key of differences(configuration, loaded.configuration)) {
     log.warn(`${key}: the change needs a restart`);

@@ -21,6 +21,14 @@ export function doubtsAbout({ settings, tlsProfiles }: Configuration): string[] 
         "and port: set allow_clients or allow_backends",
     );
   }
+  if (settings.log_destination === "console" && settings.log_file_path !== undefined) {
+    doubts.push("log_file_path: without log_destination = file no file is written");
+  }
+  if (settings.log_file_rotation === "never" && settings.log_file_max_files !== undefined) {
+    doubts.push(
+      "log_file_max_files: without log_file_rotation there is one file, which only grows",
+    );
+  }
   for (const { name, settings } of tlsProfiles.values()) {
     if (settings.insecureSkipVerify === true) {
       doubts.push(

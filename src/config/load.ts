@@ -77,6 +77,11 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
     mistakes.push(`metrics_port: ${settings.metrics_port} is server_port already`);
   }
+  if (settings.log_destination === "file" && settings.log_file_path === undefined) {
+    mistakes.push(
+      `log_destination (from ${sourceOf("log_destination")}): "file" needs log_file_path`,
+    );
+  }
   if (mistakes.length > 0 || unnamed === undefined || rules === undefined) {
     return { ok: false, mistakes };
   }

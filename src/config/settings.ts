@@ -1,3 +1,4 @@
+import { LOG_FILE_ROTATIONS } from "../observe/log_file_name.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "../observe/log.ts";
 import { LOG_CHECKS } from "../observe/recorder.ts";
 import { NOT_SERVING_REPLIES } from "../protocol/reply.ts";
@@ -327,7 +328,7 @@ export const SETTINGS = {
     kind: file,
     default: undefined,
     defaultText: "none",
-    help: "Needed with the destination file",
+    help: "Needed with the destination file; its folder must exist",
     restart: true,
   }),
   log_file_rotation: setting({
@@ -335,7 +336,7 @@ export const SETTINGS = {
     env: "LOG_FILE_ROTATION",
     flag: "log-file-rotation",
     group: "Log",
-    kind: choice(["never", "daily", "hourly"]),
+    kind: choice(LOG_FILE_ROTATIONS),
     default: "never",
     help: "When a new log file begins (UTC)",
     restart: true,
@@ -348,7 +349,7 @@ export const SETTINGS = {
     kind: optional(atLeast(1, "N")),
     default: undefined,
     defaultText: "all",
-    help: "Rotated log files that are kept",
+    help: "Rotated log files that are kept, the current one too",
     restart: true,
   }),
 };

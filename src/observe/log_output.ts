@@ -1,5 +1,9 @@
-/** Lines waiting for a slow reader, in bytes; what comes on top is dropped and counted. */
-const MAX_WAITING_BYTES = 1 << 20;
+import type { LogDestination } from "./log_destination.ts";
+
+/** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
+const MAX_WAITING = 1 << 20;
+
+const NEWLINE = 0x0a;
 
 /**
  * Writes log lines without ever making anybody wait: a reader that has stopped (a full pipe) or a
@@ -7,15 +11,19 @@ const MAX_WAITING_BYTES = 1 << 20;
  * write.
  */
 export class LogOutput {
-  readonly #write: (bytes: Uint8Array) => Promise<number>;
+  readonly #destination: LogDestination;
+  readonly #onResumed: (dropped: number) => void;
   readonly #encoder = new TextEncoder();
-  #waiting: string[] = [];
-  #waitingBytes = 0;
+  #lines: string[] = [];
+  /** Characters of the lines that wait or are being written. */
+  #waiting = 0;
   #flushing: Promise<void> | undefined;
+  #told = 0;
 
-  /** @param write writes some of the bytes and says how many, as `Deno.stderr.write` does */
-  constructor(write: (bytes: Uint8Array) => Promise<number>) {
-    this.#write = write;
+  /** @param onResumed told how many lines were dropped, once lines get out again; must not throw */
+  constructor(destination: LogDestination, onResumed: (dropped: number) => void = () => {}) {
+    this.#destination = destination;
+    this.#onResumed = onResumed;
   }
 
   /** Lines that were dropped since the start. */
@@ -23,12 +31,12 @@ export class LogOutput {
 
   /** @param line a whole line with its newline */
   add(line: string): void {
-    if (this.#waitingBytes + line.length > MAX_WAITING_BYTES) {
+    if (this.#waiting + line.length > MAX_WAITING) {
       this.dropped++;
       return;
     }
-    this.#waiting.push(line);
-    this.#waitingBytes += line.length;
+    this.#lines.push(line);
+    this.#waiting += line.length;
     this.#flushing ??= this.#flush();
   }
 
@@ -42,17 +50,26 @@ export class LogOutput {
 
   async #flush(): Promise<void> {
     await Promise.resolve(); // the rest of this turn's lines
-    while (this.#waiting.length > 0) {
-      const lines = this.#waiting;
-      this.#waiting = [];
-      const bytes = this.#encoder.encode(lines.join(""));
-      try {
-        for (let sent = 0; sent < bytes.length;) sent += await this.#write(bytes.subarray(sent));
-      } catch {
-        this.dropped += lines.length;
-      }
-      this.#waitingBytes = this.#waiting.reduce((sum, line) => sum + line.length, 0);
+    while (this.#lines.length > 0) {
+      const text = this.#lines.join("");
+      this.#lines = [];
+      const bytes = this.#encoder.encode(text);
+      const result = await this.#destination.write(bytes);
+      this.#waiting -= text.length;
+      if (!result.ok) this.dropped += countLines(bytes.subarray(result.written));
+      else this.#tellDropped();
     }
     this.#flushing = undefined;
   }
+
+  #tellDropped(): void {
+    const dropped = this.dropped - this.#told;
+    if (dropped === 0) return;
+    this.#told = this.dropped;
+    this.#onResumed(dropped);
+  }
+}
+
+function countLines(bytes: Uint8Array): number {
+  return bytes.reduce((count, byte) => byte === NEWLINE ? count + 1 : count, 0);
 }

@@ -93,6 +93,19 @@ export class Metrics {
     this.#duration.observe(seconds);
   }
 
+  /** Shows the log lines that were dropped; `dropped` says how many since the start. */
+  showDroppedLines(dropped: () => number): void {
+    new Counter({
+      name: "haproxy_grpc_agent_log_dropped_total",
+      help: "Log lines that were lost, because nothing took them in time",
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(dropped());
+      },
+    });
+  }
+
   /** @returns all metrics in Prometheus' text format 0.0.4 */
   render(): Promise<string> {
     return this.#registry.metrics();

@@ -28,7 +28,9 @@ function load({ args = [], toml, env = {} }: Given): LoadedConfiguration {
 }
 
 function valueOf(key: string, given: Given): unknown {
-  const loaded = load(given);
+  // A log file needs a path.
+  const also = key === "log_destination" ? { [`${ENV_PREFIX}LOG_FILE_PATH`]: "/tmp/a" } : {};
+  const loaded = load({ ...given, env: { ...also, ...given.env } });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return (loaded.configuration.settings as Readonly<Record<string, unknown>>)[key];
 }
@@ -229,6 +231,17 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
   ["insecure_skip_verify", { args: LOOPBACK, toml: "[tls.lab]\ninsecure_skip_verify = true" }, [
     /^tls\.lab\.insecure_skip_verify: /,
   ]],
+  ["a log file's path without a log file", { args: [...LOOPBACK, "--log-file-path", "a"] }, [
+    /^log_file_path: without log_destination = file /,
+  ]],
+  ["files to keep without rotation", {
+    args: [...LOOPBACK, "--log-destination", "file", "--log-file-path", "a"],
+    env: { HAPROXY_AGENT_LOG_FILE_MAX_FILES: "7" },
+  }, [/^log_file_max_files: without log_file_rotation /]],
+  ["nothing of files to keep with rotation", {
+    args: [...LOOPBACK, "--log-destination", "file", "--log-file-path", "a"],
+    toml: '[logging]\nfile_rotation = "daily"\nfile_max_files = 7',
+  }, []],
   ["unknown variables, which Kubernetes may have set", {
     args: LOOPBACK,
     env: {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setUpLogging } from "../../src/observe/log.ts";
+import { LineWriter } from "../../src/observe/line_writer.ts";
 import { LogOutput } from "../../src/observe/log_output.ts";
 import { ThrottledWarnings } from "../../src/observe/throttled_warnings.ts";
 
@@ -55,11 +56,12 @@ Deno.test("Levels below log_level are not logged", () => {
 
 Deno.test("LogOutput writes the lines of one turn at once, in order, also when written in pieces", async () => {
   const written: string[] = [];
-  const output = new LogOutput((bytes) => {
+  const destination = new LineWriter((bytes) => {
     const part = bytes.subarray(0, 5);
     written.push(new TextDecoder().decode(part));
     return Promise.resolve(part.length);
   });
+  const output = new LogOutput(destination);
   output.add("one\n");
   output.add("two\n");
   await output.drain(1000);
@@ -70,10 +72,11 @@ Deno.test("LogOutput writes the lines of one turn at once, in order, also when w
 Deno.test("LogOutput drops and counts lines when its reader has stopped, and goes on later", async () => {
   let release = () => {};
   let written = 0;
-  const output = new LogOutput((bytes) => {
+  const destination = new LineWriter((bytes) => {
     written += bytes.length;
     return new Promise((resolve) => release = () => resolve(bytes.length));
   });
+  const output = new LogOutput(destination);
   const line = `${"x".repeat(1023)}\n`;
   for (let i = 0; i < 2000; i++) output.add(line);
   await output.drain(1);
@@ -87,7 +90,7 @@ Deno.test("LogOutput drops and counts lines when its reader has stopped, and goe
 });
 
 Deno.test("LogOutput survives a destination that fails", async () => {
-  const output = new LogOutput(() => Promise.reject(new Error("disk full")));
+  const output = new LogOutput(new LineWriter(() => Promise.reject(new Error("disk full"))));
   output.add("a\n");
   await output.drain(1000);
   output.add("b\n");

@@ -85,6 +85,16 @@ components: \`main\`, \`config\`, \`server\`, \`protocol\`, \`checker\`, \`metri
 (\`haproxy_grpc_agent\`, \`haproxy_grpc_agent::server\`) mean the same components here; other names are passed
 over with a warning.
 
+A log file is appended to; its folder must exist. With rotation the files stand beside each other as
+\`agent.log.2026-11-23\` or \`agent.log.2026-11-23-14\` (UTC), and \`file_max_files\` keeps the newest.
+logrotate may move a file away at any time: the agent begins a new one within a second, or at once at SIGHUP.
+While a file cannot be written (the disk is full, the folder is gone), its lines go to stderr; the agent says so
+once, tries again every second, and no check waits. Lines that nothing takes are counted in
+\`haproxy_grpc_agent_log_dropped_total\`.
+
+Deno lets the agent write to \`/var/log/haproxy-grpc-agent\` and \`/var/log/haproxy-agent\` alone. For another
+folder start it with that one instead: \`deno run -P=agent --allow-write=/srv/log src/main.ts\`.
+
 ### \`[tls.NAME]\`
 
 A TLS profile, chosen in a request by \`tls=NAME\`:
