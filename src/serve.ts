@@ -4,6 +4,7 @@ import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { LogOutput } from "./observe/log_output.ts";
+import { logGrpc } from "./observe/grpc_log.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
 import { openLog } from "./open_log.ts";
 import { surviveBugs } from "./survive_bugs.ts";
@@ -63,6 +64,7 @@ export async function serve(
     });
   const logs = setUpLogs(configuration);
   surviveBugs(logs.main);
+  logGrpc(logs.checker);
   logs.main.info("Starting", {
     version: VERSION,
     configuration: effectiveConfiguration(configuration),
