@@ -28,6 +28,8 @@ export interface StartAgentOptions {
    * @default {true}
    */
   addressFlags?: boolean;
+  /** The folder that it may write to, instead of those of deno.json; only an agent from source. */
+  mayWrite?: string;
   /** A program, with arguments, that sets something up and then becomes the agent by exec. */
   wrapper?: string[];
 }
@@ -43,12 +45,15 @@ export interface LogEntry {
 }
 
 /** Quiet, because Deno would warn on stderr that permission sets are experimental. */
-const FROM_SOURCE = [Deno.execPath(), "run", "--quiet", "-P=agent", "src/main.ts"];
+function fromSource(mayWrite?: string): string[] {
+  const write = mayWrite === undefined ? [] : [`--allow-write=${mayWrite}`];
+  return [Deno.execPath(), "run", "--quiet", "-P=agent", ...write, "src/main.ts"];
+}
 
 const EXECUTABLE = Deno.env.get("AGENT");
 
 /** The program to test, with its arguments. */
-export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : FROM_SOURCE;
+export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : fromSource();
 
 /** Linux counts processor time in hundredths of a second. */
 const CLOCK_TICK_MS = 10;
@@ -93,7 +98,8 @@ export class AgentProcess implements AsyncDisposable {
       ...["--log-format", "json"],
     ];
     const flags = [...options.addressFlags ?? true ? addressFlags : [], ...options.flags ?? []];
-    const [program = "", ...args] = [...options.wrapper ?? [], ...AGENT_COMMAND, ...flags];
+    const command = options.mayWrite === undefined ? AGENT_COMMAND : fromSource(options.mayWrite);
+    const [program = "", ...args] = [...options.wrapper ?? [], ...command, ...flags];
     this.#process = new LabProcess(program, {
       args,
       env: { NO_COLOR: "1", ...options.env },

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import type { AgentProcess, LogEntry } from "../lab/agent.ts";
+import { askOften } from "../lab/ask_often.ts";
+import { eventually } from "../lab/eventually.ts";
+import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+const isOfCheck = ({ message }: LogEntry) => message === "Check answered";
+
+/** 10,000 checks in three parts, of which the one in the middle is answered with another word. */
+async function askTenThousandTimes(agent: AgentProcess, backend: HealthBackend): Promise<void> {
+  const line = backend.line();
+  await askOften(agent, line, "up\n", 4000);
+  await backend.setStatus("", "NOT_SERVING");
+  await askOften(agent, line, "down\n", 2000);
+  await backend.setStatus("", "SERVING");
+  await askOften(agent, line, "up\n", 4000);
+}
+
+for (
+  const { logChecks, expected } of [
+    { logChecks: "all", expected: 10_000 },
+    { logChecks: "changes", expected: 3 },
+    { logChecks: "none", expected: 0 },
+  ]
+) {
+  Deno.test(`of 10,000 checks with two changes, log_checks = ${logChecks} logs ${expected}`, async () => {
+    await using backend = await startHealthBackend();
+    await withAgent({ flags: ["--log-checks", logChecks] }, async (agent) => {
+      await askTenThousandTimes(agent, backend);
+      // Whatever comes before this one has come when it has.
+      await agent.ask("the last line\n");
+      await agent.waitForLog("of the last line", ({ line }) => line === "the last line");
+      const logged = agent.logs.filter(isOfCheck);
+      assert.equal(logged.length, expected);
+      assert.equal(new Set(logged.map(({ trace_id }) => trace_id)).size, expected);
+      if (logChecks === "changes") {
+        assert.deepEqual(logged.map(({ status }) => status), ["up", "down", "up"]);
+      }
+      assert.equal((await agent.metrics()).get('check_requests_total{result="up"}'), 8000);
+    });
+  });
+}
+
+Deno.test("a failing backend is told once at error, with what failed and where, and then at debug", async () => {
+  await using backend = await startHealthBackend();
+  await backend.kill();
+  await withAgent({ flags: ["--log-level", "debug", "--log-checks", "none"] }, async (agent) => {
+    const isOfBackend = (entry: LogEntry) => entry.backend === backend.address;
+    for (let check = 0; check < 5; check++) assert.equal(await agent.ask(backend.line()), "down\n");
+    await eventually("five entries", () => agent.logs.filter(isOfBackend).length === 5);
+    const [first, ...others] = agent.logs.filter(isOfBackend);
+    assert.equal(first?.level, "error");
+    assert.equal(first?.error_type, "backend_unreachable");
+    assert.match(String(first?.error), /ECONNREFUSED/);
+    assert.deepEqual(others.map(({ level }) => level), ["debug", "debug", "debug", "debug"]);
+  });
+});

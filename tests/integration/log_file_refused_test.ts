@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { startAgent } from "../lab/agent.ts";
+import { within } from "../lab/eventually.ts";
+import { freePort } from "../lab/free_port.ts";
+import { entriesOf, ignore, logTo, withFolder } from "../lab/log_folder.ts";
+
+/** Time an agent has to give up, in milliseconds. */
+const END_TIMEOUT_MS = 15_000;
+
+for (
+  const { situation, path, mayWrite, expected } of [
+    {
+      situation: "a folder that does not exist",
+      path: "FOLDER/none/agent.log",
+      mayWrite: "FOLDER/none",
+      expected: 'log_file_path: "FOLDER/none/agent.log" cannot be written: ' +
+        "there is no folder FOLDER/none",
+    },
+    {
+      situation: "the place of a folder",
+      path: "FOLDER/folder",
+      mayWrite: "FOLDER",
+      expected: 'log_file_path: "FOLDER/folder" cannot be written: it is not a regular file',
+    },
+    {
+      situation: "the place of a named pipe",
+      path: "FOLDER/pipe",
+      mayWrite: "FOLDER",
+      expected: 'log_file_path: "FOLDER/pipe" cannot be written: it is not a regular file',
+    },
+    {
+      situation: "a folder that Deno does not let it write to",
+      path: "FOLDER/agent.log",
+      mayWrite: "FOLDER/folder",
+      expected: 'log_file_path: "FOLDER/agent.log" cannot be written: Deno\'s permissions do not ' +
+        "allow it: use a file in /var/log/haproxy-grpc-agent, or start the agent with " +
+        "deno run -P=agent --allow-write=FOLDER",
+    },
+  ]
+) {
+  Deno.test({
+    name: `the agent does not start with a log file in ${situation}, and says so in one line`,
+    ignore,
+    fn: () =>
+      withFolder(async (folder) => {
+        const put = (text: string) => text.replaceAll("FOLDER", folder);
+        await Deno.mkdir(`${folder}/folder`);
+        await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+        await using agent = await startAgent({
+          mayWrite: put(mayWrite),
+          flags: logTo(put(path)),
+          until: "nothing",
+        });
+        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
+        assert.deepEqual(agent.stderr, [`haproxy-grpc-agent: ${put(expected)}`]);
+      }),
+  });
+}
+
+Deno.test({
+  name: "--check-config tells of a log file's folder that does not exist, and makes no file",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      for (const [path, code] of [[`${folder}/none/a`, 1], [`${folder}/a`, 0]] as const) {
+        const flags = [...logTo(path), "--check-config"];
+        await using agent = await startAgent({ mayWrite: folder, flags, until: "nothing" });
+        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, code);
+      }
+      assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
+    }),
+});
+
+Deno.test({
+  name: "a port that is taken is told on stderr too, where the log goes to a file",
+  ignore,
+  fn: () =>
+    withFolder(async (folder) => {
+      const port = freePort();
+      using _listener = Deno.listen({ hostname: "127.0.0.1", port });
+      const path = `${folder}/agent.log`;
+      const options = { port, mayWrite: folder, flags: logTo(path), until: "nothing" as const };
+      await using agent = await startAgent(options);
+      assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
+      assert.equal(agent.stderr.length, 1, agent.stderr.join("\n"));
+      assert.match(agent.stderr[0] ?? "", /^haproxy-grpc-agent: Cannot listen on 127\.0\.0\.1:/);
+      assert.equal((await entriesOf(path)).at(-1)?.level, "error");
+    }),
+});
