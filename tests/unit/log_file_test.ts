@@ -51,6 +51,15 @@ Deno.test("A log file is appended to", async () => {
   });
 });
 
+Deno.test("A log file that was copied and emptied (logrotate's copytruncate) goes on at its start", async () => {
+  await withLogFile({}, async ({ folder, write }) => {
+    await write("1\n");
+    await Deno.truncate(`${folder}/agent.log`);
+    await write("2\n");
+    assert.deepEqual(await contents(folder), { "agent.log": "2\n" });
+  });
+});
+
 Deno.test("A line that broke off before the start is ended first", async () => {
   await withLogFile({}, async ({ folder, write }) => {
     await Deno.writeTextFile(`${folder}/agent.log`, '{"level":"in');
