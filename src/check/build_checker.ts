@@ -20,6 +20,8 @@ export function buildChecker(
   const rpcMetadata = new Metadata();
   for (const [name, value] of metadata) rpcMetadata.set(name, value);
   const connectTimeoutMs = Math.min(settings.grpc_connect_timeout_ms, settings.check_timeout_ms);
+  // A stream needs a connection that is kept.
+  const watch = settings.check_mode === "watch" && settings.grpc_channel_cache_enabled;
   const pool = new ChannelPool(
     {
       connectTimeoutMs,
@@ -27,6 +29,9 @@ export function buildChecker(
       idleTimeoutMs: settings.channel_idle_timeout_ms,
       maxChannels: settings.max_channels,
       metadata: rpcMetadata,
+      watch: watch
+        ? { verifyMs: settings.watch_verify_ms, idleTimeoutMs: settings.channel_idle_timeout_ms }
+        : undefined,
     },
     new Resolver(backendRules, new NameLookup(), connectTimeoutMs / 2),
     metrics.channels,
@@ -35,6 +40,7 @@ export function buildChecker(
     checkTimeoutMs: settings.check_timeout_ms,
     rpcTimeoutMs: settings.grpc_rpc_timeout_ms,
     coalesce: settings.coalesce_checks,
+    watch,
   };
   const checker = new Checker(options, pool, tlsProfiles, () => metrics.countCoalesced());
   return { checker, pool };

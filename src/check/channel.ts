@@ -7,6 +7,8 @@ import { HealthClient } from "./health_client.ts";
 import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
 import type { Resolver } from "./resolve.ts";
 import type { Verdict } from "./verdict.ts";
+import { WatchStream } from "./watch_stream.ts";
+import { Watches, type WatchOptions } from "./watches.ts";
 
 /** Where a channel leads and what it says there. */
 export interface ChannelTarget {
@@ -65,6 +67,8 @@ export class Channel {
   readonly openedAt = performance.now();
   /** Settles when the connection is ready (`undefined`) or why it is not; never rejects. */
   readonly connected: Promise<ConnectFailure | undefined>;
+  /** What is watched on it; `undefined` when nothing is to be. */
+  readonly watches: Watches | undefined;
 
   readonly #target: ChannelTarget;
   readonly #onClosed: (channel: Channel) => void;
@@ -75,10 +79,12 @@ export class Channel {
   #state: "connecting" | "ready" | "closed" = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
+  readonly #streams = new Set<WatchStream>();
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
    * @param metadata what each RPC carries along
+   * @param watch how services are watched on it; `undefined` for not at all
    * @param onClosed called once, when the channel is no longer to be used
    */
   constructor(
@@ -86,11 +92,15 @@ export class Channel {
     connectTimeoutMs: number,
     resolver: Resolver,
     metadata: Metadata,
+    watch: WatchOptions | undefined,
     onClosed: (channel: Channel) => void,
   ) {
     this.#target = target;
     this.#metadata = metadata;
     this.#onClosed = onClosed;
+    this.watches = watch === undefined
+      ? undefined
+      : new Watches(watch, this.#openStream.bind(this), () => performance.now());
     this.connected = new Promise((resolve) => {
       const timer = setTimeout(() => {
         this.#fail({ kind: "timeout", detail: timeoutDetail(this.#progress.phase) });
@@ -153,11 +163,15 @@ export class Channel {
     });
   }
 
-  /** No new RPC; those under way end by themselves, then the connection is closed. Idempotent. */
+  /**
+   * No new RPC; those under way end by themselves, then the connection is closed. Streams, which would
+   * not end, are ended. Idempotent.
+   */
   close(): void {
     if (this.#state === "closed") return;
     const wasReady = this.#state === "ready";
     this.#state = "closed";
+    for (const stream of this.#streams) stream.cancel();
     this.#settleConnected({ kind: "unreachable", detail: "The channel was closed" });
     this.#onClosed(this);
     if (!wasReady) {
@@ -191,11 +205,25 @@ export class Channel {
       new BackendCredentials(tls, this.#progress),
       { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },
     );
-    this.#watch(this.#client);
+    this.#follow(this.#client);
+  }
+
+  #openStream(service: string, onStatus: (status: string) => void, onEnd: () => void): () => void {
+    const client = this.#client;
+    if (client === undefined || this.#state !== "ready") return () => {};
+    const stream = new WatchStream(client, service, this.#metadata, onStatus, () => {
+      this.#streams.delete(stream);
+      onEnd();
+    });
+    this.#streams.add(stream);
+    return () => {
+      this.#streams.delete(stream);
+      stream.cancel();
+    };
   }
 
   /** Follows grpc-js's channel through CONNECTING to READY, and on to its end. */
-  #watch(client: HealthClient): void {
+  #follow(client: HealthClient): void {
     if (this.#state === "closed") return;
     const channel = client.getChannel();
     const state = channel.getConnectivityState(this.#state === "connecting");
@@ -212,7 +240,7 @@ export class Channel {
       this.close(); // GOAWAY, reset, end of stream
       return;
     }
-    channel.watchConnectivityState(state, Infinity, () => this.#watch(client));
+    channel.watchConnectivityState(state, Infinity, () => this.#follow(client));
   }
 
   /** A call on a channel in TRANSIENT_FAILURE ends at once, with the error that brought it there. */

@@ -2,6 +2,7 @@ import type { Metadata } from "@grpc/grpc-js";
 import type { Gauge } from "../observe/metrics.ts";
 import { Channel, type ChannelTarget } from "./channel.ts";
 import type { Resolver } from "./resolve.ts";
+import type { WatchOptions } from "./watches.ts";
 
 /** How channels are made and kept. */
 export interface ChannelPoolOptions {
@@ -15,6 +16,8 @@ export interface ChannelPoolOptions {
   readonly maxChannels: number;
   /** What each RPC carries along. */
   readonly metadata: Metadata;
+  /** How services are watched on a channel; `undefined` for not at all. */
+  readonly watch: WatchOptions | undefined;
 }
 
 interface Kept {
@@ -66,6 +69,18 @@ export class ChannelPool {
     }
   }
 
+  /**
+   * Looks for an answer that needs no RPC.
+   *
+   * @returns the status that a stream on the kept channel has told, if that may be answered with
+   */
+  recall(target: ChannelTarget, service: string): string | undefined {
+    const kept = this.#kept.get(keyOf(target));
+    const status = kept?.channel.watches?.recall(service);
+    if (kept !== undefined && status !== undefined) kept.lastUsedAt = performance.now();
+    return status;
+  }
+
   /** Closes all channels, those in use at the end of their tasks. */
   close(): void {
     this.#closed = true;
@@ -85,8 +100,8 @@ export class ChannelPool {
   }
 
   #open(key: string, target: ChannelTarget): Kept {
-    const { connectTimeoutMs, metadata } = this.#options;
-    const channel = new Channel(target, connectTimeoutMs, this.#resolver, metadata, () => {
+    const { connectTimeoutMs, metadata, watch } = this.#options;
+    const channel = new Channel(target, connectTimeoutMs, this.#resolver, metadata, watch, () => {
       this.#active.dec();
       if (this.#kept.get(key)?.channel === channel) this.#kept.delete(key);
     });

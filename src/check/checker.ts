@@ -16,11 +16,15 @@ export interface CheckerOptions {
   readonly rpcTimeoutMs: number;
   /** Whether equal checks that are under way at once share one RPC. */
   readonly coalesce: boolean;
+  /** Whether what a Watch stream has told is answered without an RPC. */
+  readonly watch: boolean;
 }
 
 /** What one attempt gave, and whether a new connection may well give something else. */
 interface Attempt {
   readonly verdict: Verdict;
+  /** What the backend said; `undefined` when the RPC failed. */
+  readonly status: string | undefined;
   readonly worthAnother: boolean;
   readonly timings: CheckTimings;
 }
@@ -45,6 +49,12 @@ const CODES_OF_SERVERS: ReadonlySet<status> = new Set([
   status.UNAUTHENTICATED,
   status.UNIMPLEMENTED,
 ]);
+
+/**
+ * How much of its time an RPC waits before the Watch streams beside it are ended: that they are what it
+ * waits for must show early enough for it to be answered still.
+ */
+const PATIENCE_WITH_STREAMS = 1 / 3;
 
 /** Why a check is ended early: its client is gone. That says nothing of the connection. */
 const ABANDONED = "abandoned";
@@ -88,13 +98,16 @@ export class Checker {
    *
    * @param abandoned ends the check when nobody waits for its verdict any more
    * @param trace is told how long the steps took
-   * @returns the verdict, within `checkTimeoutMs`; never rejects
+   * @returns the verdict, within `checkTimeoutMs`, or at once where a Watch stream has told it; never
+   * rejects
    */
   check(
     request: CheckRequest,
     abandoned: AbortSignal,
     trace: (timings: CheckTimings) => void = () => {},
   ): Promise<Verdict> {
+    const remembered = this.#recall(request);
+    if (remembered !== undefined) return Promise.resolve(remembered);
     const { checkTimeoutMs, coalesce } = this.#options;
     const timeoutMs = Math.min(checkTimeoutMs, request.timeoutMs ?? Infinity);
     // Others may join, so the tighter deadline of this request does not bound what is run for all.
@@ -128,6 +141,12 @@ export class Checker {
     });
   }
 
+  #recall(request: CheckRequest): Verdict | undefined {
+    if (!this.#options.watch) return undefined;
+    const status = this.#pool.recall(this.#targetOf(request), request.service);
+    return status === undefined ? undefined : verdictOfStatus(status);
+  }
+
   /**
    * Asks on the kept connection where there is one. A failure there says little of the backend, which
    * may have restarted or said goodbye (GOAWAY) since: then a new connection is asked, once.
@@ -140,13 +159,17 @@ export class Checker {
   ): Promise<Verdict> {
     const askedAt = performance.now();
     const target = this.#targetOf(request);
-    const ask = () =>
-      this.#pool.use(target, async (channel) => {
+    const ask = async () => {
+      const { channel, attempt } = await this.#pool.use(target, async (channel) => {
         const kept = channel.openedAt < askedAt;
         const attempt = await this.#ask(channel, kept, request.service, deadline, signal);
         trace({ ...channel.connectTimings, ...attempt.timings });
-        return attempt;
+        return { channel, attempt };
       });
+      // After its use, when the pool has closed a channel that it does not keep: no stream on that.
+      channel.watches?.checked(request.service, attempt.status);
+      return attempt;
+    };
     const first = await ask();
     return first.worthAnother && !signal.aborted ? (await ask()).verdict : first.verdict;
   }
@@ -167,28 +190,39 @@ export class Checker {
     signal: AbortSignal,
   ): Promise<Attempt> {
     const failure = await channel.connected;
-    if (failure !== undefined) return { verdict: failure, worthAnother: kept, timings: {} };
+    if (failure !== undefined) {
+      return { verdict: failure, status: undefined, worthAnother: kept, timings: {} };
+    }
     const connectedAt = performance.now();
     const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - connectedAt);
+    const { watches } = channel;
+    const streaming = watches?.streaming === true;
+    const impatience = streaming
+      ? setTimeout(() => watches.giveWay(), timeoutMs * PATIENCE_WITH_STREAMS)
+      : undefined;
     const outcome = await channel.check(service, timeoutMs, signal);
+    clearTimeout(impatience);
     if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
       channel.close();
     }
     return {
       verdict: verdictOf(outcome),
+      status: outcome.ok ? outcome.status : undefined,
       worthAnother: !outcome.ok &&
-        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
+        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code) ||
+          // A server with a bound on calls counts the streams, which end with this channel.
+          streaming && outcome.code === status.RESOURCE_EXHAUSTED),
       timings: { rpc: performance.now() - connectedAt },
     };
   }
 }
 
+function verdictOfStatus(status: string): Verdict {
+  return status === "SERVING" ? { kind: "serving" } : { kind: "not_serving", status };
+}
+
 function verdictOf(outcome: RpcOutcome): Verdict {
-  if (outcome.ok) {
-    return outcome.status === "SERVING"
-      ? { kind: "serving" }
-      : { kind: "not_serving", status: outcome.status };
-  }
+  if (outcome.ok) return verdictOfStatus(outcome.status);
   const { code, detail, connectionLost } = outcome;
   if (code === status.DEADLINE_EXCEEDED) {
     return { kind: "timeout", detail: "The RPC did not end in time" };

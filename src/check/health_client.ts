@@ -2,6 +2,7 @@ import {
   type ChannelCredentials,
   type ChannelOptions,
   type Client,
+  type ClientReadableStream,
   type ClientUnaryCall,
   loadPackageDefinition,
   type Metadata,
@@ -24,6 +25,11 @@ export interface HealthClient extends Client {
     options: { readonly deadline?: number },
     callback: (error: ServiceError | null, response?: HealthCheckResponse) => void,
   ): ClientUnaryCall;
+  watch(
+    request: { readonly service: string },
+    metadata: Metadata,
+    options: { readonly deadline?: number },
+  ): ClientReadableStream<HealthCheckResponse>;
 }
 
 type HealthClientConstructor = new (
