@@ -21,6 +21,14 @@ export interface HealthBackendOptions {
   maxConnectionAgeGraceMs?: number;
   /** Milliseconds each answer is held back. @default {0} */
   delayMs?: number;
+  /** Whether Watch is not implemented. @default {false} */
+  withoutWatch?: boolean;
+  /** Streams that a connection may have open at once (grpc-js). @default {no bound} */
+  maxConcurrentStreams?: number;
+  /** Calls that may be under way at once; more are refused (C core). @default {no bound} */
+  maxConcurrentRpcs?: number;
+  /** Threads that answer; a Watch stream takes one (C core). @default {32} */
+  threads?: number;
 }
 
 /** One call that a backend has seen. */
@@ -38,6 +46,10 @@ export interface BackendCall {
 export interface BackendReport {
   /** Health RPCs received. */
   calls: number;
+  /** How many of them were Checks. */
+  checks: number;
+  /** Watch streams that are open. */
+  streams: number;
   /** Connections that carried at least one of them. */
   connections: number;
   /** The last 1000 calls, oldest first. */
@@ -114,6 +126,11 @@ export class HealthBackend implements AsyncDisposable {
   /** Answers calls for a service with an RPC status instead, until its status is set again. */
   async setError(service: string, code: number, details = "as the test wants it"): Promise<void> {
     await this.#send({ do: "error", service, code, details });
+  }
+
+  /** Ends all open Watch streams with the status OK (grpc-js). */
+  async endStreams(): Promise<void> {
+    await this.#send({ do: "end-streams" });
   }
 
   /** Holds each answer back for this many milliseconds. */

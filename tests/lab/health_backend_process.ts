@@ -18,6 +18,7 @@ type Command =
     | { do: "status"; service: string; status: HealthStatus }
     | { do: "error"; service: string; code: number; details: string }
     | { do: "delay"; delayMs: number }
+    | { do: "end-streams" }
     | { do: "report" }
     | { do: "close" }
   );
@@ -32,6 +33,7 @@ const watchers = new Map<grpc.ServerWritableStream<Request, Response>, string>()
 const seen: BackendCall[] = [];
 const peers = new Set<string>();
 let calls = 0;
+let checks = 0;
 let delayMs = options.delayMs ?? 0;
 
 const NOT_FOUND: Answer = { error: { code: grpc.status.NOT_FOUND, details: "unknown service" } };
@@ -55,6 +57,7 @@ function check(
   done: grpc.sendUnaryData<Response>,
 ): void {
   record("Check", call);
+  checks++;
   const answer = answers.get(call.request.service) ?? NOT_FOUND;
   const reply = () => "error" in answer ? done(answer.error) : done(null, answer);
   if (delayMs > 0) setTimeout(reply, delayMs);
@@ -70,8 +73,10 @@ function watch(call: grpc.ServerWritableStream<Request, Response>): void {
 
 function tell(call: grpc.ServerWritableStream<Request, Response>, service: string): void {
   const answer = answers.get(service) ?? { status: "SERVICE_UNKNOWN" };
-  if ("error" in answer) call.emit("error", answer.error);
-  else call.write(answer);
+  if ("error" in answer) {
+    watchers.delete(call);
+    call.emit("error", answer.error);
+  } else call.write(answer);
 }
 
 function setAnswer(service: string, answer: Answer): void {
@@ -88,8 +93,11 @@ async function run(command: Command): Promise<unknown> {
     case "delay":
       delayMs = command.delayMs;
       return;
+    case "end-streams":
+      for (const call of watchers.keys()) call.end();
+      return watchers.clear();
     case "report":
-      return { calls, connections: peers.size, recent: seen };
+      return { calls, checks, streams: watchers.size, connections: peers.size, recent: seen };
     case "close":
       await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
       Deno.exit(0);
@@ -114,6 +122,9 @@ const definition = protoLoader.loadSync(
 );
 const server = new grpc.Server({
   "grpc.so_reuseport": 0,
+  ...options.maxConcurrentStreams === undefined ? {} : {
+    "grpc.max_concurrent_streams": options.maxConcurrentStreams,
+  },
   ...options.maxConnectionAgeMs === undefined ? {} : {
     "grpc.max_connection_age_ms": options.maxConnectionAgeMs,
     "grpc.max_connection_age_grace_ms": options.maxConnectionAgeGraceMs ?? 1000,
@@ -121,7 +132,7 @@ const server = new grpc.Server({
 });
 server.addService(
   definition["grpc.health.v1.Health"] as grpc.ServiceDefinition,
-  { Check: check, Watch: watch },
+  options.withoutWatch === true ? { Check: check } : { Check: check, Watch: watch },
 );
 server.bindAsync(options.address, credentials(), (error) => {
   if (error) throw error;

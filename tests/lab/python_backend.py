@@ -62,7 +62,8 @@ class Health:
         self.lock = threading.Condition()
         self.answers = {name: {"status": status} for name, status in services.items()}
         self.delay_ms = delay_ms
-        self.calls = 0
+        self.calls = {"Check": 0, "Watch": 0}
+        self.streams = 0
         self.peers = set()
         self.recent = []
 
@@ -73,13 +74,19 @@ class Health:
 
     def report(self):
         with self.lock:
-            return {"calls": self.calls, "connections": len(self.peers), "recent": self.recent}
+            return {
+                "calls": sum(self.calls.values()),
+                "checks": self.calls["Check"],
+                "streams": self.streams,
+                "connections": len(self.peers),
+                "recent": self.recent,
+            }
 
     def record(self, method, service, context):
         metadata = {key: str(value) for key, value in context.invocation_metadata()}
         peer = context.peer()
         with self.lock:
-            self.calls += 1
+            self.calls[method] += 1
             self.peers.add(peer)
             # The library keeps the authority to itself.
             call = {"method": method, "service": service, "authority": "", "peer": peer}
@@ -103,6 +110,9 @@ class Health:
     def watch(self, data, context):
         service = decode_request(data)
         self.record("Watch", service, context)
+        with self.lock:
+            if context.add_callback(self.end_stream):
+                self.streams += 1
         told = None
         while context.is_active():
             with self.lock:
@@ -113,6 +123,10 @@ class Health:
             told = status
             yield encode_response(status)
 
+    def end_stream(self):
+        with self.lock:
+            self.streams -= 1
+
 
 def start_server(config, health):
     options = [("grpc.so_reuseport", 0)]
@@ -120,11 +134,14 @@ def start_server(config, health):
         grace = config.get("maxConnectionAgeGraceMs", 1000)
         options.append(("grpc.max_connection_age_ms", config["maxConnectionAgeMs"]))
         options.append(("grpc.max_connection_age_grace_ms", grace))
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=options)
+    threads = futures.ThreadPoolExecutor(max_workers=config.get("threads", 32))
+    bound = config.get("maxConcurrentRpcs")
+    server = grpc.server(threads, options=options, maximum_concurrent_rpcs=bound)
     handlers = {
         "Check": grpc.unary_unary_rpc_method_handler(health.check),
-        "Watch": grpc.unary_stream_rpc_method_handler(health.watch),
     }
+    if not config.get("withoutWatch"):
+        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(health.watch)
     service = grpc.method_handlers_generic_handler("grpc.health.v1.Health", handlers)
     server.add_generic_rpc_handlers((service,))
     address = config["address"]
