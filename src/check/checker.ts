@@ -196,8 +196,7 @@ export class Checker {
     const connectedAt = performance.now();
     const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - connectedAt);
     const { watches } = channel;
-    const streaming = watches?.streaming === true;
-    const impatience = streaming
+    const impatience = watches?.streaming === true
       ? setTimeout(() => watches.giveWay(), timeoutMs * PATIENCE_WITH_STREAMS)
       : undefined;
     const outcome = await channel.check(service, timeoutMs, signal);
@@ -209,9 +208,7 @@ export class Checker {
       verdict: verdictOf(outcome),
       status: outcome.ok ? outcome.status : undefined,
       worthAnother: !outcome.ok &&
-        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code) ||
-          // A server with a bound on calls counts the streams, which end with this channel.
-          streaming && outcome.code === status.RESOURCE_EXHAUSTED),
+        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
       timings: { rpc: performance.now() - connectedAt },
     };
   }

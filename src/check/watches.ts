@@ -27,7 +27,10 @@ export type OpenStream = (
  */
 const MAX_STREAMS = 50;
 
-/** A stream that ended without a word (no Watch there), or that was in the way, is not missed so soon. */
+/** Statuses that a stream may tell between two questions. One that tells more costs more than Checks. */
+const MAX_TOLD = 100;
+
+/** A stream that ended without a word (no Watch there), or that did harm, is not missed so soon. */
 const RETRY_MS = 30_000;
 
 /** A stream that said something and ended is opened again, but no more often than this. */
@@ -38,6 +41,8 @@ interface Watched {
   memory: WatchMemory | undefined;
   end: () => void;
   askedAt: number;
+  /** How many statuses have come since. */
+  told: number;
   /** No new stream earlier. */
   notBefore: number;
 }
@@ -68,6 +73,7 @@ export class Watches {
     if (watched === undefined) return undefined;
     const now = this.#now();
     watched.askedAt = now;
+    watched.told = 0;
     return watched.memory?.recall(now);
   }
 
@@ -89,21 +95,18 @@ export class Watches {
   }
 
   /**
-   * Ends all streams for a while. A server with a bound on streams, calls or threads may let a Check
-   * wait for the end of a stream, and a stream must not be what takes a backend down.
+   * Ends all streams for a while. A server with a bound on streams or threads lets a Check wait for the
+   * end of a stream, and a stream must not be what takes a backend down.
    */
   giveWay(): void {
-    const notBefore = this.#now() + RETRY_MS;
     for (const watched of this.#watched.values()) {
-      if (watched.memory === undefined) continue;
-      end(watched);
-      watched.notBefore = notBefore;
+      if (watched.memory !== undefined) this.#endForAWhile(watched);
     }
   }
 
   #add(service: string, status: string | undefined, now: number): Watched | undefined {
     if (status === undefined || this.#watched.size >= MAX_STREAMS) return undefined;
-    const watched = { memory: undefined, end: () => {}, askedAt: now, notBefore: now };
+    const watched = { memory: undefined, end: () => {}, askedAt: now, told: 0, notBefore: now };
     this.#watched.set(service, watched);
     return watched;
   }
@@ -116,7 +119,13 @@ export class Watches {
     watched.end = this.#openStream(service, (told) => {
       memory.tell(told, this.#now());
       watched.notBefore = now + REOPEN_MS;
+      if (++watched.told > MAX_TOLD) this.#endForAWhile(watched);
     }, () => watched.memory = undefined);
+  }
+
+  #endForAWhile(watched: Watched): void {
+    end(watched);
+    watched.notBefore = this.#now() + RETRY_MS;
   }
 
   #endIdle(now: number): void {

@@ -25,8 +25,6 @@ export interface HealthBackendOptions {
   withoutWatch?: boolean;
   /** Streams that a connection may have open at once (grpc-js). @default {no bound} */
   maxConcurrentStreams?: number;
-  /** Calls that may be under way at once; more are refused (C core). @default {no bound} */
-  maxConcurrentRpcs?: number;
   /** Threads that answer; a Watch stream takes one (C core). @default {32} */
   threads?: number;
 }

@@ -66,6 +66,10 @@ function check(
 
 function watch(call: grpc.ServerWritableStream<Request, Response>): void {
   record("Watch", call);
+  if (options.withoutWatch) {
+    call.emit("error", { code: grpc.status.UNIMPLEMENTED, details: "no Watch here" });
+    return;
+  }
   watchers.set(call, call.request.service);
   call.on("cancelled", () => watchers.delete(call));
   tell(call, call.request.service);
@@ -132,7 +136,7 @@ const server = new grpc.Server({
 });
 server.addService(
   definition["grpc.health.v1.Health"] as grpc.ServiceDefinition,
-  options.withoutWatch === true ? { Check: check } : { Check: check, Watch: watch },
+  { Check: check, Watch: watch },
 );
 server.bindAsync(options.address, credentials(), (error) => {
   if (error) throw error;

@@ -58,10 +58,11 @@ def encode_response(status):
 class Health:
     """The service's state, shared by all calls; every access holds the lock."""
 
-    def __init__(self, services, delay_ms):
+    def __init__(self, services, delay_ms, without_watch):
         self.lock = threading.Condition()
         self.answers = {name: {"status": status} for name, status in services.items()}
         self.delay_ms = delay_ms
+        self.without_watch = without_watch
         self.calls = {"Check": 0, "Watch": 0}
         self.streams = 0
         self.peers = set()
@@ -110,6 +111,8 @@ class Health:
     def watch(self, data, context):
         service = decode_request(data)
         self.record("Watch", service, context)
+        if self.without_watch:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "no Watch here")
         with self.lock:
             if context.add_callback(self.end_stream):
                 self.streams += 1
@@ -135,13 +138,11 @@ def start_server(config, health):
         options.append(("grpc.max_connection_age_ms", config["maxConnectionAgeMs"]))
         options.append(("grpc.max_connection_age_grace_ms", grace))
     threads = futures.ThreadPoolExecutor(max_workers=config.get("threads", 32))
-    bound = config.get("maxConcurrentRpcs")
-    server = grpc.server(threads, options=options, maximum_concurrent_rpcs=bound)
+    server = grpc.server(threads, options=options)
     handlers = {
         "Check": grpc.unary_unary_rpc_method_handler(health.check),
+        "Watch": grpc.unary_stream_rpc_method_handler(health.watch),
     }
-    if not config.get("withoutWatch"):
-        handlers["Watch"] = grpc.unary_stream_rpc_method_handler(health.watch)
     service = grpc.method_handlers_generic_handler("grpc.health.v1.Health", handlers)
     server.add_generic_rpc_handlers((service,))
     address = config["address"]
@@ -189,7 +190,9 @@ def emit(value):
 
 def main():
     config = json.loads(sys.argv[1])
-    health = Health(config["services"], config.get("delayMs", 0))
+    health = Health(
+        config["services"], config.get("delayMs", 0), config.get("withoutWatch", False)
+    )
     server = start_server(config, health)
     emit({"event": "listening"})
     for line in sys.stdin:

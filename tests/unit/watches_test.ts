@@ -123,6 +123,21 @@ Deno.test("Watches that give way end all streams and open none for half a minute
   assert.deepEqual(lab.streaming, ["one"]);
 });
 
+Deno.test("Watches ends a stream that tells a hundred statuses between two questions", () => {
+  const lab = new Lab();
+  lab.watch("");
+  for (let question = 0; question < 5; question++) {
+    for (let status = 0; status < 99; status++) lab.last.tell("SERVING");
+    assert.equal(lab.watches.recall(""), "SERVING");
+  }
+  for (let status = 0; status < 101; status++) lab.last.tell("SERVING");
+  assert.deepEqual(lab.streaming, []);
+  assert.equal(lab.watches.recall(""), undefined);
+  lab.now += 29_999;
+  lab.watches.checked("", "SERVING");
+  assert.deepEqual(lab.streaming, []);
+});
+
 Deno.test("Watches ends the stream of a service that nobody asks about any more", () => {
   const lab = new Lab();
   lab.watch("kept");
