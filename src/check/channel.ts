@@ -74,12 +74,12 @@ export class Channel {
   readonly #onClosed: (channel: Channel) => void;
   readonly #metadata: Metadata;
   readonly #progress = new ConnectProgress();
+  readonly #streams = new Set<WatchStream>();
   #dials: { readonly host: string; readonly controller: AbortController }[] = [];
   #client: HealthClient | undefined;
   #state: "connecting" | "ready" | "closed" = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
-  readonly #streams = new Set<WatchStream>();
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together

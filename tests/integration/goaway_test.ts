@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
-import { goingAway, goingAwayGracefully } from "../lab/faulty_peers.ts";
+import { goingAway, goingAwayFromStream, goingAwayGracefully } from "../lab/faulty_peers.ts";
+import type { Peer } from "../lab/peer_server.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 const SOAK_MS = Deno.env.has("CI") ? 30_000 : 10_000;
 
 // https://github.com/denoland/deno/issues/36788: a GOAWAY on a connection without an open stream ends
 // the process, within moments, unless the agent puts the closing of the session off.
-Deno.test("backends that say GOAWAY every few answers are always up, and the agent lives on", async () => {
-  const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
+async function checkGoingAway(kinds: Peer[], flags: string[]): Promise<void> {
   await using peers = new AsyncDisposableStack();
   for (const peer of kinds) peers.use(peer);
-  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+  await withAgent({ flags: ["--log-level", "warn", ...flags] }, async (agent) => {
     const descriptors = agent.fds();
     const end = performance.now() + SOAK_MS;
     const asked = kinds.map(async (peer) => {
@@ -36,4 +36,19 @@ Deno.test("backends that say GOAWAY every few answers are always up, and the age
       { timeoutMs: 10_000 },
     );
   });
+}
+
+Deno.test("backends that say GOAWAY every few answers are always up, and the agent lives on", async () => {
+  const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
+  await checkGoingAway(kinds, []);
+});
+
+Deno.test("watched backends that say GOAWAY are always up, and the agent lives on", async () => {
+  const kinds = [
+    goingAway(3),
+    goingAwayGracefully(5),
+    goingAwayFromStream(),
+    goingAwayFromStream(),
+  ];
+  await checkGoingAway(kinds, ["--check-mode", "watch", "--watch-verify", "100"]);
 });

@@ -71,8 +71,8 @@ class Prober implements AsyncDisposable {
  * clock, and so are the beginning and the end of a check. A check that lies within a life must be up.
  * A delay in this process makes lives shorter and checks longer, so it can only leave a check out.
  */
-async function checkRestarts(backend: HealthBackend): Promise<void> {
-  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
+async function checkRestarts(backend: HealthBackend, flags: string[]): Promise<void> {
+  await withAgent({ flags }, async (agent) => {
     const lives: Span[] = [];
     let checks: TimedCheck[] = [];
     {
@@ -99,13 +99,14 @@ async function checkRestarts(backend: HealthBackend): Promise<void> {
 
 async function checkConnectionAge(
   start: (options: HealthBackendOptions) => Promise<HealthBackend>,
+  flags: string[],
 ): Promise<void> {
   await using authority = await CertificateAuthority.create();
   const tls = await authority.issue("backend.test", { names: ["backend.test"] });
   await using plain = await start({ maxConnectionAgeMs: AGE_MS });
   await using secure = await start({ maxConnectionAgeMs: AGE_MS, tls });
-  const flags = ["--log-level", "warn", "--tls-ca-file", authority.caFile];
-  await withAgent({ flags }, async (agent) => {
+  const ca = ["--tls-ca-file", authority.caFile];
+  await withAgent({ flags: [...flags, ...ca] }, async (agent) => {
     const end = performance.now() + AGE_TEST_MS;
     let checks = 0;
     const lines = [
@@ -130,26 +131,35 @@ async function checkConnectionAge(
   });
 }
 
-Deno.test("a grpc-js backend that restarts 50 times is up in every check while it listens", async () => {
-  await using backend = await startHealthBackend();
-  await checkRestarts(backend);
-});
+const MODES: [name: string, flags: string[]][] = [
+  ["", []],
+  [", watched", ["--check-mode", "watch", "--watch-verify", "200"]],
+];
 
-testWithPython(
-  "a C core backend that restarts 50 times is up in every check while it listens",
-  async () => {
-    await using backend = await startPythonBackend();
-    await checkRestarts(backend);
-  },
-);
+for (const [mode, modeFlags] of MODES) {
+  const flags = ["--log-level", "warn", ...modeFlags];
 
-Deno.test("a grpc-js backend that lets connections grow no older than 300 ms is never down", async () => {
-  await checkConnectionAge(startHealthBackend);
-});
+  Deno.test(`a grpc-js backend that restarts 50 times is up in every check while it listens${mode}`, async () => {
+    await using backend = await startHealthBackend();
+    await checkRestarts(backend, flags);
+  });
 
-testWithPython(
-  "a C core backend that lets connections grow no older than 300 ms is never down",
-  async () => {
-    await checkConnectionAge(startPythonBackend);
-  },
-);
+  testWithPython(
+    `a C core backend that restarts 50 times is up in every check while it listens${mode}`,
+    async () => {
+      await using backend = await startPythonBackend();
+      await checkRestarts(backend, flags);
+    },
+  );
+
+  Deno.test(`a grpc-js backend that lets connections grow no older than 300 ms is never down${mode}`, async () => {
+    await checkConnectionAge(startHealthBackend, flags);
+  });
+
+  testWithPython(
+    `a C core backend that lets connections grow no older than 300 ms is never down${mode}`,
+    async () => {
+      await checkConnectionAge(startPythonBackend, flags);
+    },
+  );
+}

@@ -316,24 +316,6 @@ Deno.test("streams end at SIGHUP with the channels that they are on, and are ope
   });
 });
 
-Deno.test("a client that stays over a SIGHUP gets right answers, without streams on old channels", async () => {
-  await using backend = await startHealthBackend();
-  await withAgent({ flags: flags(...NO_VERIFY) }, async (agent) => {
-    using client = await agent.connect();
-    assert.equal(await client.ask(backend.line()), "up\n");
-    await untilStreams(backend, 1);
-    agent.signal("SIGHUP");
-    await untilStreams(backend, 0);
-    for (let check = 0; check < 5; check++) {
-      assert.equal(await client.ask(backend.line()), "up\n");
-    }
-    await backend.setStatus("", "NOT_SERVING");
-    assert.equal(await client.ask(backend.line()), "down\n");
-    const { calls, checks, streams } = await backend.report();
-    assert.deepEqual([calls - checks, streams], [1, 0], "Watch calls, open streams");
-  });
-});
-
 testWithBackends("streams end with the agent, which they do not keep", async (start) => {
   await using backend = await start();
   await using agent = await startAgent({ flags: flags(...NO_VERIFY) });

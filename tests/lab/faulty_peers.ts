@@ -211,6 +211,22 @@ export function goingAwayGracefully(calls: number): Peer {
   });
 }
 
+/**
+ * A healthy peer that keeps a Watch stream open, the second call of a connection, and says GOAWAY on it
+ * a little later: at times to a connection with nothing else under way, at times during a Check.
+ */
+export function goingAwayFromStream(): Peer {
+  let streams = 0;
+  return http2Peer({
+    answer: async ({ streamId, nth, send }) => {
+      if (nth !== 2) return await send(healthAnswer(streamId));
+      await send(responseHeaders(streamId), data(streamId, grpcMessage(healthResponse(1))));
+      await new Promise((resolve) => setTimeout(resolve, streams++ % 5));
+      await send(goaway(streamId));
+    },
+  });
+}
+
 function answering(messages: Uint8Array[], trailerFields: Record<string, string> = {}): Peer {
   return http2Peer({
     answer: ({ streamId, send }) =>
