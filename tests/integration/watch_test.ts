@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type AgentProcess, startAgent } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually, within } from "../lab/eventually.ts";
+import { STREAM_FAULTS, withStreamFault } from "../lab/faulty_peers.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
@@ -9,6 +10,7 @@ import {
   untilReply,
 } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { runAgent } from "../lab/run_agent.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
 
 type Start = (options?: HealthBackendOptions) => Promise<HealthBackend>;
@@ -343,6 +345,32 @@ Deno.test("a client that goes away during a Check that was due harms no other", 
     const { connections, streams } = await backend.report();
     assert.deepEqual({ connections, streams }, { connections: 1, streams: 1 });
   });
+});
+
+Deno.test("an odd stream takes no backend down", async (t) => {
+  await using healthy = await startHealthBackend();
+  await withAgent({ flags: flags(...VERIFY_SOON) }, async (agent) => {
+    await untilWatched(agent, healthy);
+    for (const { name, answer } of STREAM_FAULTS) {
+      await t.step(`a stream that ${name}`, async () => {
+        await using peer = withStreamFault(answer);
+        const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
+        for (let check = 0; check < 20; check++) {
+          assert.equal(await agent.ask(line), "up\n", `Check ${check}`);
+          await pause(20);
+        }
+        assert.equal(await agent.ask(healthy.line()), "up\n", "The healthy one beside it");
+      });
+    }
+  });
+});
+
+Deno.test("a check by hand opens no stream", async () => {
+  await using backend = await startHealthBackend();
+  const fields = backend.line().trim().split(" ");
+  const { code } = await runAgent(["--check-mode", "watch", "check", ...fields]);
+  assert.equal(code, 0);
+  assert.equal((await backend.report()).calls, 1);
 });
 
 Deno.test("a TLS backend is watched", async () => {

@@ -11,7 +11,13 @@ import {
   resetStream,
   settings,
 } from "./http2_frames.ts";
-import { healthAnswer, http2Peer, responseHeaders, trailers } from "./http2_peer.ts";
+import {
+  healthAnswer,
+  type Http2Call,
+  http2Peer,
+  responseHeaders,
+  trailers,
+} from "./http2_peer.ts";
 import type { Peer } from "./peer_server.ts";
 import * as tcp from "./tcp_peers.ts";
 
@@ -225,6 +231,72 @@ export function goingAwayFromStream(): Peer {
       await send(goaway(streamId));
     },
   });
+}
+
+/** What a Watch stream can be other than a word now and then; to be read after "a stream that". */
+export const STREAM_FAULTS: { name: string; answer: (call: Http2Call) => void | Promise<void> }[] =
+  [
+    { name: "says nothing", answer: ({ streamId, send }) => send(responseHeaders(streamId)) },
+    { name: "does not even begin", answer: () => {} },
+    { name: "says NOT_SERVING against the Checks", answer: telling(2) },
+    { name: "says UNKNOWN", answer: telling(0) },
+    { name: "says SERVICE_UNKNOWN", answer: telling(3) },
+    { name: "says a status that does not exist", answer: telling(999) },
+    { name: "tells two thousand statuses", answer: telling(...Array(2000).fill(1)) },
+    {
+      name: "sends a message that does not decode",
+      answer: ({ streamId, send }) =>
+        send(
+          responseHeaders(streamId),
+          data(streamId, grpcMessage(new Uint8Array([0x08, 0xff, 0xff]))),
+        ),
+    },
+    {
+      name: "announces a message of two gigabytes",
+      answer: ({ streamId, send }) =>
+        send(responseHeaders(streamId), data(streamId, grpcMessage(healthResponse(1), 2 ** 31))),
+    },
+    {
+      name: "ends with OK after a word",
+      answer: ({ streamId, send }) => send(healthAnswer(streamId)),
+    },
+    {
+      name: "ends with OK before a word",
+      answer: ({ streamId, send }) => send(responseHeaders(streamId), trailers(streamId)),
+    },
+    { name: "is reset", answer: ({ streamId, send }) => send(resetStream(streamId, 2)) },
+    {
+      name: "is a page",
+      answer: ({ streamId, send }) =>
+        send(
+          headers(streamId, { ":status": "404", "content-type": "text/html" }),
+          data(streamId, page(), { endStream: true }),
+        ),
+    },
+    { name: "costs the connection", answer: ({ close }) => close() },
+    {
+      name: "costs the connection after a word",
+      answer: async (call) => {
+        await telling(1)(call);
+        call.close();
+      },
+    },
+  ];
+
+/** A healthy peer, but for its Watch streams. */
+export function withStreamFault(answer: (call: Http2Call) => void | Promise<void>): Peer {
+  return http2Peer({
+    // The agent's second call of a connection is the Watch.
+    answer: (call) => call.nth === 2 ? answer(call) : call.send(healthAnswer(call.streamId)),
+  });
+}
+
+function telling(...statuses: number[]): (call: Http2Call) => Promise<void> {
+  return ({ streamId, send }) =>
+    send(
+      responseHeaders(streamId),
+      ...statuses.map((status) => data(streamId, grpcMessage(healthResponse(status)))),
+    );
 }
 
 function answering(messages: Uint8Array[], trailerFields: Record<string, string> = {}): Peer {
