@@ -9,8 +9,8 @@ export interface Peer extends AsyncDisposable {
 
 /** A listener on loopback that hands each connection to a function of the test. */
 export class PeerServer implements Peer {
-  readonly port = freePort();
-  #listener = Deno.listen({ hostname: "127.0.0.1", port: this.port });
+  readonly port: number;
+  #listener: Deno.TcpListener;
   #open = new Set<Deno.TcpConn>();
   #accepted = 0;
   #done: Promise<void>;
@@ -18,8 +18,14 @@ export class PeerServer implements Peer {
   /**
    * @param serve speaks with one client; the connection stays open when it returns. What it throws
    * because the client has gone is expected and dropped.
+   * @param address where it listens, unless on a free port of 127.0.0.1
    */
-  constructor(serve: (connection: Deno.TcpConn) => void | Promise<void>) {
+  constructor(
+    serve: (connection: Deno.TcpConn) => void | Promise<void>,
+    address: { hostname: string; port: number } = { hostname: "127.0.0.1", port: freePort() },
+  ) {
+    this.port = address.port;
+    this.#listener = Deno.listen(address);
     this.#done = this.#accept(serve);
   }
 

@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { CertificateAuthority } from "../lab/certificates.ts";
+import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
+import { runAgent } from "../lab/run_agent.ts";
+import { refusing } from "../lab/tcp_peers.ts";
+import { PeerServer } from "../lab/peer_server.ts";
+import { TempDirectory } from "../lab/temp_directory.ts";
+
+/** The fields of a backend's line, as arguments. */
+function fields(backend: HealthBackend, ...options: string[]): string[] {
+  return [...backend.line().trim().split(" "), ...options];
+}
+
+/** What `check --json` prints. */
+interface Printed {
+  verdict: string;
+  detail: string;
+  reply: string;
+  duration_ms: number;
+  timings_ms: Record<string, number>;
+  [key: string]: unknown;
+}
+
+async function checkJson(
+  args: string[],
+  env?: Record<string, string>,
+): Promise<Printed & { code: number }> {
+  const { code, stdout, stderr } = await runAgent(["check", "--json", ...args], env);
+  assert.equal(stdout.length, 1, [...stdout, ...stderr].join("\n"));
+  return { code, ...JSON.parse(stdout[0] ?? "") };
+}
+
+Deno.test("check prints the backend, the verdict, the time of each step and the reply", async () => {
+  await using backend = await startHealthBackend({
+    services: { "a.B": "NOT_SERVING", "": "SERVING" },
+  });
+  const up = await runAgent(["check", ...fields(backend)]);
+  assert.deepEqual({ code: up.code, stderr: up.stderr }, { code: 0, stderr: [] });
+  const [first, second, third, fourth, fifth] = up.stdout;
+  assert.equal(first, `backend   ${backend.address} no-ssl backend.test`);
+  assert.equal(second, "service   (the server as a whole)");
+  assert.equal(third, "verdict   serving");
+  const ms = String.raw`\d+(\.\d+)? ms`;
+  assert.match(
+    fourth ?? "",
+    new RegExp(
+      `^timings   resolve ${ms}, connect ${ms}, HTTP/2 ${ms}, RPC ${ms}, whole check ${ms}$`,
+    ),
+  );
+  assert.equal(fifth, "reply     up");
+  assert.equal(up.stdout.length, 5);
+
+  const down = await runAgent(["check", ...fields(backend, "service=a.B"), "--reply-reason"]);
+  assert.equal(down.code, 1);
+  assert.equal(down.stdout[1], "service   a.B");
+  assert.equal(down.stdout[2], "verdict   not_serving: NOT_SERVING");
+  assert.equal(down.stdout[4], "reply     down #NOT_SERVING");
+});
+
+Deno.test("check --json prints the same for machines", async () => {
+  await using backend = await startHealthBackend({ delayMs: 200 });
+  const { timings_ms: timings, duration_ms: duration, ...rest } = await checkJson(fields(backend));
+  assert.deepEqual(rest, {
+    code: 0,
+    backend: backend.address,
+    ssl_flag: "no-ssl",
+    authority: "backend.test",
+    service: "",
+    verdict: "serving",
+    detail: "",
+    reply: "up",
+  });
+  assert.deepEqual(Object.keys(timings), ["resolve", "connect", "http2", "rpc"]);
+  assert.ok((timings.rpc ?? 0) >= 190, "The RPC has its delay");
+  const sum = Object.values(timings).reduce((a, b) => a + b);
+  assert.ok(sum <= duration + 1, `${sum} of ${duration} ms`);
+});
+
+Deno.test("check says 1 for each kind of down, and which it is", async (t) => {
+  await using slow = await startHealthBackend({ delayMs: 2000 });
+  await using known = await startHealthBackend();
+  const dead = refusing();
+  const rows: [string, string[], string, RegExp][] = [
+    ["refused", ["127.0.0.1", `${dead.port}`, "no-ssl", "a.test"], "unreachable", /ECONNREFUSED/],
+    ["late", fields(slow, "timeout=200"), "timeout", /200 ms/],
+    ["an unknown service", fields(known, "service=no.Such"), "rpc", /^NOT_FOUND/],
+    ["an unknown name", ["no-such-host.invalid", "1", "no-ssl", "a.test"], "dns", /ENOTFOUND/],
+  ];
+  for (const [what, args, verdict, detail] of rows) {
+    await t.step(what, async () => {
+      const printed = await checkJson(args);
+      assert.equal(printed.code, 1);
+      assert.equal(printed.verdict, verdict);
+      assert.match(printed.detail, detail);
+      assert.equal(printed.reply, "down");
+    });
+  }
+});
+
+Deno.test("check takes the TLS profile of the line from the configuration", async (t) => {
+  await using authority = await CertificateAuthority.create();
+  const server = await authority.issue("backend.test", { names: ["backend.test"] });
+  const client = await authority.issue("agent", { use: "client" });
+  const tls = { ...server, clientCa: authority.caFile };
+  await using backend = await startHealthBackend({ tls });
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "agent.toml",
+    `[tls.edge]\nca_file = "${authority.caFile}"\ncert_file = "${client.cert}"\nkey_file = "${client.key}"\n`,
+  );
+  await t.step("with it the backend is up, and the handshake has its time", async () => {
+    const printed = await checkJson([...fields(backend, "tls=edge"), "--config", config]);
+    assert.equal(printed.code, 0);
+    assert.deepEqual(Object.keys(printed.timings_ms), [
+      "resolve",
+      "connect",
+      "tls",
+      "http2",
+      "rpc",
+    ]);
+  });
+  await t.step("without it the certificate is not trusted", async () => {
+    const printed = await checkJson([...fields(backend), "--config", config]);
+    assert.equal(printed.code, 1);
+    assert.equal(printed.verdict, "tls");
+    assert.match(printed.detail, /not trusted/);
+  });
+  await t.step("a profile that does not exist is wrong usage", async () => {
+    const run = await runAgent(["check", ...fields(backend, "tls=other"), "--config", config]);
+    assert.equal(run.code, 2);
+    assert.deepEqual(run.stderr, ["haproxy-grpc-agent: check: the TLS profile does not exist"]);
+  });
+});
+
+Deno.test("check of a target that is not allowed is down without a packet to it", async () => {
+  await using peer = new PeerServer(() => {});
+  const printed = await checkJson(["127.0.0.1", `${peer.port}`, "no-ssl", "a.test"], {
+    HAPROXY_AGENT_ALLOW_BACKENDS: "10.0.0.0/8",
+  });
+  assert.equal(printed.code, 1);
+  assert.equal(printed.verdict, "denied");
+  assert.equal(printed.reply, "down");
+  assert.equal(peer.connections, 0);
+});
+
+Deno.test("check with a wrong line is wrong usage: 2, one line, nothing on stdout", async (t) => {
+  for (
+    const [args, reason] of [
+      [[], "check: the line is empty"],
+      [["127.0.0.1", "1", "no-ssl"], "check: expected 4 fields: "],
+      [["127.0.0.1", "0", "no-ssl", "a.test"], "check: backend_port must be "],
+      [["unix:/tmp/x", "1", "no-ssl", "a.test"], "check: backend_server must be "],
+      [["127.0.0.1", "1", "no-ssl", "a.test", "serivce=x"], "check: an option is unknown"],
+    ] as const
+  ) {
+    await t.step(reason, async () => {
+      const { code, stdout, stderr } = await runAgent(["check", ...args]);
+      assert.deepEqual({ code, stdout, lines: stderr.length }, { code: 2, stdout: [], lines: 1 });
+      assert.equal(stderr[0]?.startsWith(`haproxy-grpc-agent: ${reason}`), true, `${stderr[0]}`);
+    });
+  }
+});
