@@ -1,0 +1,173 @@
+// What each setting does, seen from outside, for those that have no test of their own elsewhere.
+
+import assert from "node:assert/strict";
+import { startAgent } from "../lab/agent.ts";
+import { askFrom } from "../lab/ask_from.ts";
+import { eventually, within } from "../lab/eventually.ts";
+import { freePort } from "../lab/free_port.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { LineClient } from "../lab/line_client.ts";
+import { silent } from "../lab/tcp_peers.ts";
+import { TempDirectory } from "../lab/temp_directory.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+Deno.test("server_bind_address and metrics_bind_address bind nothing but what they say", async () => {
+  await using directory = await TempDirectory.create();
+  const [port, metricsPort] = [freePort(), freePort()];
+  const config = await directory.write(
+    "agent.toml",
+    'server_bind_address = ["127.0.0.1", "127.0.0.3", "::1"]\nmetrics_bind_address = "127.0.0.1"\n',
+  );
+  const ports = ["--server-port", `${port}`, "--metrics-port", `${metricsPort}`];
+  const options = { addressFlags: false, port, metricsPort, flags: ["-c", config, ...ports] };
+  await withAgent(options, async () => {
+    const line = "nonsense\n";
+    assert.equal(await askFrom("127.0.0.1", { port, line }), "down\n");
+    assert.equal(await askFrom("127.0.0.1", { to: "127.0.0.3", port, line }), "down\n");
+    assert.equal(await askFrom("::1", { to: "::1", port, line }), "down\n");
+    for (const [hostname, closed] of [["127.0.0.2", port], ["127.0.0.2", metricsPort]] as const) {
+      await assert.rejects(
+        Deno.connect({ hostname, port: closed }),
+        Deno.errors.ConnectionRefused,
+      );
+    }
+  });
+});
+
+Deno.test("one of several addresses that is taken ends the agent with 1, naming it", async () => {
+  await using directory = await TempDirectory.create();
+  const port = freePort();
+  using _taken = Deno.listen({ hostname: "127.0.0.3", port });
+  const config = await directory.write(
+    "agent.toml",
+    'server_bind_address = ["127.0.0.1", "127.0.0.3"]\nmetrics_enabled = false\n',
+  );
+  const flags = ["-c", config, "--server-port", `${port}`];
+  await using agent = await startAgent({ addressFlags: false, port, flags, until: "nothing" });
+  assert.equal((await within("the agent to end", 10_000, agent.exited)).code, 1);
+  const errors = agent.logs.filter(({ level }) => level === "error");
+  assert.equal(errors.length, 1);
+  assert.match(errors[0]?.message ?? "", new RegExp(`127\\.0\\.0\\.3:${port}\\b.*in use`));
+});
+
+Deno.test("without metrics_enabled nothing listens for scrapers", async () => {
+  await using backend = await startHealthBackend();
+  const env = { HAPROXY_AGENT_METRICS_ENABLED: "false" };
+  await withAgent({ env, until: "port" }, async (agent) => {
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    await assert.rejects(LineClient.open(agent.metricsPort), Deno.errors.ConnectionRefused);
+  });
+});
+
+Deno.test("grpc_connect_timeout_ms bounds a peer that accepts and is silent", async () => {
+  await using peer = silent();
+  const flags = ["--grpc-connect-timeout", "300", "--reply-reason"];
+  await withAgent({ flags }, async (agent) => {
+    const { reply, ms } = await agent.askTimed(`127.0.0.1 ${peer.port} no-ssl a.test\n`);
+    assert.match(reply, /^down #timeout: The peer sent no HTTP\/2 SETTINGS in time/);
+    assert.ok(ms >= 290 && ms < 1000, `${ms} ms`);
+  });
+});
+
+Deno.test("fall and rise damp, per client, and a line may say otherwise", async () => {
+  await using backend = await startHealthBackend();
+  const env = { HAPROXY_AGENT_FALL: "3", HAPROXY_AGENT_RISE: "2" };
+  await withAgent({ env }, async (agent) => {
+    const { port } = agent;
+    const ask = (from: string, option = "") =>
+      askFrom(from, { port, line: backend.line().replace("\n", `${option}\n`) });
+    assert.equal(await ask("127.0.0.1"), "up\n");
+    await backend.setError("", 13);
+    const replies: string[] = [];
+    for (let check = 0; check < 3; check++) replies.push(await ask("127.0.0.1"));
+    assert.deepEqual(replies, ["up\n", "up\n", "down\n"]);
+    assert.equal(await ask("127.0.0.2"), "down\n", "The first verdict counts at once");
+    await backend.setStatus("", "SERVING");
+    assert.deepEqual([await ask("127.0.0.1"), await ask("127.0.0.1")], ["down\n", "up\n"]);
+    await backend.setError("", 13);
+    assert.equal(await ask("127.0.0.1", " fall=1 rise=1"), "down\n");
+    await backend.setStatus("", "NOT_SERVING");
+    assert.equal(
+      await ask("127.0.0.1"),
+      "down\n",
+      "What the backend says of itself counts at once",
+    );
+  });
+});
+
+Deno.test("coalesce_checks lets equal checks at once share an RPC, unless it is off", async () => {
+  await using backend = await startHealthBackend({ delayMs: 400 });
+  for (const [coalesce, calls] of [["true", 1], ["false", 10]] as const) {
+    await withAgent({ flags: ["--coalesce-checks", coalesce] }, async (agent) => {
+      const before = (await backend.report()).calls;
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => agent.ask(backend.line())),
+      );
+      assert.deepEqual(new Set(answers), new Set(["up\n"]));
+      assert.equal((await backend.report()).calls - before, calls);
+      const shared = (await agent.metrics()).get("haproxy_grpc_agent_checks_coalesced_total");
+      assert.equal(shared, 10 - calls);
+    });
+  }
+});
+
+Deno.test("shutdown_timeout_ms bounds the stop", async () => {
+  await using backend = await startHealthBackend();
+  const flags = ["--shutdown-timeout", "700"];
+  for (const name of ["grpc-connect", "grpc-rpc", "check"]) {
+    flags.push(`--${name}-timeout`, "20000");
+  }
+  await using agent = await startAgent({ flags });
+  backend.freeze();
+  using client = await agent.connect();
+  await client.write(backend.line());
+  await eventually("the check to begin", async () => {
+    return (await agent.metrics()).get("grpc_channels_active") === 1;
+  });
+  const start = performance.now();
+  agent.signal("SIGTERM");
+  assert.equal((await within("the agent to end", 2000, agent.exited)).code, 0);
+  assert.ok(performance.now() - start >= 400, "The check had its time");
+  assert.equal(await client.readToEnd().catch(() => ""), "");
+});
+
+Deno.test("log_checks says which answers are logged", async () => {
+  await using backend = await startHealthBackend();
+  for (const [logChecks, count] of [["all", 4], ["changes", 2], ["none", 0]] as const) {
+    await using agent = await startAgent({ env: { HAPROXY_AGENT_LOG_CHECKS: logChecks } });
+    for (const status of ["SERVING", "NOT_SERVING"] as const) {
+      await backend.setStatus("", status);
+      for (let check = 0; check < 2; check++) await agent.ask(backend.line());
+    }
+    await agent.stop(); // then its log is complete
+    const answered = agent.logs.filter(({ message }) => message === "Check answered");
+    assert.equal(answered.length, count, logChecks);
+  }
+});
+
+Deno.test("log_level and [logging.packages] say what is logged", async () => {
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "agent.toml",
+    'log_level = "error"\n[logging.packages]\nserver = "debug"\n',
+  );
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    assert.equal(await agent.ask("nonsense\n"), "down\n");
+    await agent.waitForLog("of the connection", ({ message }) => message === "Connection closed");
+    assert.deepEqual(new Set(agent.logs.map(({ component }) => component)), new Set(["server"]));
+  });
+});
+
+Deno.test("log_format pretty is for people: no JSON, no colour outside a terminal", async () => {
+  const [port, metricsPort] = [freePort(), freePort()];
+  const flags = ["--server-port", `${port}`, "--metrics-port", `${metricsPort}`];
+  flags.push("--server-bind", "127.0.0.1", "--metrics-bind", "127.0.0.1", "--log-format", "pretty");
+  await using agent = await startAgent({ addressFlags: false, port, metricsPort, flags });
+  assert.equal(await agent.ask("nonsense\n"), "down\n");
+  await eventually("the line", () => agent.stderr.some((line) => line.includes("Invalid line")));
+  assert.deepEqual(agent.logs, []);
+  for (const line of agent.stderr) {
+    assert.match(line, /^\d{4}-\d\d-\d\dT[\d:.]+Z (trace|debug|info |warn |error) \w+ /);
+    assert.ok(!line.includes("\x1b"), line);
+  }
+});
