@@ -2,17 +2,18 @@ import { buildChecker } from "./check/build_checker.ts";
 import type { ChannelPool } from "./check/channel_pool.ts";
 import { Standings } from "./check/standings.ts";
 import type { Configuration } from "./config/load.ts";
-import { HttpServer } from "./observe/http_server.ts";
-import { LastAnswers } from "./observe/last_answers.ts";
+import { effectiveConfiguration } from "./config/effective.ts";
+import { addBackendMetrics } from "./observe/backend_metrics.ts";
+import { BackendHistory } from "./observe/backend_history.ts";
+import { httpPaths } from "./observe/http_paths.ts";
+import { type HttpPaths, HttpServer } from "./observe/http_server.ts";
 import type { Logs } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Responder } from "./server/responder.ts";
 import { type Admission, Server } from "./server/server.ts";
-
-/** Backends whose last answer is remembered. */
-const MAX_REMEMBERED_BACKENDS = 10_000;
 
 /** An address that cannot be listened on; the message names it and says why. */
 export class ListenError extends Error {
@@ -21,6 +22,7 @@ export class ListenError extends Error {
 
 /** What a change of the configuration replaces as a whole. */
 interface Changeable {
+  readonly configuration: Configuration;
   readonly pool: ChannelPool;
   readonly responder: Responder;
   readonly admission: Admission;
@@ -31,6 +33,7 @@ export class Agent {
   readonly #logs: Logs;
   readonly #metrics = new Metrics();
   readonly #standings = new Standings(() => performance.now());
+  readonly #history = new BackendHistory(Date.now);
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
@@ -47,9 +50,8 @@ export class Agent {
   constructor(configuration: Configuration, logs: Logs, droppedLines: () => number) {
     this.#logs = logs;
     this.#metrics.showDroppedLines(droppedLines);
-    const lastAnswers = new LastAnswers(MAX_REMEMBERED_BACKENDS);
     const { log_checks: logChecks } = configuration.settings;
-    this.#recorder = new Recorder(this.#metrics, logs, lastAnswers, logChecks);
+    this.#recorder = new Recorder(this.#metrics, logs, this.#history, logChecks);
     const listeners = this.#listen(configuration);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(
@@ -72,7 +74,13 @@ export class Agent {
     this.#changeable = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
     this.#server.dismissClients();
+    this.#metrics.reloadSuccessful.set(1);
     pool.close();
+  }
+
+  /** Takes note of a configuration that could not be put in force. */
+  configurationFailed(): void {
+    this.#metrics.reloadSuccessful.set(0);
   }
 
   /** Stops listening, answers the checks under way, closes the connections. Never answers `down`. */
@@ -121,7 +129,12 @@ export class Agent {
       idleTimeoutMs: settings.idle_timeout_ms,
     };
     const maxConnections = settings.max_connections;
-    return { pool, responder, admission: { clientRules, maxConnections, limits } };
+    return {
+      configuration,
+      pool,
+      responder,
+      admission: { clientRules, maxConnections, limits },
+    };
   }
 
   /** Without its metrics the agent still does its work, so a taken port is only told. */
@@ -129,17 +142,36 @@ export class Agent {
     if (!settings.metrics_enabled) return undefined;
     const { metrics_bind_address: hostname, metrics_port: port } = settings;
     const address = formatHostPort(hostname, port);
-    try {
-      const http = new HttpServer(hostname, port, this.#metrics, () => !this.#stopping);
-      this.#logs.metrics.info("Listening", { address });
-      return http;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#logs.metrics.error("Cannot listen: going on without metrics", {
-        address,
-        error: reason,
-      });
-      return undefined;
-    }
+    const http = new HttpServer(hostname, port, this.#httpPaths());
+    http.listening.then(
+      () => this.#logs.metrics.info("Listening", { address }),
+      (error) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        this.#logs.metrics.error("Cannot listen: going on without metrics", {
+          address,
+          error: reason,
+        });
+      },
+    );
+    return http;
+  }
+
+  #httpPaths(): HttpPaths {
+    const { registry } = this.#metrics;
+    const configuration = () => this.#changeable.configuration;
+    addProcessMetrics(registry);
+    addBackendMetrics(
+      registry,
+      this.#history,
+      () => configuration().settings.metrics_backend_up,
+    );
+    return httpPaths(this.#metrics, {
+      history: this.#history,
+      metrics: this.#metrics,
+      channelFor: (question) => this.#changeable.pool.stateFor(question),
+      configuration: () => effectiveConfiguration(configuration()),
+      ready: () => !this.#stopping,
+      now: Date.now,
+    });
   }
 }

@@ -99,6 +99,7 @@ function reload(
   setUpLogs: (configuration: Configuration) => void,
 ): Configuration {
   if (!loaded.ok) {
+    agent.configurationFailed();
     for (const mistake of loaded.mistakes) log.error(mistake);
     log.error("The configuration stays as it was");
     return before;

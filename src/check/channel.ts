@@ -24,6 +24,9 @@ export type ConnectFailure = Extract<
   { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "no_descriptor" }
 >;
 
+/** How far a channel is. */
+export type ChannelState = "connecting" | "ready" | "closed";
+
 /** How an RPC ended: what the backend said, or the RPC's status. */
 export type RpcOutcome =
   | { readonly ok: true; readonly status: string }
@@ -77,7 +80,7 @@ export class Channel {
   readonly #streams = new Set<WatchStream>();
   #dials: { readonly host: string; readonly controller: AbortController }[] = [];
   #client: HealthClient | undefined;
-  #state: "connecting" | "ready" | "closed" = "connecting";
+  #state: ChannelState = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
 
@@ -111,6 +114,11 @@ export class Channel {
       };
     });
     this.#open(resolver);
+  }
+
+  /** How far it is. */
+  get state(): ChannelState {
+    return this.#state;
   }
 
   /** Whether it is connected and not closed. */

@@ -1,6 +1,7 @@
 import type { Metadata } from "@grpc/grpc-js";
 import type { Gauge } from "../observe/metrics.ts";
-import { Channel, type ChannelTarget } from "./channel.ts";
+import type { BackendQuestion } from "../protocol/backend_key.ts";
+import { Channel, type ChannelState, type ChannelTarget } from "./channel.ts";
 import type { Resolver } from "./resolve.ts";
 import type { WatchOptions } from "./watches.ts";
 
@@ -75,10 +76,16 @@ export class ChannelPool {
    * @returns the status that a stream on the kept channel has told, if that may be answered with
    */
   recall(target: ChannelTarget, service: string): string | undefined {
-    const kept = this.#kept.get(keyOf(target));
+    const kept = this.#kept.get(keyOf(target, target.tls?.profile.name));
     const status = kept?.channel.watches?.recall(service);
     if (kept !== undefined && status !== undefined) kept.lastUsedAt = performance.now();
     return status;
+  }
+
+  /** @returns how far the kept channel is on which such a question would be asked, if there is one */
+  stateFor(question: BackendQuestion): ChannelState | undefined {
+    const key = keyOf(question, question.tls ? question.tlsProfile : undefined);
+    return this.#kept.get(key)?.channel.state;
   }
 
   /** Closes all channels, those in use at the end of their tasks. */
@@ -89,7 +96,7 @@ export class ChannelPool {
   }
 
   #find(target: ChannelTarget): Kept {
-    const key = keyOf(target);
+    const key = keyOf(target, target.tls?.profile.name);
     const found = this.#kept.get(key) ?? this.#open(key, target);
     if (!this.#options.keep || this.#closed) return found;
     this.#kept.delete(key);
@@ -126,6 +133,11 @@ export class ChannelPool {
   }
 }
 
-function keyOf({ host, port, authority, tls }: ChannelTarget): string {
-  return `${tls === undefined ? "no-ssl" : `ssl=${tls.profile.name}`} ${host} ${port} ${authority}`;
+/** @param tlsProfile `undefined` without TLS; its name may be empty */
+function keyOf(
+  { host, port, authority }: Pick<ChannelTarget, "host" | "port" | "authority">,
+  tlsProfile: string | undefined,
+): string {
+  const flag = tlsProfile === undefined ? "no-ssl" : `ssl=${tlsProfile}`;
+  return `${flag} ${host} ${port} ${authority}`;
 }

@@ -1,51 +1,131 @@
-import type { Metrics } from "./metrics.ts";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 
-/** Serves metrics and probes over HTTP. */
+/** Open connections; one more pushes out the one that is open longest. */
+const MAX_CONNECTIONS = 64;
+
+/** Bounds on what a client may send, in bytes. */
+const MAX_HEADER_BYTES = 8192;
+
+/** Time for a request's headers, for the whole request, and without a byte in either direction. */
+const LIMITS_MS = { headers: 5000, request: 10_000, silence: 10_000 };
+
+/** How long a connection is kept for the next request: longer than scrapes are apart. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** How long requests under way may take at the end, in milliseconds. */
+const STOP_MS = 100;
+
+/** What every response carries: a page that shows the inside must not be kept, framed or sniffed. */
+const SECURITY_HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+/** What a path answers to GET. */
+export interface HttpAnswer {
+  /** @default {200} */
+  readonly status?: number;
+  /** @default {"text/plain; charset=utf-8"} */
+  readonly contentType?: string;
+  /** Instead of those that every response carries. */
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+/** What there is to see: the answer of each path, given what follows `?` in the request. */
+export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>;
+
+/**
+ * Serves a few paths over HTTP, for GET and HEAD.
+ *
+ * It stands on node:http since `Deno.serve` bounds neither connections nor the time that a request takes:
+ * whoever reaches the port must not be able to use up what checks need.
+ */
 export class HttpServer {
-  readonly #server: Deno.HttpServer;
+  /** Settles when it listens; rejects when it cannot. */
+  readonly listening: Promise<void>;
+  readonly #server: Server;
+  /** In the order in which they were opened. */
+  readonly #connections = new Set<Socket>();
 
-  /**
-   * Starts listening.
-   *
-   * @param ready whether the agent accepts checks, for `/readyz`
-   * @throws when the address cannot be listened on
-   */
-  constructor(hostname: string, port: number, metrics: Metrics, ready: () => boolean) {
-    this.#server = Deno.serve(
-      { hostname, port, onListen: () => {}, onError: () => new Response(null, { status: 500 }) },
-      (request) => respond(request, metrics, ready),
-    );
+  /** Starts listening. */
+  constructor(hostname: string, port: number, paths: HttpPaths) {
+    this.#server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: LIMITS_MS.headers,
+      requestTimeout: LIMITS_MS.request,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: 1000,
+    }, (request, response) => respond(request, response, paths));
+    this.#server.setTimeout(LIMITS_MS.silence, (socket) => socket.destroy());
+    this.#server.on("connection", (socket) => this.#own(socket));
+    this.listening = new Promise((resolve, reject) => {
+      this.#server.once("listening", resolve);
+      // After the first it is an error of accepting, which goes on.
+      this.#server.on("error", reject);
+      this.#server.listen(port, hostname);
+    });
   }
 
-  /** Stops listening; requests under way are answered. */
-  stop(): Promise<void> {
-    return this.#server.shutdown();
+  /** Stops listening and closes all connections; requests under way have a moment to end. */
+  async stop(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => {
+      for (const socket of this.#connections) socket.destroy();
+    }, STOP_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  #own(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.once("close", () => this.#connections.delete(socket));
+    if (this.#connections.size <= MAX_CONNECTIONS) return;
+    const [oldest] = this.#connections;
+    if (oldest !== undefined) {
+      this.#connections.delete(oldest);
+      oldest.destroy();
+    }
   }
 }
 
 async function respond(
-  request: Request,
-  metrics: Metrics,
-  ready: () => boolean,
-): Promise<Response> {
-  const { pathname } = new URL(request.url);
-  if (!["/metrics", "/healthz", "/readyz"].includes(pathname)) return text(404, "Not found\n");
-  if (request.method !== "GET" && request.method !== "HEAD") {
-    return text(405, "Method not allowed\n", { allow: "GET, HEAD" });
-  }
-  switch (pathname) {
-    case "/metrics":
-      return text(200, await metrics.render(), { "content-type": metrics.contentType });
-    case "/readyz":
-      return ready() ? text(200, "ready\n") : text(503, "stopping\n");
-    default:
-      return text(200, "ok\n");
-  }
+  request: IncomingMessage,
+  response: ServerResponse,
+  paths: HttpPaths,
+): Promise<void> {
+  const { status = 200, contentType = "text/plain; charset=utf-8", headers, body } = await answer(
+    request,
+    paths,
+  );
+  response.writeHead(status, {
+    ...SECURITY_HEADERS,
+    "content-type": contentType,
+    "content-length": typeof body === "string"
+      ? new TextEncoder().encode(body).length
+      : body.length,
+    // The body of a refused request is not read.
+    ...(status === 405 ? { connection: "close" } : {}),
+    ...headers,
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
 }
 
-function text(status: number, body: string, headers: Record<string, string> = {}): Response {
-  return new Response(body, {
-    status,
-    headers: { "content-type": "text/plain; charset=utf-8", ...headers },
-  });
+async function answer(request: IncomingMessage, paths: HttpPaths): Promise<HttpAnswer> {
+  const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+  const give = paths.get(path);
+  if (give === undefined) return { status: 404, body: "Not found\n" };
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return { status: 405, body: "Method not allowed\n", headers: { allow: "GET, HEAD" } };
+  }
+  try {
+    return await give(query);
+  } catch {
+    return { status: 500, body: "Internal error\n" };
+  }
 }

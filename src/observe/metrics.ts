@@ -11,57 +11,79 @@ const REJECTIONS = ["max_connections", "client_not_allowed"] as const;
 /** Why a connection is closed at once. */
 export type Rejection = (typeof REJECTIONS)[number];
 
+/** Lines answered: how many of each kind. */
+export interface AnswerCounts {
+  readonly results: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
 /** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
 export class Metrics {
-  readonly #registry = new Registry();
+  /** Where collectors that look at something at each scrape register themselves. */
+  readonly registry = new Registry();
   readonly #requests = new Counter({
     name: "check_requests_total",
     help: "Request lines answered, by result: up, down (a backend said so), error (no verdict)",
     labelNames: ["result"],
-    registers: [this.#registry],
+    registers: [this.registry],
   });
   readonly #errors = new Counter({
     name: "check_errors_total",
     help: "Request lines answered without a verdict from the backend, by reason",
     labelNames: ["error_type"],
-    registers: [this.#registry],
+    registers: [this.registry],
   });
   readonly #duration = new Histogram({
     name: "check_duration_seconds",
     help: "Time from a request line to its verdict",
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 2],
-    registers: [this.#registry],
+    registers: [this.registry],
   });
 
   /** Open connections of clients. */
   readonly connections = new Gauge({
     name: "haproxy_connections_active",
     help: "Open connections of HAProxy and other clients",
-    registers: [this.#registry],
+    registers: [this.registry],
   });
 
   /** Channels to backends that are not closed. */
   readonly channels = new Gauge({
     name: "grpc_channels_active",
     help: "gRPC channels to backends, connecting or connected",
-    registers: [this.#registry],
+    registers: [this.registry],
+  });
+
+  /** Checks whose answer is being found out. */
+  readonly checksInFlight = new Gauge({
+    name: "haproxy_grpc_agent_checks_in_flight",
+    help: "Checks begun and not ended",
+    registers: [this.registry],
+  });
+
+  /** 1 while the configuration in force is the one that was last asked for. */
+  readonly reloadSuccessful = new Gauge({
+    name: "haproxy_grpc_agent_config_last_reload_successful",
+    help: "Whether the configuration could be read at the start or at the last SIGHUP",
+    registers: [this.registry],
   });
 
   readonly #rejected = new Counter({
     name: "haproxy_grpc_agent_connections_rejected_total",
     help: "Connections closed at once, by reason",
     labelNames: ["reason"],
-    registers: [this.#registry],
+    registers: [this.registry],
   });
 
   readonly #coalesced = new Counter({
     name: "haproxy_grpc_agent_checks_coalesced_total",
     help: "Checks that shared the RPC of an equal check under way",
-    registers: [this.#registry],
+    registers: [this.registry],
   });
 
   /** All label values exist at 0 from the start, so that a first error is an increase. */
   constructor() {
+    this.reloadSuccessful.set(1);
     for (const result of ["up", "down", "error"] as const) this.#requests.inc({ result }, 0);
     for (const type of ERROR_TYPES) this.#errors.inc({ error_type: type }, 0);
     for (const reason of REJECTIONS) this.#rejected.inc({ reason }, 0);
@@ -69,7 +91,7 @@ export class Metrics {
 
   /** The `Content-Type` of {@linkcode render}. */
   get contentType(): string {
-    return this.#registry.contentType;
+    return this.registry.contentType;
   }
 
   /** Counts one line that was answered; `errorType` exactly with the result `error`. */
@@ -98,7 +120,7 @@ export class Metrics {
     new Counter({
       name: "haproxy_grpc_agent_log_dropped_total",
       help: "Log lines that were lost, because nothing took them in time",
-      registers: [this.#registry],
+      registers: [this.registry],
       collect() {
         this.reset();
         this.inc(dropped());
@@ -106,8 +128,21 @@ export class Metrics {
     });
   }
 
+  /** @returns the lines answered since the start, by result and by error type */
+  async counts(): Promise<AnswerCounts> {
+    const [requests, errors] = await Promise.all([this.#requests.get(), this.#errors.get()]);
+    return {
+      results: Object.fromEntries(
+        requests.values.map(({ labels, value }) => [labels.result, value]),
+      ),
+      errors: Object.fromEntries(
+        errors.values.map(({ labels, value }) => [labels.error_type, value]),
+      ),
+    };
+  }
+
   /** @returns all metrics in Prometheus' text format 0.0.4 */
   render(): Promise<string> {
-    return this.#registry.metrics();
+    return this.registry.metrics();
   }
 }

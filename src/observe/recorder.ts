@@ -8,9 +8,9 @@ import {
 } from "../check/verdict.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { backendKey } from "../protocol/backend_key.ts";
-import type { Word } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
-import type { LastAnswers } from "./last_answers.ts";
+import { ADVICE } from "./advice.ts";
+import type { BackendHistory, HistoricCheck } from "./backend_history.ts";
 import type { Logs } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { ThrottledWarnings } from "./throttled_warnings.ts";
@@ -28,20 +28,13 @@ export const LOG_CHECKS = ["all", "changes", "none"] as const;
 export type LogChecks = (typeof LOG_CHECKS)[number];
 
 /** A check that was answered. */
-export interface AnsweredCheck {
-  readonly traceId: string;
+export interface AnsweredCheck extends HistoricCheck {
   readonly request: CheckRequest;
-  readonly peer: string;
+  readonly traceId: string;
   readonly verdict: Opinion;
-  /** What HAProxy was told. */
-  readonly word: Word;
-  /** What damping made of it; empty for nothing. */
-  readonly note: string;
-  /** From the line to the verdict, in milliseconds. */
-  readonly durationMs: number;
 }
 
-/** Counts and logs each line that is answered. */
+/** Counts, logs and remembers each line that is answered. */
 export class Recorder {
   readonly #metrics: Metrics;
   readonly #log: Logger;
@@ -50,11 +43,11 @@ export class Recorder {
     readonly denied: ThrottledWarnings;
     readonly noVerdict: ThrottledWarnings;
   };
-  readonly #lastAnswers: LastAnswers;
+  readonly #history: BackendHistory;
   #logChecks: LogChecks;
 
   /** @param logChecks which answers are logged */
-  constructor(metrics: Metrics, logs: Logs, lastAnswers: LastAnswers, logChecks: LogChecks) {
+  constructor(metrics: Metrics, logs: Logs, history: BackendHistory, logChecks: LogChecks) {
     this.#metrics = metrics;
     this.#log = logs.checker;
     this.#warnings = {
@@ -62,13 +55,23 @@ export class Recorder {
       denied: new ThrottledWarnings(logs.checker),
       noVerdict: new ThrottledWarnings(logs.checker, "error"),
     };
-    this.#lastAnswers = lastAnswers;
+    this.#history = history;
     this.#logChecks = logChecks;
   }
 
   /** Changes which answers are logged. */
   set logChecks(logChecks: LogChecks) {
     this.#logChecks = logChecks;
+  }
+
+  /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
+  checkBegun(): void {
+    this.#metrics.checksInFlight.inc();
+  }
+
+  /** A check has ended, be it that nobody waits for it any more. */
+  checkEnded(): void {
+    this.#metrics.checksInFlight.dec();
   }
 
   /** A line that is no request; it was answered `down`. */
@@ -103,11 +106,11 @@ export class Recorder {
 
   /** A check, and what was answered. */
   recordCheck(check: AnsweredCheck): void {
-    const { request, verdict, word, durationMs } = check;
+    const { request, verdict, durationMs } = check;
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
-    const changed = this.#lastAnswers.changed(backendKey(request), type ?? word);
+    const changed = this.#history.add(backendKey(request), check);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
     if (this.#logChecks === "all" || this.#logChecks === "changes" && changed) {
@@ -115,7 +118,7 @@ export class Recorder {
     }
     if (type === "denied") this.#warnings.denied.warn("Target denied", fields);
     else if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
-    else if (type !== undefined) this.#log[changed ? "error" : "debug"](WHAT_FAILED[type], fields);
+    else if (type !== undefined) this.#log[changed ? "error" : "debug"](ADVICE[type], fields);
   }
 }
 
@@ -144,12 +147,3 @@ function fieldsOf(
 function resultOf(verdict: Opinion): "up" | "down" {
   return verdict.kind === "serving" ? "up" : "down";
 }
-
-/** What failed, and what to look at. */
-const WHAT_FAILED = {
-  backend_unreachable: "Backend unreachable: is it listening there, and does it speak gRPC?",
-  timeout: "Backend did not answer in time: is it overloaded, frozen, or behind a firewall?",
-  tls: "TLS to the backend failed: look at its certificate, and at tls_ca_file",
-  dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
-  rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
-};

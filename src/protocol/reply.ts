@@ -6,8 +6,11 @@ export const NOT_SERVING_REPLIES = ["down", "drain", "maint"] as const;
 /** A value of `not_serving_reply`. */
 export type NotServingReply = (typeof NOT_SERVING_REPLIES)[number];
 
+/** What a backend can be to HAProxy. */
+export const WORDS = ["up", ...NOT_SERVING_REPLIES] as const;
+
 /** What a backend is to HAProxy. */
-export type Word = "up" | NotServingReply;
+export type Word = (typeof WORDS)[number];
 
 /** How replies are written. */
 export interface ReplyOptions {

@@ -50,7 +50,9 @@ export class Responder {
       return this.#refuse(line, "the TLS profile does not exist", peer, traceId);
     }
     const startedAt = performance.now();
+    this.#recorder.checkBegun();
     const verdict = await this.#checker.check(request, abandoned);
+    this.#recorder.checkEnded();
     if (abandoned.aborted) return undefined;
     if (!isOpinion(verdict)) {
       this.#recorder.recordNoVerdict(request, peer.text, traceId, verdict);

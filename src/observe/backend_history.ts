@@ -1,0 +1,170 @@
+import { describeVerdict, errorType, type Opinion } from "../check/verdict.ts";
+import type { Word } from "../protocol/reply.ts";
+import { RecentDurations } from "./recent_durations.ts";
+
+/** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
+const FORGET_AFTER_MS = 10 * 60_000;
+
+/** How many are remembered; the one longest not asked about goes. */
+const MAX_BACKENDS = 10_000;
+
+/** What a backend says in its error is kept up to this many characters. */
+const MAX_DETAIL_LENGTH = 300;
+
+/** Why a check was not good. */
+export interface Failure {
+  /** When, in milliseconds since 1970. */
+  readonly at: number;
+  /** The `error_type`, or `not_serving` where the backend itself has spoken. */
+  readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
+  /** What there is to say beyond that, for people. May come from the wire. */
+  readonly detail: string;
+}
+
+/** A check that was answered, as far as the history goes. */
+export interface HistoricCheck {
+  readonly verdict: Opinion;
+  /** What HAProxy was told. */
+  readonly word: Word;
+  /** What damping made of it; empty for nothing. */
+  readonly note: string;
+  /** From the line to the verdict, in milliseconds. */
+  readonly durationMs: number;
+  /** The client's address and port. */
+  readonly peer: string;
+}
+
+/** What is remembered of one backend (and service). Times in milliseconds since 1970. */
+export interface BackendRecord {
+  /** See `backendKey()`; what was asked is read from it where it is shown. */
+  readonly key: string;
+  /** Counts the backends, in the order in which they came to be known. */
+  readonly number: number;
+  /**
+   * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
+   * first of them was told.
+   */
+  readonly state: Word;
+  /** When it became so, or when the backend was first asked about. */
+  readonly since: number;
+  readonly lastAskedAt: number;
+  /** Who asked last. */
+  readonly lastPeer: string;
+  /** Whether the last check was good, whatever damping has made of it. */
+  readonly lastGood: boolean;
+  /** How near a change is (`1 of 3 failures`); empty when none is. */
+  readonly note: string;
+  readonly checks: number;
+  readonly failures: number;
+  /** How often the state has changed. */
+  readonly changes: number;
+  readonly lastFailure: Failure | undefined;
+  readonly durations: RecentDurations;
+}
+
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
+interface Entry extends Writable<BackendRecord> {
+  /** The answer as `log_checks = "changes"` compares it. */
+  answer: string;
+}
+
+/** Remembers what came of the last checks of each backend. */
+export class BackendHistory {
+  readonly #now: () => number;
+  /** Longest not asked about first. */
+  readonly #entries = new Map<string, Entry>();
+  #known = 0;
+
+  /** @param now the time in milliseconds since 1970 */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Takes one check into account.
+   *
+   * @param key see `backendKey()`
+   * @returns whether the answer differs from the last one of this backend (or is the first)
+   */
+  add(key: string, check: HistoricCheck): boolean {
+    const now = this.#now();
+    const entry = this.#touch(key, check.word, now);
+    const { verdict, word, note } = check;
+    const type = errorType(verdict);
+    entry.lastAskedAt = now;
+    entry.lastPeer = check.peer;
+    entry.lastGood = verdict.kind === "serving";
+    entry.note = note;
+    entry.checks++;
+    entry.durations.add(check.durationMs, !entry.lastGood);
+    if (!entry.lastGood) {
+      entry.failures++;
+      const detail = keptDetail(verdict, entry.lastFailure?.detail);
+      entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
+    }
+    // While damping holds this client's state, another client's may have changed already.
+    if (word !== entry.state && note === "") {
+      entry.state = word;
+      entry.since = now;
+      entry.changes++;
+    }
+    const answer = type ?? word;
+    const changed = answer !== entry.answer;
+    entry.answer = answer;
+    return changed;
+  }
+
+  /** @returns what is known of the backends asked about lately, in no particular order */
+  records(): Iterable<BackendRecord> {
+    this.#forget(this.#now());
+    return this.#entries.values();
+  }
+
+  /** Finds the entry of a backend, or makes one, and puts it last in the line of those to forget. */
+  #touch(key: string, state: Word, now: number): Entry {
+    const entry = this.#entries.get(key) ?? this.#newEntry(key, state, now);
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+    this.#forget(now);
+    return entry;
+  }
+
+  #newEntry(key: string, state: Word, now: number): Entry {
+    return {
+      key,
+      number: this.#known++,
+      state,
+      since: now,
+      lastAskedAt: now,
+      lastPeer: "",
+      lastGood: true,
+      note: "",
+      checks: 0,
+      failures: 0,
+      changes: 0,
+      lastFailure: undefined,
+      durations: new RecentDurations(),
+      answer: "",
+    };
+  }
+
+  #forget(now: number): void {
+    for (const [key, { lastAskedAt }] of this.#entries) {
+      if (this.#entries.size <= MAX_BACKENDS && now - lastAskedAt < FORGET_AFTER_MS) return;
+      this.#entries.delete(key);
+    }
+  }
+}
+
+/** @param before the one kept so far, kept further where it is the same */
+function keptDetail(verdict: Opinion, before: string | undefined): string {
+  const detail = verdict.kind === "internal" ? String(verdict.error) : describeVerdict(verdict);
+  if (detail.length > MAX_DETAIL_LENGTH) return copyOf(detail.slice(0, MAX_DETAIL_LENGTH)) + "…";
+  return detail === before ? before : copyOf(detail);
+}
+
+/** V8 keeps the whole text alive for the sake of a part of it; a copy holds no more than itself. */
+function copyOf(text: string): string {
+  return ` ${text}`.slice(1);
+}

@@ -1,0 +1,70 @@
+import { Gauge, type Registry } from "prom-client";
+import { readBackendKey } from "../protocol/backend_key.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import { WORDS } from "../protocol/reply.ts";
+import type { BackendHistory } from "./backend_history.ts";
+
+/** Series of `backend_up`: their labels come from whoever asks, so there is an end to them. */
+const MAX_SERIES = 1000;
+
+/**
+ * Adds what is known of the backends, looked up at each scrape: a backend that nobody asks about any more
+ * has no series.
+ *
+ * @param single whether there is a series per backend
+ */
+export function addBackendMetrics(
+  registry: Registry,
+  history: BackendHistory,
+  single: () => boolean,
+): void {
+  new Gauge({
+    name: "haproxy_grpc_agent_backends",
+    help: "Backends (and services) asked about in the last 10 minutes, by what HAProxy is told",
+    labelNames: ["state"],
+    registers: [registry],
+    collect() {
+      const counts = new Map(WORDS.map((word) => [word, 0]));
+      for (const { state } of history.records()) counts.set(state, (counts.get(state) ?? 0) + 1);
+      for (const [state, count] of counts) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: "haproxy_grpc_agent_backend_up",
+    help: "1 for a backend that HAProxy is told is up (metrics_backend_up; the first 1000)",
+    labelNames: ["backend", "service"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      if (!single()) return;
+      for (const { backend, service, up } of backendsUp(history)) {
+        this.set({ backend, service }, up ? 1 : 0);
+      }
+    },
+  });
+}
+
+/** One series. */
+interface BackendUp {
+  readonly backend: string;
+  readonly service: string;
+  up: boolean;
+}
+
+/**
+ * @returns the backends known longest, so that a flood of new ones pushes none of them out; what is asked
+ * with several authorities is up when all of them are
+ */
+function backendsUp(history: BackendHistory): Iterable<BackendUp> {
+  const series = new Map<string, BackendUp>();
+  const records = [...history.records()].sort((a, b) => a.number - b.number);
+  for (const { key, state } of records) {
+    const { host, port, service } = readBackendKey(key);
+    const backend = formatHostPort(host, port);
+    const labels = `${backend} ${service}`;
+    const known = series.get(labels);
+    if (known !== undefined) known.up &&= state === "up";
+    else if (series.size < MAX_SERIES) series.set(labels, { backend, service, up: state === "up" });
+  }
+  return series.values();
+}

@@ -1,0 +1,130 @@
+import type { ChannelState } from "../check/channel.ts";
+import type { EffectiveConfiguration } from "../config/effective.ts";
+import { type BackendQuestion, readBackendKey } from "../protocol/backend_key.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import { type Word, WORDS } from "../protocol/reply.ts";
+import { VERSION } from "../version.ts";
+import { ADVICE } from "./advice.ts";
+import type { BackendHistory, BackendRecord } from "./backend_history.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Backends that are shown. Those in trouble come first, so what is left out is well. */
+const MAX_SHOWN = 1000;
+
+/** Where the status is read from. */
+export interface StatusSources {
+  readonly history: BackendHistory;
+  readonly metrics: Metrics;
+  /** How far the kept channel is on which this would be asked, if there is one. */
+  readonly channelFor: (question: BackendQuestion) => ChannelState | undefined;
+  readonly configuration: () => EffectiveConfiguration;
+  readonly ready: () => boolean;
+  /** The time in milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** What is known at one moment. Its form is that of `/api/status`; times are ISO 8601, in UTC. */
+export type Status = Awaited<ReturnType<typeof collectStatus>>;
+
+/** One backend in {@linkcode Status}. */
+export type BackendStatus = ReturnType<typeof backendStatus>;
+
+/** @returns all that there is to show: those first that an operator looks for */
+export async function collectStatus(sources: StatusSources) {
+  const { history, metrics, channelFor } = sources;
+  const records = [...history.records()].sort(compare);
+  const [counts, inFlight, connections, channels] = await Promise.all([
+    metrics.counts(),
+    valueOf(metrics.checksInFlight),
+    valueOf(metrics.connections),
+    valueOf(metrics.channels),
+  ]);
+  return {
+    version: VERSION,
+    ready: sources.ready(),
+    now: iso(sources.now()),
+    started: iso(performance.timeOrigin),
+    totals: {
+      backends: countStates(records),
+      wavering: records.filter(isWavering).length,
+      answers: counts.results,
+      errors: counts.errors,
+      checks_in_flight: inFlight,
+      connections,
+      channels,
+    },
+    backends: records.slice(0, MAX_SHOWN).map((record) => backendStatus(record, channelFor)),
+    backends_left_out: Math.max(0, records.length - MAX_SHOWN),
+    configuration: sources.configuration(),
+  };
+}
+
+function backendStatus(record: BackendRecord, channelFor: StatusSources["channelFor"]) {
+  const question = readBackendKey(record.key);
+  const { lastFailure: failure } = record;
+  return {
+    backend: formatHostPort(question.host, question.port),
+    service: question.service,
+    authority: question.authority,
+    ssl: question.tls,
+    tls_profile: question.tlsProfile,
+    state: record.state,
+    since: iso(record.since),
+    damping: record.note,
+    last_check: {
+      at: iso(record.lastAskedAt),
+      good: record.lastGood,
+      duration_ms: round(record.durations.lastMs),
+      client: record.lastPeer,
+    },
+    last_failure: failure === undefined ? null : {
+      at: iso(failure.at),
+      error_type: failure.type,
+      error: failure.detail,
+      advice: ADVICE[failure.type],
+    },
+    checks: record.checks,
+    failures: record.failures,
+    changes: record.changes,
+    channel: channelFor(question) ?? ("none" as const),
+    recent: record.durations.list().map(({ durationMs, failed }) => ({
+      duration_ms: round(durationMs),
+      failed,
+    })),
+  };
+}
+
+/** The worst first, and of those the one whose state has changed last. */
+function compare(a: BackendRecord, b: BackendRecord): number {
+  return rank(a) - rank(b) || b.since - a.since || a.number - b.number;
+}
+
+function rank(record: BackendRecord): number {
+  if (record.state === "down") return 0;
+  if (record.state !== "up") return 1;
+  return isWavering(record) ? 2 : record.changes > 0 ? 3 : 4;
+}
+
+/** Whether the last check was not good and damping still holds the state. */
+function isWavering({ state, lastGood }: BackendRecord): boolean {
+  return state === "up" && !lastGood;
+}
+
+function countStates(records: readonly BackendRecord[]): Record<Word, number> {
+  const counts = Object.fromEntries(WORDS.map((word) => [word, 0])) as Record<Word, number>;
+  for (const { state } of records) counts[state]++;
+  return counts;
+}
+
+async function valueOf(gauge: Metrics["connections"]): Promise<number> {
+  return (await gauge.get()).values[0]?.value ?? 0;
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** Microseconds are enough. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
