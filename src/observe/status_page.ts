@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { stringify } from "smol-toml";
 import { describeAge } from "./describe_age.ts";
-import { Html, html } from "./html.ts";
+import { Html, markup } from "./markup.ts";
 import { backendRow } from "./status_row.ts";
 import { STATUS_STYLE } from "./status_style.ts";
 import type { Status } from "./status.ts";
@@ -26,45 +26,42 @@ export const STATUS_PAGE_POLICY = [
 export function statusPage(status: Status, refreshes: boolean): string {
   const { now, backends, backends_left_out: leftOut } = status;
   const { headline, mood } = headlineOf(status);
-  return html`
-    <!DOCTYPE html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <title>${headline} – haproxy-grpc-agent</title>
-        <link rel="icon" href="${icon(mood)}">
-        <style>${new Html(STATUS_STYLE)}</style>
-      </head>
-      <body>
-    <header>
-    <h1 class="${mood}">${headline}</h1>
-    <nav>
-    ${refreshes
-      ? html`<a href="/">Stop refreshing</a>`
-      : html`<a href="/?refresh">Refresh every 5 s</a>`}
-    <a href="/api/status">JSON</a>
-    <a href="/metrics">Metrics</a>
-    <span>haproxy-grpc-agent ${status.version}, started ${describeAge(
-      status.started,
-      now,
-    )} ago</span>
-    </nav>
-    </header>
-    ${totals(status)}
-    <main>
-    ${backends.length === 0 ? nobodyAsked() : table(status)}
-    ${leftOut === 0 ? html`` : html`<p class="left-out">${leftOut} more are not shown.</p>`}
-    </main>
-    <details>
-    <summary>Configuration in force</summary>
-    <pre>${linesOf(stringify(status.configuration))}</pre>
-    </details>
-    <p class="dim">As of <time datetime="${now}">${now.slice(0, 19).replace("T", " ")} UTC</time>.
-    What each error type means and what to do: docs/operations.md.</p>
-      </body>
-    </html>
-  `.text;
+  const refresh = refreshes
+    ? markup`<a href="/">Stop refreshing</a>`
+    : markup`<a href="/?refresh">Refresh every 5 s</a>`;
+  return markup`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${headline} – haproxy-grpc-agent</title>
+<link rel="icon" href="${icon(mood)}">
+<style>${new Html(STATUS_STYLE)}</style>
+</head>
+<body>
+<header>
+<h1 class="${mood}">${headline}</h1>
+<nav>
+${refresh}
+<a href="/api/status">JSON</a>
+<a href="/metrics">Metrics</a>
+<span>haproxy-grpc-agent ${status.version}, started ${describeAge(status.started, now)} ago</span>
+</nav>
+</header>
+${totals(status)}
+<main>
+${backends.length === 0 ? nobodyAsked() : table(status)}
+${leftOut === 0 ? markup`` : markup`<p class="left-out">${leftOut} more are not shown.</p>`}
+</main>
+<details>
+<summary>Configuration in force</summary>
+<pre>${linesOf(stringify(status.configuration))}</pre>
+</details>
+<p class="dim">As of <time datetime="${now}">${now.slice(0, 19).replace("T", " ")} UTC</time>.
+What each error type means and what to do: docs/operations.md.</p>
+</body>
+</html>
+`.text;
 }
 
 type Mood = "down" | "warn" | "up";
@@ -89,53 +86,44 @@ function headlineOf({ ready, totals: { backends, wavering } }: Status): {
 
 function totals({ totals: { answers, errors, ...gauges } }: Status): Html {
   const failed = Object.entries(errors).filter(([, count]) => count > 0);
-  const tile = (value: number, what: string) => html`<li><b>${value}</b>${what}</li>`;
-  return html`<ul class="totals">
+  const tile = (value: number, what: string) => markup`<li><b>${value}</b> ${what}</li>`;
+  const errorCounts = failed.map(([type, count], index) =>
+    markup`${index > 0 ? ", " : ""}<b>${count} ${type}</b>`
+  );
+  const draining = gauges.backends.drain + gauges.backends.maint;
+  const answered = Object.values(answers).reduce((sum, count) => sum + count, 0);
+  return markup`<ul class="totals">
 ${tile(gauges.backends.up, "up")}
 ${tile(gauges.backends.down, "down")}
-${
-    gauges.backends.drain + gauges.backends.maint > 0
-      ? tile(gauges.backends.drain + gauges.backends.maint, "draining or in maintenance")
-      : html``
-  }
-${tile(Object.values(answers).reduce((sum, count) => sum + count, 0), "lines answered")}
+${draining > 0 ? tile(draining, "draining, in maintenance") : markup``}
+${tile(answered, "lines answered")}
 ${tile(gauges.checks_in_flight, "checks in flight")}
-${tile(gauges.connections, "connections of clients")}
-${tile(gauges.channels, "channels to backends")}
-<li class="wide"><b>${
-    failed.length === 0 ? "none" : failed.map(([type, count]) => `${type} ${count}`).join(", ")
-  }</b>answers without a verdict, since the start</li>
-</ul>`;
+${tile(gauges.connections, "clients connected")}
+${tile(gauges.channels, "channels open")}
+</ul>
+<p class="errors">Answers without a verdict since the start: ${
+    failed.length === 0 ? "none" : errorCounts
+  }</p>`;
 }
 
 function table({ backends, now }: Status): Html {
-  return html`
-    <table>
-      <thead>
-        <tr>
-          <th>State</th>
-          <th>Backend</th>
-          <th>Why</th>
-          <th>Last checks</th>
-          <th>Counted</th>
-        </tr>
-      </thead>
-      <tbody>
-    ${backends.map((backend) => backendRow(backend, now))}
-      </tbody>
-    </table>
-  `;
+  return markup`<table>
+<thead><tr><th>State</th><th>Backend</th><th>Why</th><th>Last checks</th><th>Counted</th></tr></thead>
+<tbody>
+${backends.map((backend) => backendRow(backend, now))}
+</tbody>
+</table>`;
 }
 
 function nobodyAsked(): Html {
-  return html`<p class="empty">Nobody has asked about a backend in the last 10 minutes. HAProxy asks when its
+  return markup`<p class="empty">Nobody has asked about a backend in the last 10 minutes. HAProxy asks when its
 server line has <code>agent-check</code>, <code>agent-addr</code> and <code>agent-port</code> for this agent, and
 <code>agent-send "HOST PORT no-ssl AUTHORITY\\n"</code> for the backend.</p>`;
 }
 
 /** Escaped line by line: a line end is the one control character that is meant here. */
 function linesOf(text: string): readonly Html[] {
-  return text.split("\n").map((line) => new Html(`${html`${line}`.text}\n`));
+  return text.split("\n").map((line) => new Html(`${markup`${line}`.text}\n`));
 }
 
 /** A dot in the colour of the page's mood, for the browser's tab. */

@@ -26,14 +26,14 @@ header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.5re
 h1 { margin: 0; font-size: 1.5rem; line-height: 1.2; }
 h1.down { color: var(--down); } h1.warn { color: var(--warn); } h1.up { color: var(--up); }
 header nav { margin-left: auto; display: flex; flex-wrap: wrap; gap: 0 1rem; color: var(--dim); }
-.totals { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0; padding: 0; list-style: none; }
+.totals { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0 .6rem; padding: 0; list-style: none; }
 .totals li {
-  flex: 1 1 8.5rem; padding: .55rem .8rem; border: 1px solid var(--line); border-radius: .5rem;
+  flex: 1 1 8rem; padding: .5rem .8rem; border: 1px solid var(--line); border-radius: .5rem;
   background: var(--sheet); color: var(--dim); font-size: .87rem;
 }
 .totals b { display: block; color: var(--text); font-size: 1.3rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.totals .wide { flex-grow: 3; }
-.totals .wide b { font-size: 1rem; line-height: 1.625rem; }
+.errors { margin: 0 0 1rem; color: var(--dim); }
+.errors b { color: var(--text); font-weight: 600; white-space: nowrap; }
 table { width: 100%; border-collapse: collapse; background: var(--sheet); border: 1px solid var(--line); }
 th { padding: .4rem .7rem; text-align: left; font-size: .8rem; font-weight: 600; color: var(--dim); }
 td { padding: .6rem .7rem; border-top: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
@@ -49,7 +49,7 @@ td:first-child { border-left: 4px solid var(--up); }
 .s-drain .state b, .s-maint .state b { background: var(--warn-ground); color: var(--warn); }
 .state span, .who span, .counts span, .checks span { display: block; font-size: .85rem; color: var(--dim); }
 .state .damping { color: var(--warn); font-weight: 600; white-space: normal; }
-.who { min-width: 11rem; } .who b { font-weight: 600; }
+.who { min-width: 11rem; } .who i { font-style: normal; white-space: nowrap; } .who b { font-weight: 600; }
 .why { width: 40%; }
 .why p { margin: 0; } .why .said { margin-top: .2rem; }
 .why code { padding: .05rem .3rem; border: 1px solid var(--line); border-radius: .25rem; }
@@ -65,6 +65,9 @@ pre { margin: 0; padding: 0 .8rem .8rem; white-space: pre-wrap; overflow-wrap: a
 @media (max-width: 60rem) {
   body { padding: .9rem .75rem 2rem; }
   header nav { margin-left: 0; }
+  .totals { gap: .1rem 1rem; margin: .6rem 0 .3rem; }
+  .totals li { flex: none; padding: 0; border: 0; background: none; }
+  .totals b { display: inline; font-size: 1em; }
   table, tbody, tr, td { display: block; width: auto; }
   table { border: 0; background: none; }
   thead { display: none; }
@@ -79,5 +82,5 @@ pre { margin: 0; padding: 0 .8rem .8rem; white-space: pre-wrap; overflow-wrap: a
   .who { min-width: 0; } .why { width: auto; grid-column: 1 / -1; } .why:empty { display: none; }
   .checks { grid-column: 1; } .counts { grid-column: 2; }
 }
-@media (max-width: 26rem) { tr { grid-template-columns: minmax(0, 1fr); } .checks, .counts { grid-column: 1; } }
+@media (max-width: 22rem) { tr { grid-template-columns: minmax(0, 1fr); } .checks, .counts { grid-column: 1; } }
 `;

@@ -8,16 +8,17 @@ export type HtmlPart = string | number | Html | readonly Html[];
 
 /**
  * Writes HTML: whatever stands in `${}` is escaped unless it was written by this function itself. Made
- * for element content and for attribute values in double quotes; nothing else may hold a value.
+ * for element content and for attribute values in double quotes; nothing else may hold a value. (Named
+ * `html`, `deno fmt` would lay the document out, blanks and line ends that show included.)
  *
  * @example
  * ```ts
- * import { html } from "./html.ts";
+ * import { markup } from "./markup.ts";
  *
- * html`<b title="${'"'}">${"<&"}</b>`.text; // <b title="&quot;">&lt;&amp;</b>
+ * markup`<b title="${'"'}">${"<&"}</b>`.text; // <b title="&quot;">&lt;&amp;</b>
  * ```
  */
-export function html(strings: TemplateStringsArray, ...parts: HtmlPart[]): Html {
+export function markup(strings: TemplateStringsArray, ...parts: HtmlPart[]): Html {
   let text = strings[0] ?? "";
   for (let index = 0; index < parts.length; index++) {
     text += textOf(parts[index] ?? "") + (strings[index + 1] ?? "");

@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import type { Verdict } from "../../src/check/verdict.ts";
+import { BackendHistory, type BackendRecord } from "../../src/observe/backend_history.ts";
+import type { Word } from "../../src/protocol/reply.ts";
+
+const SERVING: Verdict = { kind: "serving" };
+const REFUSED: Verdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: Verdict = { kind: "not_serving", status: "NOT_SERVING" };
+
+/** A history whose clock stands until it is moved. */
+class Lab {
+  now = 1000;
+  readonly history = new BackendHistory(() => this.now);
+
+  add(verdict: Verdict, word: Word, { key = "a", note = "", durationMs = 1 } = {}): boolean {
+    return this.history.add(key, { verdict, word, note, durationMs, peer: "10.0.0.1:1" });
+  }
+
+  get(key = "a"): BackendRecord {
+    const record = [...this.history.records()].find((record) => record.key === key);
+    assert.ok(record, `${key} is not known`);
+    return record;
+  }
+
+  get keys(): string[] {
+    return [...this.history.records()].map(({ key }) => key);
+  }
+}
+
+Deno.test("BackendHistory tells the first answer and each change, error types apart", () => {
+  const lab = new Lab();
+  const timeout: Verdict = { kind: "timeout", detail: "late" };
+  assert.deepEqual(
+    [
+      lab.add(SERVING, "up"),
+      lab.add(SERVING, "up"),
+      lab.add(REFUSED, "down"),
+      lab.add(REFUSED, "down"),
+      lab.add(timeout, "down"),
+      lab.add(NOT_SERVING, "down"),
+      lab.add(SERVING, "up"),
+      lab.add(SERVING, "up", { key: "b" }),
+    ],
+    [true, false, true, false, true, true, true, true],
+  );
+});
+
+Deno.test("BackendHistory says the state since when it is so, and counts", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.now = 2000;
+  lab.add(SERVING, "up");
+  assert.equal(lab.get().since, 1000);
+  lab.now = 3000;
+  lab.add(REFUSED, "down");
+  lab.now = 4000;
+  lab.add(REFUSED, "down", { durationMs: 7 });
+  const { state, since, lastAskedAt, checks, failures, changes, lastGood, lastFailure, durations } =
+    lab.get();
+  assert.deepEqual({ state, since, lastAskedAt, checks, failures, changes, lastGood }, {
+    state: "down",
+    since: 3000,
+    lastAskedAt: 4000,
+    checks: 4,
+    failures: 2,
+    changes: 1,
+    lastGood: false,
+  });
+  assert.deepEqual(lastFailure, {
+    at: 4000,
+    type: "backend_unreachable",
+    detail: "connect ECONNREFUSED",
+  });
+  assert.equal(durations.lastMs, 7);
+});
+
+Deno.test("BackendHistory keeps the last failure after the backend has recovered", () => {
+  const lab = new Lab();
+  lab.add(NOT_SERVING, "drain");
+  lab.now = 2000;
+  lab.add(SERVING, "up");
+  assert.deepEqual(lab.get().lastFailure, { at: 1000, type: "not_serving", detail: "NOT_SERVING" });
+  assert.equal(lab.get().lastGood, true);
+});
+
+Deno.test("BackendHistory changes the state once when damping tells one client after the other", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.add(REFUSED, "up", { note: "1 of 2 failures" });
+  assert.equal(lab.get().note, "1 of 2 failures");
+  assert.equal(lab.get().state, "up");
+  lab.now = 2000;
+  lab.add(REFUSED, "down");
+  lab.now = 3000;
+  lab.add(REFUSED, "up", { note: "1 of 2 failures" });
+  lab.add(REFUSED, "down");
+  assert.deepEqual(
+    { state: lab.get().state, since: lab.get().since, changes: lab.get().changes },
+    { state: "down", since: 2000, changes: 1 },
+  );
+});
+
+Deno.test("BackendHistory cuts what a backend says, and shows no stack of a bug", () => {
+  const lab = new Lab();
+  lab.add({ kind: "rpc", code: "INTERNAL", detail: "x".repeat(5000) }, "down");
+  assert.equal(lab.get().lastFailure?.detail, `INTERNAL: ${"x".repeat(290)}…`);
+  lab.add({ kind: "internal", error: new Error("broken") }, "down");
+  assert.equal(lab.get().lastFailure?.detail, "Error: broken");
+});
+
+Deno.test("BackendHistory forgets a backend that nobody has asked about for ten minutes", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.now += 300_000;
+  lab.add(SERVING, "up", { key: "b" });
+  lab.now += 299_999;
+  assert.deepEqual(lab.keys, ["a", "b"]);
+  lab.now += 1;
+  assert.deepEqual(lab.keys, ["b"]);
+});
+
+Deno.test("BackendHistory holds 10,000 backends; the one longest not asked about goes", () => {
+  const lab = new Lab();
+  for (let index = 0; index < 10_000; index++) lab.add(SERVING, "up", { key: `${index}` });
+  lab.add(SERVING, "up", { key: "0" });
+  lab.add(SERVING, "up", { key: "new" });
+  const { keys } = lab;
+  assert.equal(keys.length, 10_000);
+  assert.deepEqual([keys.includes("0"), keys.includes("1"), keys.includes("new")], [
+    true,
+    false,
+    true,
+  ]);
+});
