@@ -5,7 +5,10 @@ import { RecentDurations } from "./recent_durations.ts";
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
-/** How many are remembered; the one longest not asked about goes. */
+/** How often it is looked for those, in milliseconds. */
+const FORGET_EVERY_MS = 60_000;
+
+/** How many are remembered; then those longest not asked about go. */
 const MAX_BACKENDS = 10_000;
 
 /** What a backend says in its error is kept up to this many characters. */
@@ -72,8 +75,8 @@ interface Entry extends Writable<BackendRecord> {
 /** Remembers what came of the last checks of each backend. */
 export class BackendHistory {
   readonly #now: () => number;
-  /** Longest not asked about first. */
   readonly #entries = new Map<string, Entry>();
+  #forgetAt = 0;
   #known = 0;
 
   /** @param now the time in milliseconds since 1970 */
@@ -121,12 +124,13 @@ export class BackendHistory {
     return this.#entries.values();
   }
 
-  /** Finds the entry of a backend, or makes one, and puts it last in the line of those to forget. */
   #touch(key: string, state: Word, now: number): Entry {
-    const entry = this.#entries.get(key) ?? this.#newEntry(key, state, now);
-    this.#entries.delete(key);
+    if (now >= this.#forgetAt) this.#forget(now);
+    const known = this.#entries.get(key);
+    if (known !== undefined && now - known.lastAskedAt < FORGET_AFTER_MS) return known;
+    const entry = this.#newEntry(key, state, now);
     this.#entries.set(key, entry);
-    this.#forget(now);
+    if (this.#entries.size > MAX_BACKENDS) this.#makeRoom();
     return entry;
   }
 
@@ -149,11 +153,21 @@ export class BackendHistory {
     };
   }
 
+  /**
+   * Now and then over all of them: a map in the order of the last use would pay at each check for the
+   * places that its entries have left.
+   */
   #forget(now: number): void {
+    this.#forgetAt = now + FORGET_EVERY_MS;
     for (const [key, { lastAskedAt }] of this.#entries) {
-      if (this.#entries.size <= MAX_BACKENDS && now - lastAskedAt < FORGET_AFTER_MS) return;
-      this.#entries.delete(key);
+      if (now - lastAskedAt >= FORGET_AFTER_MS) this.#entries.delete(key);
     }
+  }
+
+  /** Drops a tenth at once, so that a flood of new backends does not pay for the search each time. */
+  #makeRoom(): void {
+    const oldestFirst = [...this.#entries.values()].sort((a, b) => a.lastAskedAt - b.lastAskedAt);
+    for (const { key } of oldestFirst.slice(0, MAX_BACKENDS / 10)) this.#entries.delete(key);
   }
 }
 

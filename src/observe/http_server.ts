@@ -51,6 +51,7 @@ export class HttpServer {
   readonly #server: Server;
   /** In the order in which they were opened. */
   readonly #connections = new Set<Socket>();
+  readonly #answering = new WeakSet<Socket>();
 
   /** Starts listening. */
   constructor(hostname: string, port: number, paths: HttpPaths) {
@@ -60,7 +61,7 @@ export class HttpServer {
       requestTimeout: LIMITS_MS.request,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: 1000,
-    }, (request, response) => respond(request, response, paths));
+    }, (request, response) => this.#respond(request, response, paths));
     this.#server.setTimeout(LIMITS_MS.silence, (socket) => socket.destroy());
     this.#server.on("connection", (socket) => this.#own(socket));
     this.listening = new Promise((resolve, reject) => {
@@ -80,6 +81,21 @@ export class HttpServer {
     }, STOP_MS);
     await closed;
     clearTimeout(timer);
+  }
+
+  /**
+   * One request at a time: whoever sends another before the answer to the first (no browser and no
+   * Prometheus does) could have any number of pages waiting in memory.
+   */
+  #respond(request: IncomingMessage, response: ServerResponse, paths: HttpPaths): void {
+    const { socket } = request;
+    if (this.#answering.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#answering.add(socket);
+    response.once("close", () => this.#answering.delete(socket));
+    respond(request, response, paths);
   }
 
   #own(socket: Socket): void {

@@ -1,5 +1,5 @@
 /** What is costly to make is made no more often than this, in milliseconds, however often it is asked for. */
-const KEPT_MS = 500;
+const KEPT_MS = 1000;
 
 /** Something that is costly to make, kept for a moment. */
 export class Rendered {
@@ -12,7 +12,7 @@ export class Rendered {
     this.#render = render;
   }
 
-  /** @returns it, half a second old at most */
+  /** @returns it, a second old at most */
   get(): Promise<Uint8Array> {
     const now = performance.now();
     if (this.#bytes === undefined || now - this.#at >= KEPT_MS) {

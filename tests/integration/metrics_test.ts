@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
+import { PROMTOOL, promtool } from "../lab/promtool.ts";
+import { testThatNeeds } from "../lab/test_that_needs.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 const RESULTS = ["up", "down", "error"];
@@ -104,15 +106,107 @@ Deno.test("a scrape answers while checks of a dead backend wait", async () => {
   });
 });
 
-Deno.test("health and readiness answer, other paths and methods are refused", async () => {
+Deno.test("the agent's own metrics are there from the start, with all their labels", async () => {
   await withAgent({}, async (agent) => {
-    assert.equal((await agent.get("/healthz")).status, 200);
-    assert.equal((await agent.get("/readyz")).status, 200);
-    assert.equal((await agent.get("/nothing")).status, 404);
-    const url = `http://127.0.0.1:${agent.metricsPort}/metrics`;
-    const response = await fetch(url, { method: "POST", body: "x" });
-    await response.body?.cancel();
-    assert.equal(response.status, 405);
-    assert.match(response.headers.get("allow") ?? "", /GET/);
+    const metrics = await agent.metrics();
+    const samples = Object.entries({
+      'connections_rejected_total{reason="max_connections"}': 0,
+      'connections_rejected_total{reason="client_not_allowed"}': 0,
+      checks_coalesced_total: 0,
+      checks_in_flight: 0,
+      config_last_reload_successful: 1,
+      'backends{state="up"}': 0,
+      'backends{state="down"}': 0,
+      'backends{state="drain"}': 0,
+      'backends{state="maint"}': 0,
+    });
+    for (const [name, value] of samples) {
+      assert.equal(metrics.get(`haproxy_grpc_agent_${name}`), value, name);
+    }
+    const info = [...metrics].find(([name]) => name.startsWith("haproxy_grpc_agent_build_info{"));
+    assert.match(info?.[0] ?? "", /\{version="\d+\.\d+\.\d+",deno="\d+\.\d+\.\d+"\}$/);
+    assert.equal(info?.[1], 1);
+  });
+});
+
+Deno.test("the process_ figures agree with what the kernel says", async () => {
+  await withAgent({}, async (agent) => {
+    const metrics = await agent.metrics();
+    const startedAgo = Date.now() / 1000 - (metrics.get("process_start_time_seconds") ?? 0);
+    assert.ok(startedAgo > 0 && startedAgo < 30, `Started ${startedAgo} s ago`);
+    const resident = metrics.get("process_resident_memory_bytes") ?? 0;
+    const difference = Math.abs(resident / agent.residentBytes() - 1);
+    assert.ok(difference < 0.2, `${resident} bytes differ by ${difference}`);
+    const cpu = metrics.get("process_cpu_seconds_total") ?? 0;
+    const kernelCpu = agent.cpuSeconds();
+    assert.ok(
+      cpu > 0.01 && Math.abs(cpu - kernelCpu) < 0.1,
+      `${cpu} s, the kernel: ${kernelCpu} s`,
+    );
+  });
+});
+
+Deno.test("checks_in_flight is there while a check waits", async () => {
+  await using backend = await startHealthBackend();
+  backend.freeze();
+  await withAgent({}, async (agent) => {
+    const inFlight = async () => (await agent.metrics()).get("haproxy_grpc_agent_checks_in_flight");
+    const checks = [agent.ask(backend.line()), agent.ask(backend.line())];
+    await eventually("both checks to be in flight", async () => await inFlight() === 2);
+    assert.deepEqual(await Promise.all(checks), ["down\n", "down\n"]);
+    await eventually("none to be in flight", async () => await inFlight() === 0);
+    {
+      using abandoned = await agent.connect();
+      await abandoned.write(backend.line());
+      await eventually("one to be in flight", async () => await inFlight() === 1);
+    }
+    await eventually("the abandoned one to be gone", async () => await inFlight() === 0);
+  });
+});
+
+Deno.test("config_last_reload_successful falls with a broken file and rises with a good one", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".toml" });
+  try {
+    await withAgent({ flags: ["--config", file] }, async (agent) => {
+      const reload = async (text: string, expected: number) => {
+        await Deno.writeTextFile(file, text);
+        agent.signal("SIGHUP");
+        await eventually(`the gauge to be ${expected}`, async () => {
+          const metrics = await agent.metrics();
+          return metrics.get("haproxy_grpc_agent_config_last_reload_successful") === expected;
+        });
+      };
+      await reload("fall = 0\n", 0);
+      await reload("fall = 2\n", 1);
+    });
+  } finally {
+    await Deno.remove(file);
+  }
+});
+
+Deno.test("backend_up tells each backend apart, but only where it is asked for", async () => {
+  await using backend = await startHealthBackend({ services: { a: "SERVING", b: "NOT_SERVING" } });
+  const series = async (flags: string[]): Promise<[string, number][]> => {
+    let found: [string, number][] = [];
+    await withAgent({ flags }, async (agent) => {
+      for (const service of ["a", "b"]) await agent.ask(backend.line({ service }));
+      const name = /^haproxy_grpc_agent_backend_up/;
+      found = [...await agent.metrics()].filter(([sample]) => name.test(sample));
+    });
+    return found;
+  };
+  assert.deepEqual(await series([]), []);
+  assert.deepEqual(await series(["--metrics-backend-up"]), [
+    [`haproxy_grpc_agent_backend_up{backend="${backend.address}",service="a"}`, 1],
+    [`haproxy_grpc_agent_backend_up{backend="${backend.address}",service="b"}`, 0],
+  ]);
+});
+
+testThatNeeds(PROMTOOL, "promtool finds nothing in the metrics", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({ flags: ["--metrics-backend-up"] }, async (agent) => {
+    await agent.ask(backend.line());
+    const { body } = await agent.get("/metrics");
+    assert.deepEqual(await promtool(["check", "metrics"], body), { ok: true, output: "" });
   });
 });

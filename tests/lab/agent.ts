@@ -213,6 +213,14 @@ export class AgentProcess implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
+  /** The processor time used so far, in seconds. */
+  cpuSeconds(): number {
+    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // In ticks of the kernel's user interface, a hundredth of a second everywhere.
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+
   signal(signal: Deno.Signal): void {
     this.#process.signal(signal);
   }

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { type Browser, chromium } from "playwright-core";
+import type { Need } from "./test_that_needs.ts";
 
 const EXECUTABLE = Deno.env.get("CHROMIUM") ?? "/usr/bin/chromium";
 
@@ -12,40 +13,16 @@ const ARGS = [
   "--disable-sync",
 ];
 
-/** Why there is no browser, or `undefined` when there is one. */
-export function browserMissing(): string | undefined {
-  return existsSync(EXECUTABLE)
+/** A headless Chromium. */
+export const BROWSER: Need = {
+  missing: existsSync(EXECUTABLE)
     ? undefined
-    : `${EXECUTABLE} is missing: install Debian's chromium, or name one in CHROMIUM`;
-}
+    : `${EXECUTABLE} is missing: install Debian's chromium, or name one in CHROMIUM`,
+  // playwright-core keeps timers and handles of its own beyond the browser's end.
+  sanitize: false,
+};
 
-/** Starts a headless Chromium. */
+/** Starts it. */
 export async function startBrowser(): Promise<Browser> {
   return await chromium.launch({ executablePath: EXECUTABLE, args: ARGS });
-}
-
-/**
- * A test that needs a browser. Without one it is ignored with the reason printed, and in CI (environment
- * variable CI) it fails.
- */
-export function testWithBrowser(name: string, test: (browser: Browser) => Promise<void>): void {
-  const missing = browserMissing();
-  const ignore = missing !== undefined && !Deno.env.has("CI");
-  if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
-  Deno.test({
-    name,
-    ignore,
-    // playwright-core keeps timers and its own handles beyond the browser's end.
-    sanitizeOps: false,
-    sanitizeResources: false,
-    fn: async () => {
-      if (missing !== undefined) throw new Error(missing);
-      const browser = await startBrowser();
-      try {
-        await test(browser);
-      } finally {
-        await browser.close();
-      }
-    },
-  });
 }

@@ -119,16 +119,34 @@ Deno.test("BackendHistory forgets a backend that nobody has asked about for ten 
   assert.deepEqual(lab.keys, ["b"]);
 });
 
-Deno.test("BackendHistory holds 10,000 backends; the one longest not asked about goes", () => {
+Deno.test("BackendHistory holds 10,000 backends; those longest not asked about go", () => {
   const lab = new Lab();
   for (let index = 0; index < 10_000; index++) lab.add(SERVING, "up", { key: `${index}` });
-  lab.add(SERVING, "up", { key: "0" });
+  lab.now++;
+  for (let index = 0; index < 9000; index++) lab.add(SERVING, "up", { key: `${index}` });
+  assert.equal(lab.keys.length, 10_000);
   lab.add(SERVING, "up", { key: "new" });
-  const { keys } = lab;
-  assert.equal(keys.length, 10_000);
-  assert.deepEqual([keys.includes("0"), keys.includes("1"), keys.includes("new")], [
+  const keys = new Set(lab.keys);
+  assert.equal(keys.size, 9001);
+  assert.deepEqual(["0", "8999", "new", "9000", "9999"].map((key) => keys.has(key)), [
+    true,
+    true,
     true,
     false,
-    true,
+    false,
   ]);
+});
+
+Deno.test("BackendHistory begins anew with a backend that comes back after ten minutes", () => {
+  const lab = new Lab();
+  lab.add(REFUSED, "down");
+  lab.now += 599_999;
+  lab.add(REFUSED, "down");
+  assert.equal(lab.get().checks, 2);
+  // The entry is due between two looks at all of them.
+  lab.now += 1;
+  lab.add(SERVING, "up", { key: "b" });
+  lab.now += 599_999;
+  assert.equal(lab.add(SERVING, "up"), true);
+  assert.deepEqual([lab.get().checks, lab.get().since], [1, lab.now]);
 });

@@ -1,0 +1,27 @@
+/** What a test needs of the machine. */
+export interface Need {
+  /** Why it cannot run here, with what to install; `undefined` when it can. */
+  missing: string | undefined;
+  /** Whether timers and sockets of the test's own process are watched. @default {true} */
+  sanitize?: boolean;
+}
+
+/**
+ * A test that needs something that not every machine has. Without it the test is ignored with the reason
+ * printed, and in CI (environment variable CI) it fails.
+ */
+export function testThatNeeds(need: Need, name: string, test: () => Promise<void>): void {
+  const { missing, sanitize = true } = need;
+  const ignore = missing !== undefined && !Deno.env.get("CI");
+  if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
+  Deno.test({
+    name,
+    ignore,
+    sanitizeOps: sanitize,
+    sanitizeResources: sanitize,
+    fn: async () => {
+      if (missing !== undefined) throw new Error(missing);
+      await test();
+    },
+  });
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import type { Verdict } from "../../src/check/verdict.ts";
+import { BackendHistory } from "../../src/observe/backend_history.ts";
+import { Metrics } from "../../src/observe/metrics.ts";
+import { statusPage } from "../../src/observe/status_page.ts";
+import { collectStatus, type Status } from "../../src/observe/status.ts";
+import type { Word } from "../../src/protocol/reply.ts";
+
+const NOW = Date.UTC(2026, 0, 1);
+const SERVING: Verdict = { kind: "serving" };
+const REFUSED: Verdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: Verdict = { kind: "not_serving", status: "NOT_SERVING" };
+
+/** A check of the server `host`: when, what came of it, what was told. */
+type Check = readonly [host: string, at: number, Verdict, Word, note?: string];
+
+async function statusOf(checks: readonly Check[]): Promise<Status> {
+  let now = 0;
+  const history = new BackendHistory(() => now);
+  for (const [host, at, verdict, word, note = ""] of checks) {
+    now = NOW + at;
+    const check = { verdict, word, note, durationMs: 1, peer: "10.0.0.1:9" };
+    history.add(`${host} 1 no-ssl api `, check);
+  }
+  return await collectStatus({
+    history,
+    metrics: new Metrics(),
+    channelFor: () => "ready",
+    configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
+    ready: () => true,
+    now: () => now,
+  });
+}
+
+const ORDERS: readonly [string, readonly Check[], string][] = [
+  ["down before draining before failing before changed before up", [
+    ["up", 0, SERVING, "up"],
+    ["changed", 0, REFUSED, "down"],
+    ["changed", 1, SERVING, "up"],
+    ["failing", 0, SERVING, "up"],
+    ["failing", 1, REFUSED, "up", "1 of 3 failures"],
+    ["drain", 0, NOT_SERVING, "drain"],
+    ["down", 0, REFUSED, "down"],
+  ], "down drain failing changed up"],
+  ["of those that are down the latest first", [
+    ["a", 0, REFUSED, "down"],
+    ["b", 1, REFUSED, "down"],
+    ["a", 2, REFUSED, "down"],
+  ], "b a"],
+];
+
+for (const [what, checks, expected] of ORDERS) {
+  Deno.test(`collectStatus() puts ${what}`, async () => {
+    const { backends } = await statusOf(checks);
+    assert.equal(backends.map(({ backend }) => backend.replace(":1", "")).join(" "), expected);
+  });
+}
+
+Deno.test("collectStatus() counts all backends, and shows the thousand that are worst", async () => {
+  const checks = Array.from(
+    { length: 1500 },
+    (_, index): Check => [`up${index}`, 0, SERVING, "up"],
+  );
+  const status = await statusOf([...checks, ["bad", 0, REFUSED, "down"]]);
+  assert.deepEqual(status.totals.backends, { up: 1500, down: 1, drain: 0, maint: 0 });
+  assert.equal(status.backends.length, 1000);
+  assert.equal(status.backends_left_out, 501);
+  assert.equal(status.backends[0]?.backend, "bad:1");
+  const page = statusPage(status, false);
+  assert.match(page, /501 more are not shown/);
+  assert.ok(page.length < 1_500_000, `The page has ${page.length} characters`);
+});
+
+const HEADLINES: readonly [string, readonly Check[], string, string][] = [
+  ["nothing", [], "No backend asked about lately", "warn"],
+  ["one good backend", [["a", 0, SERVING, "up"]], "1 up", "up"],
+  ["good backends", [["a", 0, SERVING, "up"], ["b", 0, SERVING, "up"]], "All 2 up", "up"],
+  [
+    "a draining one",
+    [["a", 0, NOT_SERVING, "drain"], ["b", 0, SERVING, "up"]],
+    "1 draining of 2",
+    "warn",
+  ],
+  [
+    "a shaky one",
+    [["a", 0, SERVING, "up"], ["a", 1, REFUSED, "up", "1 of 2"]],
+    "1 failing of 1",
+    "warn",
+  ],
+  ["a dead one", [["a", 0, REFUSED, "down"], ["b", 0, SERVING, "up"]], "1 down of 2", "down"],
+];
+
+for (const [what, checks, headline, mood] of HEADLINES) {
+  Deno.test(`statusPage() sums up ${what} as "${headline}"`, async () => {
+    const page = statusPage(await statusOf(checks), false);
+    assert.ok(page.includes(`<h1 class="${mood}">${headline}</h1>`), page.slice(0, 6000));
+    assert.ok(page.includes(`<title>${headline} – haproxy-grpc-agent</title>`));
+  });
+}
+
+Deno.test("statusPage() says why a backend is down, and once it is up only what it was", async () => {
+  const down = statusPage(await statusOf([["a", 0, REFUSED, "down"]]), false);
+  assert.match(down, /backend_unreachable<\/code> Backend unreachable: is it listening there/);
+  assert.match(down, /connect ECONNREFUSED/);
+  const up = statusPage(
+    await statusOf([["a", 0, REFUSED, "down"], ["a", 180_000, SERVING, "up"]]),
+    false,
+  );
+  assert.match(up, /Last failure .*3 min ago.*backend_unreachable.*connect ECONNREFUSED/);
+  assert.doesNotMatch(up, /is it listening there/);
+});
+
+Deno.test("statusPage() renders nothing unescaped that came from the wire or the configuration", async () => {
+  const evil = `"><script>alert(1)</script><img src=x onerror='alert(2)'>`;
+  const status = await statusOf([["a", 0, { kind: "rpc", code: "UNKNOWN", detail: evil }, "down"]]);
+  const [backend] = status.backends;
+  assert.ok(backend);
+  const everywhere = {
+    ...backend,
+    backend: evil,
+    service: evil,
+    authority: evil,
+    tls_profile: evil,
+    ssl: true,
+    damping: evil,
+    last_check: { ...backend.last_check, client: evil },
+  };
+  const page = statusPage({ ...status, backends: [everywhere] }, false);
+  assert.equal(page.split("alert(1)").length - 1, 7, "each place shows it, as text");
+  assert.doesNotMatch(page, /<script|<img|onerror='/);
+  assert.equal(page.split("</pre>").length - 1, 1);
+});
+
+Deno.test("statusPage() offers to refresh, or to stop it", async () => {
+  const status = await statusOf([]);
+  assert.match(statusPage(status, false), /<a href="\/\?refresh">/);
+  assert.match(statusPage(status, true), /<a href="\/">Stop/);
+});
