@@ -142,7 +142,10 @@ export class Agent {
     if (!settings.metrics_enabled) return undefined;
     const { metrics_bind_address: hostname, metrics_port: port } = settings;
     const address = formatHostPort(hostname, port);
-    const http = new HttpServer(hostname, port, this.#httpPaths());
+    const http = new HttpServer(hostname, port, this.#httpPaths(), (error) => {
+      const stack = error instanceof Error ? error.stack : String(error);
+      this.#logs.metrics.error("A bug in the agent ended an HTTP request", { error: stack });
+    });
     http.listening.then(
       () => this.#logs.metrics.info("Listening", { address }),
       (error) => {

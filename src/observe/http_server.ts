@@ -7,8 +7,17 @@ const MAX_CONNECTIONS = 64;
 /** Bounds on what a client may send, in bytes. */
 const MAX_HEADER_BYTES = 8192;
 
-/** Time for a request's headers, for the whole request, and without a byte in either direction. */
-const LIMITS_MS = { headers: 5000, request: 10_000, silence: 10_000 };
+/** Time for what a client may let the server wait for, in milliseconds. */
+export interface HttpLimits {
+  /** From the opening, or from the first byte of a further request, to the end of its header. */
+  readonly headersMs: number;
+  /** The same to the end of the request. */
+  readonly requestMs: number;
+  /** For taking an answer. */
+  readonly answerMs: number;
+}
+
+const LIMITS: HttpLimits = { headersMs: 5000, requestMs: 10_000, answerMs: 30_000 };
 
 /** How long a connection is kept for the next request: longer than scrapes are apart. */
 const KEEP_ALIVE_MS = 75_000;
@@ -48,21 +57,32 @@ export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Prom
 export class HttpServer {
   /** Settles when it listens; rejects when it cannot. */
   readonly listening: Promise<void>;
+  readonly #limits: HttpLimits;
   readonly #server: Server;
   /** In the order in which they were opened. */
   readonly #connections = new Set<Socket>();
   readonly #answering = new WeakSet<Socket>();
 
-  /** Starts listening. */
-  constructor(hostname: string, port: number, paths: HttpPaths) {
+  /**
+   * Starts listening.
+   *
+   * @param onError takes what a path threw instead of answering: a bug
+   */
+  constructor(
+    hostname: string,
+    port: number,
+    paths: HttpPaths,
+    onError: (error: unknown) => void,
+    limits: HttpLimits = LIMITS,
+  ) {
+    this.#limits = limits;
     this.#server = createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: LIMITS_MS.headers,
-      requestTimeout: LIMITS_MS.request,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: 1000,
-    }, (request, response) => this.#respond(request, response, paths));
-    this.#server.setTimeout(LIMITS_MS.silence, (socket) => socket.destroy());
+      connectionsCheckingInterval: Math.min(1000, limits.headersMs / 2),
+    }, (request, response) => this.#respond(request, response, paths, onError));
     this.#server.on("connection", (socket) => this.#own(socket));
     this.listening = new Promise((resolve, reject) => {
       this.#server.once("listening", resolve);
@@ -87,15 +107,29 @@ export class HttpServer {
    * One request at a time: whoever sends another before the answer to the first (no browser and no
    * Prometheus does) could have any number of pages waiting in memory.
    */
-  #respond(request: IncomingMessage, response: ServerResponse, paths: HttpPaths): void {
+  #respond(
+    request: IncomingMessage,
+    response: ServerResponse,
+    paths: HttpPaths,
+    onError: (error: unknown) => void,
+  ): void {
     const { socket } = request;
     if (this.#answering.has(socket)) {
       socket.destroy();
       return;
     }
     this.#answering.add(socket);
-    response.once("close", () => this.#answering.delete(socket));
-    respond(request, response, paths);
+    const timer = setTimeout(() => socket.destroy(), this.#limits.answerMs);
+    response.once("close", () => {
+      clearTimeout(timer);
+      this.#answering.delete(socket);
+    });
+    answer(request, paths)
+      .catch((error): HttpAnswer => {
+        onError(error);
+        return { status: 500, body: "Internal error\n" };
+      })
+      .then((answer) => write(answer, request, response));
   }
 
   #own(socket: Socket): void {
@@ -110,28 +144,6 @@ export class HttpServer {
   }
 }
 
-async function respond(
-  request: IncomingMessage,
-  response: ServerResponse,
-  paths: HttpPaths,
-): Promise<void> {
-  const { status = 200, contentType = "text/plain; charset=utf-8", headers, body } = await answer(
-    request,
-    paths,
-  );
-  response.writeHead(status, {
-    ...SECURITY_HEADERS,
-    "content-type": contentType,
-    "content-length": typeof body === "string"
-      ? new TextEncoder().encode(body).length
-      : body.length,
-    // The body of a refused request is not read.
-    ...(status === 405 ? { connection: "close" } : {}),
-    ...headers,
-  });
-  response.end(request.method === "HEAD" ? undefined : body);
-}
-
 async function answer(request: IncomingMessage, paths: HttpPaths): Promise<HttpAnswer> {
   const [path = "", query = ""] = (request.url ?? "").split("?", 2);
   const give = paths.get(path);
@@ -139,9 +151,19 @@ async function answer(request: IncomingMessage, paths: HttpPaths): Promise<HttpA
   if (request.method !== "GET" && request.method !== "HEAD") {
     return { status: 405, body: "Method not allowed\n", headers: { allow: "GET, HEAD" } };
   }
-  try {
-    return await give(query);
-  } catch {
-    return { status: 500, body: "Internal error\n" };
-  }
+  return await give(query);
+}
+
+function write(answer: HttpAnswer, request: IncomingMessage, response: ServerResponse): void {
+  const { status = 200, contentType = "text/plain; charset=utf-8", headers, body } = answer;
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  response.writeHead(status, {
+    ...SECURITY_HEADERS,
+    "content-type": contentType,
+    "content-length": bytes.length,
+    // The body of a refused request is not read.
+    ...(status === 405 ? { connection: "close" } : {}),
+    ...headers,
+  });
+  response.end(request.method === "HEAD" ? undefined : bytes);
 }
