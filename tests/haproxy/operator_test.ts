@@ -15,3 +15,18 @@ testWithEachHaproxy("good answers leave an operator's maintenance alone", async 
   await haproxy.runtime("set server grpc/one state ready");
   await haproxy.waitFor("grpc", "one", { up: true, agentStatus: "L7OK" });
 });
+
+testWithEachHaproxy("an operator can put a server back whatever the agent says", async (start) => {
+  await using backend = await startHealthBackend({ services: { "": "NOT_SERVING" } });
+  await using agent = await startAgent();
+  await using haproxy = await start(
+    grpcBackend(agent.port, server("one", backend.port, backend.line())),
+  );
+  await haproxy.waitFor("grpc", "one", { up: false, agentStatus: "L7STS" });
+  // As docs/operations.md tells it.
+  await haproxy.runtime("set server grpc/one agent up; disable agent grpc/one");
+  await haproxy.waitFor("grpc", "one", { up: true });
+  await haproxy.stays("grpc", "one", { up: true }, 3 * AGENT_INTER_MS);
+  await haproxy.runtime("enable agent grpc/one");
+  await haproxy.waitFor("grpc", "one", { up: false, agentStatus: "L7STS" });
+});
