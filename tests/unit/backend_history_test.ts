@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import type { Verdict } from "../../src/check/verdict.ts";
+import type { Opinion } from "../../src/check/verdict.ts";
 import { BackendHistory, type BackendRecord } from "../../src/observe/backend_history.ts";
 import type { Word } from "../../src/protocol/reply.ts";
 
-const SERVING: Verdict = { kind: "serving" };
-const REFUSED: Verdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
-const NOT_SERVING: Verdict = { kind: "not_serving", status: "NOT_SERVING" };
+const SERVING: Opinion = { kind: "serving" };
+const REFUSED: Opinion = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: Opinion = { kind: "not_serving", status: "NOT_SERVING" };
 
 /** A history whose clock stands until it is moved. */
 class Lab {
   now = 1000;
   readonly history = new BackendHistory(() => this.now);
 
-  add(verdict: Verdict, word: Word, { key = "a", note = "", durationMs = 1 } = {}): boolean {
+  add(verdict: Opinion, word: Word, { key = "a", note = "", durationMs = 1 } = {}): boolean {
     return this.history.add(key, { verdict, word, note, durationMs, peer: "10.0.0.1:1" });
   }
 
@@ -29,7 +29,7 @@ class Lab {
 
 Deno.test("BackendHistory tells the first answer and each change, error types apart", () => {
   const lab = new Lab();
-  const timeout: Verdict = { kind: "timeout", detail: "late" };
+  const timeout: Opinion = { kind: "timeout", detail: "late" };
   assert.deepEqual(
     [
       lab.add(SERVING, "up"),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LastAnswers } from "../../src/observe/last_answers.ts";
+import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { type LogLevel, type Logs, setUpLogging } from "../../src/observe/log.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { type LogChecks, Recorder } from "../../src/observe/recorder.ts";
@@ -80,7 +80,7 @@ for (
     const recorder = new Recorder(
       new Metrics(),
       logsInto(lines, level),
-      new LastAnswers(10),
+      new BackendHistory(() => 0),
       logChecks,
     );
     let made = 0;
@@ -113,7 +113,12 @@ for (
 
 Deno.test("An endless word of a backend is cut", () => {
   const lines: string[] = [];
-  const recorder = new Recorder(new Metrics(), logsInto(lines), new LastAnswers(10), "none");
+  const recorder = new Recorder(
+    new Metrics(),
+    logsInto(lines),
+    new BackendHistory(() => 0),
+    "none",
+  );
   recorder.recordCheck({
     traceId: "",
     request: {

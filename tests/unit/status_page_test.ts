@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Verdict } from "../../src/check/verdict.ts";
+import type { Opinion } from "../../src/check/verdict.ts";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { statusPage } from "../../src/observe/status_page.ts";
@@ -7,12 +7,12 @@ import { collectStatus, type Status } from "../../src/observe/status.ts";
 import type { Word } from "../../src/protocol/reply.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
-const SERVING: Verdict = { kind: "serving" };
-const REFUSED: Verdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
-const NOT_SERVING: Verdict = { kind: "not_serving", status: "NOT_SERVING" };
+const SERVING: Opinion = { kind: "serving" };
+const REFUSED: Opinion = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: Opinion = { kind: "not_serving", status: "NOT_SERVING" };
 
 /** A check of the server `host`: when, what came of it, what was told. */
-type Check = readonly [host: string, at: number, Verdict, Word, note?: string];
+type Check = readonly [host: string, at: number, Opinion, Word, note?: string];
 
 async function statusOf(checks: readonly Check[]): Promise<Status> {
   let now = 0;
