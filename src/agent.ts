@@ -37,7 +37,8 @@ export class Agent {
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
-  readonly #http: HttpServer | undefined;
+  #httpPaths: HttpPaths | undefined;
+  #http: HttpServer | undefined;
   #changeable: Changeable;
   #stopping = false;
 
@@ -61,9 +62,13 @@ export class Agent {
         this.#changeable.responder.answer(line, peer, traceId, abandoned),
       this.#metrics,
       logs.server,
+      () => void this.#renewHttp(),
     );
     this.#running = this.#server.run();
-    this.#http = this.#startHttp(configuration);
+    if (configuration.settings.metrics_enabled) {
+      this.#httpPaths = this.#makeHttpPaths();
+      this.#http = this.#startHttp(configuration, this.#httpPaths);
+    }
   }
 
   /**
@@ -138,11 +143,10 @@ export class Agent {
   }
 
   /** Without its metrics the agent still does its work, so a taken port is only told. */
-  #startHttp({ settings }: Configuration): HttpServer | undefined {
-    if (!settings.metrics_enabled) return undefined;
+  #startHttp({ settings }: Configuration, paths: HttpPaths): HttpServer {
     const { metrics_bind_address: hostname, metrics_port: port } = settings;
     const address = formatHostPort(hostname, port);
-    const http = new HttpServer(hostname, port, this.#httpPaths(), (error) => {
+    const http = new HttpServer(hostname, port, paths, (error) => {
       const stack = error instanceof Error ? error.stack : String(error);
       this.#logs.metrics.error("A bug in the agent ended an HTTP request", { error: stack });
     });
@@ -159,7 +163,18 @@ export class Agent {
     return http;
   }
 
-  #httpPaths(): HttpPaths {
+  /**
+   * Has HTTP listen anew. Once no file descriptor was left for a connection, Deno's HTTP servers (node:http,
+   * and `Deno.serve` too) accept none any more, and probes that are refused for ever have a healthy agent
+   * killed. This can go when tests/integration/descriptors_test.ts passes without it.
+   */
+  async #renewHttp(): Promise<void> {
+    if (this.#httpPaths === undefined || this.#stopping) return;
+    await this.#http?.stop();
+    this.#http = this.#startHttp(this.#changeable.configuration, this.#httpPaths);
+  }
+
+  #makeHttpPaths(): HttpPaths {
     const { registry } = this.#metrics;
     const configuration = () => this.#changeable.configuration;
     addProcessMetrics(registry);
