@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent.ts";
 import { eventually } from "../lab/eventually.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
@@ -26,7 +27,7 @@ Deno.test("a thousand checks at once are answered correctly within two seconds",
     });
     const up = checks.filter(({ expected }) => expected === "up\n").length;
     const counted = await counting(agent, checks.length, async () => {
-      const answers = await Promise.all(checks.map(({ line }) => agent.askTimed(line)));
+      const answers = await askAllAtOnce(agent, checks.map(({ line }) => line));
       for (const [index, { reply, ms }] of answers.entries()) {
         assert.equal(reply, checks[index]?.expected, `Check ${index}`);
         assert.ok(ms < CONTRACT_MS, `Check ${index} took ${Math.round(ms)} ms`);
@@ -36,6 +37,23 @@ Deno.test("a thousand checks at once are answered correctly within two seconds",
     await eventually("the connections to be closed", () => agent.fds() <= descriptors + 2);
   });
 });
+
+/**
+ * Asks over a connection for each line. The connections are made before, so that the time of an answer
+ * is not that of this process making a thousand of them.
+ */
+async function askAllAtOnce(agent: AgentProcess, lines: string[]) {
+  const clients = await Promise.all(lines.map(() => agent.connect()));
+  try {
+    return await Promise.all(clients.map(async (client, index) => {
+      const start = performance.now();
+      const reply = await client.ask(lines[index] ?? "");
+      return { reply, ms: performance.now() - start };
+    }));
+  } finally {
+    for (const client of clients) client.close();
+  }
+}
 
 Deno.test("many checks of a dead backend at once are down in time and do not delay a healthy one", async () => {
   await using dead = await startHealthBackend();
