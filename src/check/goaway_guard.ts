@@ -28,13 +28,13 @@ export function installGoawayGuard(): void {
 
 /** Has a session's `close` and `destroy` wait for the next tick. */
 export function putOffClosing(session: http2.Http2Session): void {
-  putOff(session, "close");
-  putOff(session, "destroy");
-}
-
-function putOff(session: http2.Http2Session, name: "close" | "destroy"): void {
-  const method = session[name];
-  session[name] = (...args: unknown[]) => {
-    process.nextTick(() => Reflect.apply(method, session, args));
+  const { close, destroy } = session;
+  session.close = (closed?: () => void) => {
+    // Of two closes in one tick the second does nothing, and would drop its callback.
+    if (closed !== undefined) session.once("close", closed);
+    process.nextTick(() => Reflect.apply(close, session, []));
+  };
+  session.destroy = (...args: unknown[]) => {
+    process.nextTick(() => Reflect.apply(destroy, session, args));
   };
 }

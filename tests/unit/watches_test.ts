@@ -53,8 +53,10 @@ Deno.test("Watches opens one stream for a service, after its first good Check", 
 
 Deno.test("Watches opens no stream for a service whose Check fails", () => {
   const { watches, opened } = new Lab();
-  watches.checked("made.up", undefined);
+  for (let index = 0; index < 60; index++) watches.checked(`made.up.N${index}`, undefined);
   assert.equal(opened.length, 0);
+  watches.checked("", "SERVING");
+  assert.equal(opened.length, 1, "They take no place either");
 });
 
 Deno.test("Watches keeps services apart", () => {
