@@ -21,8 +21,7 @@ export async function checkByHand(
   configuration: Configuration,
   json: boolean,
 ): Promise<boolean | undefined> {
-  const settings = { ...configuration.settings, check_mode: "check" } as const;
-  const { checker, pool } = buildChecker({ ...configuration, settings }, new Metrics());
+  const { checker, pool } = buildChecker(configuration, new Metrics());
   let timings: CheckTimings = {};
   const startedAt = performance.now();
   const verdict = await checker.check(
@@ -32,7 +31,7 @@ export async function checkByHand(
   );
   const durationMs = performance.now() - startedAt;
   pool.close();
-  const { not_serving_reply: notServingReply, reply_reason: reason } = settings;
+  const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isOpinion(verdict) ? verdict : undefined;
   const word = told && wordFor(told, notServingReply);
   const reply = told && word && formatReply(word, told, "", { notServingReply, reason }).trimEnd();
