@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type AgentProcess, startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
+import { eventually, within } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -9,9 +9,10 @@ async function raw(agent: AgentProcess, request: string): Promise<string> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: agent.metricsPort });
   await connection.write(new TextEncoder().encode(request)).catch(() => {});
   try {
-    return await new Response(connection.readable).text();
-  } catch {
-    return "";
+    return await within("the answer's end", 5000, new Response(connection.readable).text());
+  } catch (error) {
+    if (error instanceof Deno.errors.ConnectionReset) return "";
+    throw error;
   }
 }
 
