@@ -1,3 +1,4 @@
+import project from "../../deno.json" with { type: "json" };
 import { eventually } from "./eventually.ts";
 import { freePort } from "./free_port.ts";
 import { LabProcess } from "./lab_process.ts";
@@ -44,10 +45,11 @@ export interface LogEntry {
   [field: string]: unknown;
 }
 
-/** Quiet, because Deno would warn on stderr that permission sets are experimental. */
+/** As `deno task start` does it: what is tested is what is used. */
 function fromSource(mayWrite?: string): string[] {
+  const [, run = "", ...rest] = project.tasks.start.command.split(" ");
   const write = mayWrite === undefined ? [] : [`--allow-write=${mayWrite}`];
-  return [Deno.execPath(), "run", "--quiet", "-P=agent", ...write, "src/main.ts"];
+  return [Deno.execPath(), run, ...write, ...rest];
 }
 
 const EXECUTABLE = Deno.env.get("AGENT");
