@@ -86,7 +86,7 @@ export class HttpServer {
     this.#server.on("connection", (socket) => this.#own(socket));
     this.listening = new Promise((resolve, reject) => {
       this.#server.once("listening", resolve);
-      // After the first it is an error of accepting, which goes on.
+      // What comes later is an error of accepting, after which Deno accepts nothing more: see the owner.
       this.#server.on("error", reject);
       this.#server.listen(port, hostname);
     });
