@@ -72,6 +72,8 @@ export class Connection {
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
   #replied = false;
+  /** Lines taken since the event loop had its turn. */
+  #takenInTurn = 0;
   /** A write waits for the client to read. */
   #writing = false;
   /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
@@ -137,6 +139,13 @@ export class Connection {
         await this.#answering;
         continue;
       }
+      if (this.#takenInTurn >= MAX_PIPELINED) {
+        // Reads and writes that need not wait end without the event loop ever taking its turn: a client
+        // that asks without end would keep all others, and the answers of backends, from being heard.
+        // It takes a timer: setImmediate lets no I/O through here.
+        await new Promise((resolve) => setTimeout(resolve));
+        this.#takenInTurn = 0;
+      }
       if (this.#lines.overlong) {
         this.#warnings.warn("A line is too long: closing the connection", () => ({
           peer: this.peer.text,
@@ -187,6 +196,7 @@ export class Connection {
   }
 
   #take(line: Uint8Array<ArrayBuffer>): void {
+    this.#takenInTurn++;
     this.#since = performance.now();
     const traceId = newTraceId();
     const reply = this.#answer(decoder.decode(line), this.peer, traceId, this.#gone.signal);

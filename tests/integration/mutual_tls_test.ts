@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
+import { eventually } from "../lab/eventually.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
@@ -24,9 +25,9 @@ async function assertRefused(agent: AgentProcess, line: string, why: RegExp): Pr
       assert.equal(await agent.ask(line), "down\n");
     });
     assert.deepEqual(counted, { error: 1, tls: 1 });
-    const entries = agent.logs.slice(logged).filter(({ error_type: type }) => type === "tls");
-    assert.ok(entries.length > 0, "Nothing was logged");
-    for (const { error } of entries) assert.match(String(error), why);
+    const entries = () => agent.logs.slice(logged).filter(({ error_type: type }) => type === "tls");
+    await eventually("it to be logged", () => entries().length > 0);
+    for (const { error } of entries()) assert.match(String(error), why);
   }
 }
 

@@ -16,14 +16,6 @@ export function guardHttp2Servers(): void {
 function guarded<Server extends http2.Http2Server | http2.Http2SecureServer>(
   server: Server,
 ): Server {
-  server.on("session", (session) => {
-    putOffClosing(session);
-    const close = session.close;
-    // By the next tick the session may be closed from elsewhere, and would drop the callback.
-    session.close = (callback) => {
-      if (callback && !session.closed && !session.destroyed) session.once("close", callback);
-      close.call(session);
-    };
-  });
+  server.on("session", putOffClosing);
   return server;
 }
