@@ -109,8 +109,9 @@ export class HealthBackend implements AsyncDisposable {
       await process.stdout.waitFor("the backend to listen", isListening, START_TIMEOUT_MS);
     } catch (error) {
       await this.kill();
-      const reason = (error as Error).message;
-      throw new Error(`${reason}; its output:\n${process.stderr.lines.join("\n")}`);
+      const { code, signal } = await process.exited;
+      const reason = `${(error as Error).message}; it ended with ${signal ?? code}`;
+      throw new Error(`${reason} and this output:\n${process.stderr.lines.join("\n")}`);
     }
     return this;
   }
