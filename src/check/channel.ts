@@ -21,7 +21,7 @@ export interface ChannelTarget {
 /** Why no connection could be made. */
 export type ConnectFailure = Extract<
   Verdict,
-  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "no_descriptor" }
+  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "no_descriptor" | "internal" }
 >;
 
 /** How far a channel is. */
@@ -113,7 +113,7 @@ export class Channel {
         resolve(failure);
       };
     });
-    this.#open(resolver);
+    this.#open(resolver).catch((error) => this.#fail({ kind: "internal", error }));
   }
 
   /** How far it is. */
