@@ -17,7 +17,6 @@ const SUITES: Record<HaproxySeries, string[][]> = {
   "3.4": [["sid", "experimental"], ["sid"], ["forky"]],
 };
 
-const DEFAULT_MIRROR = "http://deb.debian.org/debian";
 const DEFAULT_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /**
@@ -63,7 +62,10 @@ export async function unpackHaproxy(
 /** Makes an apt that knows only `dir` and these suites; gives the environment that selects it. */
 async function privateApt(dir: string, suites: string[], signal?: AbortSignal) {
   const arch = (await run(["dpkg", "--print-architecture"], { signal })).trim();
-  const mirror = Deno.env.get("DEBIAN_MIRROR") ?? await configuredMirror(signal) ?? DEFAULT_MIRROR;
+  const mirror = Deno.env.get("DEBIAN_MIRROR") ?? await configuredMirror(signal);
+  if (mirror === undefined) {
+    throw new Error("apt's sources name no mirror of Debian: set DEBIAN_MIRROR to one");
+  }
   const keyring = Deno.env.get("DEBIAN_KEYRING") ?? DEFAULT_KEYRING;
   await Deno.stat(keyring).catch(() => {
     throw new Error(`${keyring} is missing: install debian-archive-keyring`);
