@@ -6,7 +6,7 @@ import { type FallbackListener, LogFallback } from "./observe/log_fallback.ts";
 import { LogFile, type LogFileOptions } from "./observe/log_file.ts";
 
 /** Where log files go unless Deno is told otherwise: `permissions.agent.write` in deno.json. */
-export const LOG_FOLDER = "/var/log/haproxy-grpc-agent";
+const LOG_FOLDER = "/var/log";
 
 /** Who is told what happens to the log file. Nothing may throw. */
 export type LogFileListener = FallbackListener & Pick<LogFileOptions, "onUndeleted">;

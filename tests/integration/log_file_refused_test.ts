@@ -33,7 +33,7 @@ for (
       path: "FOLDER/agent.log",
       mayWrite: "FOLDER/folder",
       expected: 'log_file_path: "FOLDER/agent.log" cannot be written: Deno\'s permissions do not ' +
-        "allow it: use a file in /var/log/haproxy-grpc-agent, or start the agent with " +
+        "allow it: use a file in /var/log, or start the agent with " +
         "deno run -P=agent --allow-write=FOLDER",
     },
   ]

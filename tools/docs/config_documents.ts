@@ -92,8 +92,8 @@ While a file cannot be written (the disk is full, the folder is gone), its lines
 once, tries again every second, and no check waits. Lines that nothing takes are counted in
 \`haproxy_grpc_agent_log_dropped_total\`.
 
-Deno lets the agent write to \`/var/log/haproxy-grpc-agent\` and \`/var/log/haproxy-agent\` alone. For another
-folder start it with that one instead: \`deno run -P=agent --allow-write=/srv/log src/main.ts\`.
+Deno lets the agent write below \`/var/log\` and \`/tmp\` alone, whoever it runs as. For another folder
+start it with that one instead: \`deno run -P=agent --allow-write=/srv/log src/main.ts\`.
 
 ### \`[tls.NAME]\`
 
