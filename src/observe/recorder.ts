@@ -86,6 +86,17 @@ export class Recorder {
     }));
   }
 
+  /** A bug in the agent, outside the check itself; the line was answered `down`. */
+  recordBug(error: unknown, peer: string, traceId: string): void {
+    this.#metrics.countAnswer("error", "internal");
+    this.#log.error("A bug in the agent ended a check", {
+      trace_id: traceId,
+      peer,
+      error_type: "internal",
+      error: describeVerdict({ kind: "internal", error }),
+    });
+  }
+
   /** A check that was not answered, because the agent itself could not ask. */
   recordNoVerdict(
     request: CheckRequest,

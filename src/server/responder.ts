@@ -43,6 +43,20 @@ export class Responder {
     traceId: string,
     abandoned: AbortSignal,
   ): Promise<string | undefined> {
+    try {
+      return await this.#answer(line, peer, traceId, abandoned);
+    } catch (error) {
+      this.#recorder.recordBug(error, peer.text, traceId);
+      return "down\n";
+    }
+  }
+
+  async #answer(
+    line: string,
+    peer: Peer,
+    traceId: string,
+    abandoned: AbortSignal,
+  ): Promise<string | undefined> {
     const parsed = parseRequest(line);
     if (!parsed.ok) return this.#refuse(line, parsed.reason, peer, traceId);
     const { request } = parsed;
