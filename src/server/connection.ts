@@ -230,9 +230,11 @@ export class Connection {
   /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
   #logBroken(error: unknown): void {
     if (this.#closed) return;
-    const [first] = this.#replies;
+    // A reply that is being written may well have arrived: the reset can overtake the write's end.
+    const first = this.#replies[this.#writing ? 1 : 0];
+    const replied = this.#replied || this.#writing;
     const fields = { peer: this.peer.text, error: String(error) };
-    if (first !== undefined || (this.#lines.rest.length > 0 && !this.#replied)) {
+    if (first !== undefined || (this.#lines.rest.length > 0 && !replied)) {
       this.#warnings.warn(
         "Connection broken in the middle of a request",
         () => first === undefined ? fields : { trace_id: first.traceId, ...fields },

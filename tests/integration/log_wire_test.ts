@@ -76,6 +76,25 @@ Deno.test("a connection that is reset while its request is checked is told with 
   });
 });
 
+Deno.test("a client that resets after its reply, as HAProxy does, is told at debug alone", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({ flags: ["--log-level", "debug"] }, async (agent) => {
+    const socket = connect({ port: agent.port, host: "127.0.0.1" });
+    socket.on("error", () => {});
+    socket.write(backend.line());
+    await new Promise((resolve) => socket.once("data", resolve));
+    socket.resetAndDestroy();
+    const entry = await agent.waitForLog(
+      "of the reset",
+      ({ message }) => message === "Connection reset by the peer",
+    );
+    assert.equal(entry.level, "debug");
+    await agent.waitForLog("of the end", ({ message }) => message === "Connection closed");
+    const loud = agent.logs.filter(({ level }) => level === "warn" || level === "error");
+    assert.deepEqual(loud, []);
+  });
+});
+
 Deno.test("a response header that gRPC does not allow is told as an entry, encoded", async () => {
   // Of the control characters HTTP/2 lets only such as these pass.
   const forged = "\u009b31m";
