@@ -47,7 +47,8 @@ export interface LogEntry {
 
 /** As `deno task start` does it: what is tested is what is used. */
 function fromSource(mayWrite?: string): string[] {
-  const [, run = "", ...rest] = project.tasks.start.command.split(" ");
+  const words = project.tasks.start.command.split(" ");
+  const [run = "", ...rest] = words.slice(words.indexOf("deno") + 1);
   const write = mayWrite === undefined ? [] : [`--allow-write=${mayWrite}`];
   return [Deno.execPath(), run, ...write, ...rest];
 }
