@@ -64,7 +64,6 @@ export class Checker {
   readonly #options: CheckerOptions;
   readonly #pool: ChannelPool;
   readonly #tlsProfiles: ReadonlyMap<string, TlsProfile>;
-
   readonly #onCoalesced: () => void;
   readonly #coalescer = new Coalescer<Verdict>();
   #checks = 0;

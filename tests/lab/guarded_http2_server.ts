@@ -2,9 +2,9 @@ import http2 from "node:http2";
 import { putOffClosing } from "../../src/check/goaway_guard.ts";
 
 /**
- * Keeps a GOAWAY from the agent from killing a lab backend. Deno's HTTP/2 servers have the fault that
- * src/check/goaway_guard.ts describes as its clients do, and an agent that closes a connection politely
- * sends a GOAWAY. To be called before the first server.
+ * Keeps a GOAWAY of a client from killing a lab backend. Deno's HTTP/2 servers have the fault that
+ * src/check/goaway_guard.ts describes as its clients do. The agent sends none for that reason, but a
+ * backend that died of one would only show as a wrong `down`. To be called before the first server.
  */
 export function guardHttp2Servers(): void {
   const { createServer, createSecureServer } = http2;
