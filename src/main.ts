@@ -7,6 +7,7 @@ import { effectiveConfiguration } from "./config/effective.ts";
 import { helpText } from "./config/help.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
+import { giveUpPermissions } from "./give_up_permissions.ts";
 import { logFileMistake } from "./open_log.ts";
 import { parseRequest } from "./protocol/request.ts";
 import { serve } from "./serve.ts";
@@ -36,11 +37,12 @@ async function run(args: readonly string[]): Promise<number> {
 }
 
 async function runConfigured(commandLine: CommandLine): Promise<number> {
+  const environment = Deno.env.toObject();
   const load = () =>
     loadConfiguration({
       flags: commandLine.values,
       configFile: commandLine.configFile,
-      environment: Deno.env.toObject(),
+      environment,
       readTextFile: Deno.readTextFileSync,
     });
   const loaded = load();
@@ -57,6 +59,7 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     console.log(stringify(effectiveConfiguration(configuration)));
     return 0;
   }
+  giveUpPermissions(configuration.settings);
   installGoawayGuard();
   installPinnedResolver();
   if (commandLine.action === "serve") {

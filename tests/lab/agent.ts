@@ -1,7 +1,7 @@
-import project from "../../deno.json" with { type: "json" };
+import { runArguments } from "../../tools/packaging/run_arguments.ts";
 import { eventually } from "./eventually.ts";
 import { freePort } from "./free_port.ts";
-import { LabProcess } from "./lab_process.ts";
+import { LabProcess, ROOT } from "./lab_process.ts";
 import { LineClient } from "./line_client.ts";
 import { type Metrics, parseMetrics } from "./metrics_text.ts";
 
@@ -29,7 +29,7 @@ export interface StartAgentOptions {
    * @default {true}
    */
   addressFlags?: boolean;
-  /** The folder that it may write to, instead of those of deno.json; only an agent from source. */
+  /** The folder that it may write to, instead of those of deno.json; not with AGENT. */
   mayWrite?: string;
   /** A program, with arguments, that sets something up and then becomes the agent by exec. */
   wrapper?: string[];
@@ -45,18 +45,39 @@ export interface LogEntry {
   [field: string]: unknown;
 }
 
-/** As `deno task start` does it: what is tested is what is used. */
-function fromSource(mayWrite?: string): string[] {
-  const words = project.tasks.start.command.split(" ");
-  const [run = "", ...rest] = words.slice(words.indexOf("deno") + 1);
-  const write = mayWrite === undefined ? [] : [`--allow-write=${mayWrite}`];
-  return [Deno.execPath(), run, ...write, ...rest];
-}
-
 const EXECUTABLE = Deno.env.get("AGENT");
 
 /** The program to test, with its arguments. */
-export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : fromSource();
+export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : bundleCommand();
+
+/** As `dist/bundle/haproxy-grpc-agent` runs the bundle: what is tested is what ships. */
+function bundleCommand(mayWrite?: string): string[] {
+  return [
+    Deno.execPath(),
+    ...runArguments(mayWrite === undefined ? undefined : [mayWrite]),
+    bundle(),
+  ];
+}
+
+/** @throws {Error} when the bundle is not that of the sources */
+function bundle(): string {
+  const path = `${ROOT}dist/bundle/haproxy-grpc-agent.mjs`;
+  if (!(newest(path) > newest(`${ROOT}src`))) {
+    throw new Error("The bundle is missing or older than the sources: deno task bundle");
+  }
+  return path;
+}
+
+/** When a file, or the newest in a folder, was written, in milliseconds; NaN for none. */
+function newest(path: string): number {
+  try {
+    const { isDirectory, mtime } = Deno.statSync(path);
+    if (!isDirectory) return mtime?.getTime() ?? NaN;
+    return Math.max(...Array.from(Deno.readDirSync(path), ({ name }) => newest(`${path}/${name}`)));
+  } catch {
+    return NaN;
+  }
+}
 
 /** Linux counts processor time in hundredths of a second. */
 const CLOCK_TICK_MS = 10;
@@ -65,7 +86,7 @@ const CLOCK_TICK_MS = 10;
 const START_TIMEOUT_MS = 15_000;
 
 /**
- * Starts the real agent on loopback: from source, or the executable named by the environment variable
+ * Starts the real agent on loopback: the bundle, or the executable named by the environment variable
  * AGENT, so that the same tests judge a build.
  *
  * @throws {Error} with the agent's log when it ends early or is not ready in time
@@ -101,7 +122,9 @@ export class AgentProcess implements AsyncDisposable {
       ...["--log-format", "json"],
     ];
     const flags = [...options.addressFlags ?? true ? addressFlags : [], ...options.flags ?? []];
-    const command = options.mayWrite === undefined ? AGENT_COMMAND : fromSource(options.mayWrite);
+    const command = options.mayWrite === undefined
+      ? AGENT_COMMAND
+      : bundleCommand(options.mayWrite);
     const [program = "", ...args] = [...options.wrapper ?? [], ...command, ...flags];
     this.#process = new LabProcess(program, {
       args,

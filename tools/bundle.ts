@@ -1,0 +1,33 @@
+/**
+ * Writes dist/bundle: the agent as one JavaScript file, and a program that runs it with the flags and
+ * permissions of deno.json. It needs `deno` in the PATH and nothing else, no network, no cache.
+ */
+
+import { runArguments } from "./packaging/run_arguments.ts";
+
+const ROOT = new URL("../", import.meta.url).pathname;
+const FOLDER = "dist/bundle";
+const NAME = "haproxy-grpc-agent";
+
+const launcher = `#!/bin/sh
+# Runs ${NAME}.mjs, which stands beside it. \`DENO\` names another deno than that of the PATH.
+here=$(dirname -- "$(readlink -f -- "$0")")
+export DENO_NO_UPDATE_CHECK=1
+exec "\${DENO:-deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs" "$@"
+`;
+
+Deno.chdir(ROOT);
+await Deno.mkdir(FOLDER, { recursive: true });
+const { success } = await new Deno.Command(Deno.execPath(), {
+  args: ["bundle", "--quiet", "--minify", "-o", `${FOLDER}/${NAME}.mjs`, "src/main.ts"],
+}).output();
+if (!success) {
+  console.error("The bundle could not be made: see above");
+  Deno.exit(1);
+}
+await Deno.writeTextFile(`${FOLDER}/${NAME}`, launcher, { mode: 0o755 });
+await Deno.chmod(`${FOLDER}/${NAME}`, 0o755);
+
+function quote(word: string): string {
+  return /^[\w\-./=,:]+$/.test(word) ? word : `'${word}'`;
+}
