@@ -103,7 +103,7 @@ export class Agent {
     for (const hostname of settings.server_bind_address) {
       const address = formatHostPort(hostname, port);
       try {
-        listeners.push(Deno.listen({ hostname, port }));
+        listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));
       } catch (error) {
         for (const listener of listeners) listener.close();
         const reason = error instanceof Error ? error.message : String(error);

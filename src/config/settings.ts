@@ -68,6 +68,15 @@ export const SETTINGS = {
     help: "Port on which HAProxy asks (its agent-port)",
     restart: true,
   }),
+  reuse_port: setting({
+    env: "REUSE_PORT",
+    flag: "reuse-port",
+    group: "Agent",
+    kind: bool,
+    default: false,
+    help: "Share the port with other agents (SO_REUSEPORT)",
+    restart: true,
+  }),
   shutdown_timeout_ms: setting({
     env: "SHUTDOWN_TIMEOUT",
     flag: "shutdown-timeout",
