@@ -5,7 +5,7 @@ export interface Participant<Result> {
   /** Whether the task had been begun for another. */
   readonly joined: boolean;
   /**
-   * Waits for the result no longer. The last one that leaves ends the task.
+   * Waits for the result no longer. The last one that leaves a task that is under way ends it.
    *
    * @param reason the reason of the task's signal then
    */
@@ -33,7 +33,7 @@ export class Coalescer<Result> {
     task.participants++;
     const leave = (reason?: unknown) => {
       task.participants--;
-      if (task.participants > 0) return;
+      if (task.participants > 0 || this.#underWay.get(key) !== task) return;
       this.#remove(key, task);
       task.ended.abort(reason);
     };

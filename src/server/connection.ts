@@ -249,7 +249,8 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.#finished = true;
-    this.#gone.abort();
+    // With a reason of its own: without one an exception is made, stack and all, for each connection.
+    this.#gone.abort("closed");
     this.#socket.close();
   }
 }
