@@ -90,6 +90,7 @@ export class Server {
         failing = false;
       } catch (error) {
         if (this.#stopping) return;
+        if (isGoneClient(error)) continue;
         failing = true;
         if (performance.now() - complainedAt >= ACCEPT_COMPLAINT_MS) {
           complainedAt = performance.now();
@@ -133,4 +134,10 @@ export class Server {
     const now = performance.now();
     for (const connection of this.#connections.keys()) connection.closeIfOverdue(now);
   }
+}
+
+/** Whether accepting failed because that one client has reset its connection before: the next one is well. */
+function isGoneClient(error: unknown): boolean {
+  const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
+  return [ConnectionAborted, ConnectionReset, NotConnected].some((kind) => error instanceof kind);
 }

@@ -59,6 +59,23 @@ async function resetAfter(
   await closed;
 }
 
+Deno.test("clients that reset before they are accepted delay nobody", async () => {
+  await withHealthy(async (agent, up) => {
+    // What comes while it stands still waits to be accepted, and is reset by then.
+    agent.signal("SIGSTOP");
+    try {
+      await Promise.all(Array.from({ length: 50 }, () => resetAfter(agent.port, "", () => true)));
+    } finally {
+      agent.signal("SIGCONT");
+    }
+    const { reply, ms } = await agent.askTimed(`${up}\n`);
+    assert.equal(reply, "up\n");
+    assert.ok(ms < 2000, `The answer took ${Math.round(ms)} ms`);
+    assert.equal((await agent.get("/readyz")).status, 200);
+    assert.deepEqual(agent.logs.filter(({ level }) => level === "error"), []);
+  });
+});
+
 async function connectionsToEnd(agent: AgentProcess): Promise<void> {
   await eventually("all connections to end", async () => {
     return (await agent.metrics()).get("haproxy_connections_active") === 0;
