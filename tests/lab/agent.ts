@@ -261,12 +261,7 @@ export class AgentProcess implements AsyncDisposable {
    * errors, errors of the program itself. A test asserts that there are none.
    */
   faults(): string[] {
-    return this.stderr.filter((line) => {
-      const entry = parseEntry(line);
-      if (!entry) return line.trim() !== "";
-      return /uncaught|unhandled|panic|\n\s+at /i.test(Object.values(entry).join("\n")) ||
-        entry.stack !== undefined || (entry.level === "error" && entry.component === "main");
-    });
+    return this.stderr.filter(pointsAtBug);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -289,6 +284,14 @@ export class AgentProcess implements AsyncDisposable {
       return false;
     }
   }
+}
+
+/** Whether a line of the log is what {@linkcode AgentProcess.faults} looks for. */
+export function pointsAtBug(line: string): boolean {
+  const entry = parseEntry(line);
+  if (!entry) return line.trim() !== "";
+  return /uncaught|unhandled|panic|\n\s+at /i.test(Object.values(entry).join("\n")) ||
+    entry.stack !== undefined || (entry.level === "error" && entry.component === "main");
 }
 
 function parseEntry(line: string): LogEntry | undefined {

@@ -18,7 +18,7 @@ import {
   responseHeaders,
   trailers,
 } from "./http2_peer.ts";
-import type { Peer } from "./peer_server.ts";
+import type { Peer, PeerServer } from "./peer_server.ts";
 import * as tcp from "./tcp_peers.ts";
 
 /** What a check of a faulty peer comes to. */
@@ -190,7 +190,7 @@ export const HTTP2_FAULTS: Fault[] = [
 ];
 
 /** A healthy peer that says GOAWAY after every `calls` answers, as servers do that limit a connection. */
-export function goingAway(calls: number): Peer {
+export function goingAway(calls: number): PeerServer {
   return http2Peer({
     answer: async ({ streamId, nth, send, close }) => {
       await send(healthAnswer(streamId));
@@ -205,7 +205,7 @@ export function goingAway(calls: number): Peer {
  * A healthy peer that goes away as gRPC's own servers do: first GOAWAY with the highest stream number,
  * so that calls on their way still count, then with the true one.
  */
-export function goingAwayGracefully(calls: number): Peer {
+export function goingAwayGracefully(calls: number): PeerServer {
   return http2Peer({
     answer: async ({ streamId, nth, send, close }) => {
       await send(healthAnswer(streamId));

@@ -83,6 +83,11 @@ export class HealthBackend implements AsyncDisposable {
     return `${this.#host}:${this.port}`;
   }
 
+  /** The process' id; undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#process?.running ? this.#process.pid : undefined;
+  }
+
   /** The request line that asks the agent for this backend. */
   line(options: { ssl?: boolean; authority?: string; service?: string } = {}): string {
     const { ssl = this.#options.tls !== undefined, authority = "backend.test", service } = options;
@@ -162,6 +167,14 @@ export class HealthBackend implements AsyncDisposable {
   async close(): Promise<void> {
     const process = this.#running();
     await process.writeLine(JSON.stringify({ id: 0, do: "close" }));
+    await within("the backend to close", 5000, process.exited);
+    this.#process = undefined;
+  }
+
+  /** SIGTERM, at which the server closes politely as at {@linkcode close}. */
+  async terminate(): Promise<void> {
+    const process = this.#running();
+    process.signal("SIGTERM");
     await within("the backend to close", 5000, process.exited);
     this.#process = undefined;
   }

@@ -103,9 +103,13 @@ async function run(command: Command): Promise<unknown> {
     case "report":
       return { calls, checks, streams: watchers.size, connections: peers.size, recent: seen };
     case "close":
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      Deno.exit(0);
+      return await closePolitely();
   }
+}
+
+async function closePolitely(): Promise<never> {
+  await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  Deno.exit(0);
 }
 
 function credentials(): grpc.ServerCredentials {
@@ -143,6 +147,7 @@ server.bindAsync(options.address, credentials(), (error) => {
   emit({ event: "listening" });
 });
 
+Deno.addSignalListener("SIGTERM", closePolitely);
 const commands = new LineLog(Deno.stdin.readable);
 commands.onLine(async (line) => {
   const command = JSON.parse(line) as Command;

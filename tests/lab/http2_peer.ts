@@ -12,7 +12,7 @@ import {
   PREFACE,
   settings,
 } from "./http2_frames.ts";
-import { close, type Peer, PeerServer, send } from "./peer_server.ts";
+import { close, PeerServer, send } from "./peer_server.ts";
 
 /** One request to an {@linkcode http2Peer}, and the means to answer it. */
 export interface Http2Call {
@@ -34,7 +34,7 @@ export interface Http2PeerOptions {
 }
 
 /** A server that greets and acknowledges as HTTP/2 wants it, and answers as the test wants it. */
-export function http2Peer(options: Http2PeerOptions = {}): Peer {
+export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
   const { greeting = settings(), answer = () => {} } = options;
   return new PeerServer(async (connection) => {
     connection.setNoDelay();

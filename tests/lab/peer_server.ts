@@ -13,6 +13,8 @@ export class PeerServer implements Peer {
   #listener: Deno.TcpListener;
   #open = new Set<Deno.TcpConn>();
   #accepted = 0;
+  #serve: (connection: Deno.TcpConn) => void | Promise<void>;
+  #served: Promise<void>[] = [];
   #done: Promise<void>;
 
   /**
@@ -26,11 +28,23 @@ export class PeerServer implements Peer {
   ) {
     this.port = address.port;
     this.#listener = Deno.listen(address);
-    this.#done = this.#accept(serve);
+    this.#serve = serve;
+    this.#done = this.#accept();
   }
 
   get connections(): number {
     return this.#accepted;
+  }
+
+  /** Takes a connection that was accepted elsewhere as one of its own. */
+  adopt(connection: Deno.TcpConn): void {
+    this.#accepted++;
+    this.#open.add(connection);
+    this.#served.push(
+      (async () => await this.#serve(connection))().catch((error) => {
+        if (!hasGone(error)) throw error;
+      }),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -39,18 +53,9 @@ export class PeerServer implements Peer {
     await this.#done;
   }
 
-  async #accept(serve: (connection: Deno.TcpConn) => void | Promise<void>): Promise<void> {
-    const served: Promise<void>[] = [];
-    for await (const connection of this.#listener) {
-      this.#accepted++;
-      this.#open.add(connection);
-      served.push(
-        (async () => await serve(connection))().catch((error) => {
-          if (!hasGone(error)) throw error;
-        }),
-      );
-    }
-    await Promise.all(served);
+  async #accept(): Promise<void> {
+    for await (const connection of this.#listener) this.adopt(connection);
+    await Promise.all(this.#served);
   }
 }
 

@@ -7,6 +7,7 @@ field each, so they are encoded here and no protobuf package is needed.
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -184,6 +185,11 @@ def run(command, health):
     return None
 
 
+def close_politely(server):
+    server.stop(grace=2).wait()
+    os._exit(0)
+
+
 def emit(value):
     print(json.dumps(value, separators=(",", ":")), flush=True)
 
@@ -194,12 +200,12 @@ def main():
         config["services"], config.get("delayMs", 0), config.get("withoutWatch", False)
     )
     server = start_server(config, health)
+    signal.signal(signal.SIGTERM, lambda *_: close_politely(server))
     emit({"event": "listening"})
     for line in sys.stdin:
         command = json.loads(line)
         if command["do"] == "close":
-            server.stop(grace=2).wait()
-            break
+            close_politely(server)
         try:
             emit({"id": command["id"], "result": run(command, health)})
         except Exception as error:  # The test hears of it.

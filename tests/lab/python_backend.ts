@@ -35,7 +35,7 @@ export function testWithPython(
 let problem: string | undefined | null = null;
 
 /** Why no Python backend can run here; undefined when one can. */
-function pythonProblem(): string | undefined {
+export function pythonProblem(): string | undefined {
   if (problem === null) problem = findProblem();
   return problem;
 }

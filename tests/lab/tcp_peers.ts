@@ -6,8 +6,8 @@ import { close, drain, type Peer, PeerServer, send } from "./peer_server.ts";
 const ascii = (text: string) => new TextEncoder().encode(text);
 
 /** A port on which nothing listens: connections are refused. */
-export function refusing(): Peer {
-  return { port: freePort(), connections: 0, [Symbol.asyncDispose]: () => Promise.resolve() };
+export function refusing(port = freePort()): Peer {
+  return { port, connections: 0, [Symbol.asyncDispose]: () => Promise.resolve() };
 }
 
 /** A listener that accepts and never says a word. */
@@ -58,8 +58,7 @@ export function stallingTls(): Peer {
 }
 
 /** A listener that resets each connection at once. */
-export async function resetting(): Promise<Peer> {
-  const port = freePort();
+export async function resetting(port = freePort()): Promise<Peer> {
   let connections = 0;
   const server = createServer((socket: Socket) => {
     connections++;
@@ -80,8 +79,7 @@ export async function resetting(): Promise<Peer> {
  * A listener whose backlog is full: the kernel drops further SYNs, as a firewall would. A connection
  * attempt neither succeeds nor fails.
  */
-export async function blackHole(): Promise<Peer> {
-  const port = freePort();
+export async function blackHole(port = freePort()): Promise<Peer> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port, tcpBacklog: 1 });
   const fillers: Deno.TcpConn[] = [];
   const dispose = () => {
