@@ -1,0 +1,48 @@
+import { ROOT } from "../../tests/lab/lab_process.ts";
+import { type Figure, figuresOfAnswers, figuresOfRun } from "./figures.ts";
+import { plotSamples } from "./plot.ts";
+import type { FaultCount, SoakResult } from "./soak_result.ts";
+
+const DOCUMENT = `${ROOT}docs/reliability.md`;
+const PLOT = `${ROOT}docs/images/soak-memory.svg`;
+
+/** What the tool writes stands between these. */
+const MARKERS = { begin: "<!-- soak: begin -->", end: "<!-- soak: end -->" };
+
+/**
+ * Puts a result into docs/reliability.md, in place of the one before, and draws its plot.
+ *
+ * @throws {Error} when the document has lost its markers
+ */
+export async function writeDocuments(result: SoakResult): Promise<void> {
+  await Deno.writeTextFile(PLOT, plotSamples(result.samples));
+  const text = await Deno.readTextFile(DOCUMENT);
+  const begin = text.indexOf(MARKERS.begin);
+  const end = text.indexOf(MARKERS.end);
+  if (begin < 0 || end < begin) throw new Error(`${DOCUMENT} has no place for the result`);
+  const [before, after] = [text.slice(0, begin + MARKERS.begin.length), text.slice(end)];
+  await Deno.writeTextFile(DOCUMENT, `${before}\n\n${formatSection(result)}\n\n${after}`);
+  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", DOCUMENT] }).output();
+}
+
+function formatSection(result: SoakResult): string {
+  return [
+    table([["the run", ""], ...figuresOfRun(result)]),
+    table([["the result", ""], ...figuresOfAnswers(result)]),
+    "![Memory and descriptors over the time of the soak](images/soak-memory.svg)",
+    "What happened to the backends, by what a check must say meanwhile:",
+    ...Array.from(
+      Map.groupBy(result.faults, ({ truth }) => truth),
+      ([truth, faults]) => `- **${truth}**: ${faults.map(formatFault).join("; ")}`,
+    ),
+  ].join("\n\n");
+}
+
+function table(rows: readonly Figure[]): string {
+  const [head, ...rest] = rows.map(([name, value]) => `| ${name} | ${value} |`);
+  return [head, "| --- | --- |", ...rest].join("\n");
+}
+
+function formatFault({ name, times }: FaultCount): string {
+  return `${name} (${times})`;
+}

@@ -1,0 +1,12 @@
+import type { PeerServer } from "../../tests/lab/peer_server.ts";
+import type { Front } from "./front.ts";
+import type { Target } from "./target.ts";
+
+/** A backend behind an address that can lead elsewhere. */
+export interface FrontBackend {
+  readonly name: string;
+  readonly front: Front;
+  /** What answers when nothing is wrong. */
+  readonly healthy: () => PeerServer;
+  readonly target: Target;
+}

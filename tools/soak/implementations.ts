@@ -1,0 +1,20 @@
+import {
+  type HealthBackend,
+  type HealthBackendOptions,
+  startHealthBackend,
+} from "../../tests/lab/health_backend.ts";
+import { pythonProblem, startPythonBackend } from "../../tests/lab/python_backend.ts";
+
+/** A gRPC library with a health server of its own process. */
+export interface Implementation {
+  readonly name: string;
+  readonly start: (options: HealthBackendOptions) => Promise<HealthBackend>;
+  /** Why it cannot run here; undefined when it can. */
+  readonly missing: () => string | undefined;
+}
+
+/** Every implementation whose processes the soak starts, kills and freezes. Another one is a line here. */
+export const IMPLEMENTATIONS: readonly Implementation[] = [
+  { name: "grpc-js", start: startHealthBackend, missing: () => undefined },
+  { name: "c-core", start: startPythonBackend, missing: pythonProblem },
+];

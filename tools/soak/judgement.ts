@@ -1,0 +1,72 @@
+import type { Change } from "./timeline.ts";
+
+/** One line and what came of it; times in milliseconds of `performance.now()`. */
+export interface Answer {
+  /** When the line was written. */
+  readonly sentAt: number;
+  /** When the reply was read, or the asker has given up. */
+  readonly receivedAt: number;
+  /** The reply with its line end; `undefined` when there was none. */
+  readonly reply: string | undefined;
+}
+
+/** How strictly answers are judged, in milliseconds. */
+export interface Bounds {
+  /** The agent's `check_timeout_ms`. */
+  readonly deadlineMs: number;
+  /** What an answer may take longer, because the asker has to send the line and to read the reply. */
+  readonly graceMs: number;
+  /** How long before the line a state may have ended and still be answered. */
+  readonly lookBackMs: number;
+}
+
+/** What an answer is worth. */
+export type Judgement =
+  /** The backend was in the state that it says. */
+  | "right"
+  /** The backend was changing, so that nothing else could be said against it. */
+  | "unclear"
+  /** The backend was not in this state while the check was under way. */
+  | "wrong"
+  /** It says the right thing too late. */
+  | "late"
+  /** Late, but only by the time in which the asker itself did not run. */
+  | "asker_stalled"
+  /** No answer. */
+  | "missing";
+
+/** The instants whose states a check may answer with. */
+export function instantsOf(
+  { sentAt, receivedAt }: Answer,
+  { lookBackMs }: Bounds,
+): [number, number] {
+  return [sentAt - lookBackMs, receivedAt];
+}
+
+/**
+ * Judges an answer.
+ *
+ * @param states those of the instants that {@linkcode instantsOf} gives
+ * @param stalledMs how long the asker itself did not run between the line and the reply
+ */
+export function judge(
+  answer: Answer,
+  states: readonly Change[],
+  bounds: Bounds,
+  stalledMs: number,
+): Judgement {
+  const word = wordOf(answer.reply);
+  if (answer.reply === undefined) return "missing";
+  const right = states.some(({ state }) => state === word);
+  const unclear = word !== undefined && states.some(({ state }) => state === "either");
+  if (!right && !unclear) return "wrong";
+  const over = answer.receivedAt - answer.sentAt - bounds.deadlineMs - bounds.graceMs;
+  if (over > 0) return over > stalledMs ? "late" : "asker_stalled";
+  return right ? "right" : "unclear";
+}
+
+/** @returns the word of a reply, or `undefined` when it is none that this agent should say */
+export function wordOf(reply: string | undefined): "up" | "down" | undefined {
+  const [, word] = /^(up|down)(?: #[\x20-\x7e]*)?\n$/.exec(reply ?? "") ?? [];
+  return word === "up" || word === "down" ? word : undefined;
+}
