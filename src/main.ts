@@ -10,6 +10,7 @@ import { SETTING_ROWS } from "./config/settings.ts";
 import { giveUpPermissions } from "./give_up_permissions.ts";
 import { logFileMistake } from "./open_log.ts";
 import { parseRequest } from "./protocol/request.ts";
+import { askWhetherReady } from "./ready_command.ts";
 import { serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
@@ -31,6 +32,7 @@ async function run(args: readonly string[]): Promise<number> {
       return 0;
     case "check-config":
     case "check":
+    case "ready":
     case "serve":
       return await runConfigured(commandLine);
   }
@@ -47,9 +49,9 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     });
   const loaded = load();
   if (!loaded.ok) {
-    // For `check`, 1 means down.
-    const isCheck = commandLine.action === "check";
-    return complain(loaded.mistakes, isCheck ? EXIT_WRONG_USAGE : EXIT_FAILED);
+    // For `check`, 1 means down, and for `ready` not ready.
+    const isQuestion = commandLine.action === "check" || commandLine.action === "ready";
+    return complain(loaded.mistakes, isQuestion ? EXIT_WRONG_USAGE : EXIT_FAILED);
   }
   const { configuration, warnings } = loaded;
   if (commandLine.action === "check-config") {
@@ -58,6 +60,9 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     if (mistake !== undefined) return complain([mistake], EXIT_FAILED);
     console.log(stringify(effectiveConfiguration(configuration)));
     return 0;
+  }
+  if (commandLine.action === "ready") {
+    return await askWhetherReady(configuration.settings) ? 0 : EXIT_FAILED;
   }
   giveUpPermissions(configuration.settings);
   installGoawayGuard();

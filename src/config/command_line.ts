@@ -3,7 +3,7 @@ import { suggest } from "./suggest.ts";
 import type { Setting } from "./settings.ts";
 
 /** What the program is asked to do. */
-export type Action = "serve" | "check" | "check-config" | "help" | "version";
+export type Action = "serve" | "check" | "ready" | "check-config" | "help" | "version";
 
 /** What the command line says. */
 export interface CommandLine {
@@ -19,6 +19,8 @@ export interface CommandLine {
   readonly mistakes: readonly string[];
 }
 
+const SUBCOMMANDS = ["check", "ready"];
+
 /** Flags that are no settings; one with a placeholder takes a value. */
 export const OTHER_FLAGS = {
   config: { short: "c", placeholder: "FILE", help: "Read the settings from a TOML file" },
@@ -33,7 +35,7 @@ export const OTHER_FLAGS = {
 
 /**
  * Reads the command line: `--flag VALUE` or `--flag=VALUE` (a switch may stand alone), and the
- * subcommand `check` with the fields of a request line.
+ * subcommands `check`, with the fields of a request line, and `ready`.
  *
  * @param args without the program's name
  */
@@ -84,8 +86,9 @@ export function readCommandLine(
     given.add(name);
   }
   const [command, ...checkFields] = fields;
-  if (command !== undefined && command !== "check") {
-    mistakes.push(`${command}: unexpected argument${suggest(command, ["check"])}`);
+  const [unexpected] = command === "check" ? [] : command === "ready" ? checkFields : fields;
+  if (unexpected !== undefined) {
+    mistakes.push(`${unexpected}: unexpected argument${suggest(unexpected, SUBCOMMANDS)}`);
   }
   if (given.has("json") && command !== "check") mistakes.push("--json: only with check");
   const action: Action = given.has("help")
@@ -94,8 +97,8 @@ export function readCommandLine(
     ? "version"
     : given.has("check-config")
     ? "check-config"
-    : command === "check"
-    ? "check"
+    : command === "check" || command === "ready"
+    ? command
     : "serve";
   return { action, values, configFile, checkFields, json: given.has("json"), mistakes };
 }

@@ -18,6 +18,8 @@ Usage:
   haproxy-grpc-agent [flags]
   haproxy-grpc-agent check <backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>
                      [option...] [flags]    one check by hand: exit 0 up, 1 down, 2 wrong usage
+  haproxy-grpc-agent ready [flags]          asks the agent that runs with the same flags and
+                                            configuration: exit 0 ready, 1 not, 2 wrong usage
 
 ${groups.join("\n\n")}
 

@@ -276,6 +276,8 @@ const WRONG: readonly [readonly string[], string][] = [
   [["-x"], "-x: unknown flag"],
   [["extra"], "extra: unexpected argument"],
   [["chek", "a"], "chek: unexpected argument (did you mean check?)"],
+  [["redy"], "redy: unexpected argument (did you mean ready?)"],
+  [["ready", "now"], "now: unexpected argument"],
   [["--server-port"], "--server-port: a value is missing (a whole number from 1 to 65535)"],
   [["--config"], "--config: a value is missing (a path)"],
   [["--help=yes"], "--help: takes no value"],
