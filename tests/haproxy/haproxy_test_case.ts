@@ -1,29 +1,32 @@
 import { getHaproxy } from "../lab/find_haproxy.ts";
 import { Haproxy } from "../lab/haproxy.ts";
-import { HAPROXY_SERIES } from "../lab/haproxy_packages.ts";
+import { HAPROXY_SERIES, type HaproxySeries } from "../lab/haproxy_packages.ts";
 
 /** Starts the HAProxy that a test is about with this configuration; the test disposes of it. */
 export type StartHaproxy = (configuration: string) => Promise<Haproxy>;
 
 /**
- * Defines one test for each HAProxy series.
+ * Defines one test for each HAProxy series, or for some.
  *
  * Where a series cannot be had its test is ignored and the reason printed once; with `CI` set in the
  * environment it fails instead.
  *
  * @param name what holds
+ * @param test is given the path of the executable, too
  */
 export function testWithEachHaproxy(
   name: string,
-  test: (start: StartHaproxy) => Promise<void>,
+  test: (start: StartHaproxy, executable: string) => Promise<void>,
+  wanted: readonly HaproxySeries[] = HAPROXY_SERIES,
 ): void {
   for (const { series, executable, missing } of HAPROXIES) {
+    if (!wanted.includes(series)) continue;
     Deno.test({
       name: `HAProxy ${series}: ${name}`,
       ignore: executable === undefined && !Deno.env.get("CI"),
       fn: async () => {
         if (executable === undefined) throw new Error(missing);
-        await test((configuration) => Haproxy.start(executable, configuration));
+        await test((configuration) => Haproxy.start(executable, configuration), executable);
       },
     });
   }
