@@ -1,4 +1,4 @@
-import { getHaproxy } from "../lab/find_haproxy.ts";
+import { getHaproxy, haproxyVersion } from "../lab/find_haproxy.ts";
 import { Haproxy } from "../lab/haproxy.ts";
 import { HAPROXY_SERIES, type HaproxySeries } from "../lab/haproxy_packages.ts";
 
@@ -9,7 +9,8 @@ export type StartHaproxy = (configuration: string) => Promise<Haproxy>;
  * Defines one test for each HAProxy series, or for some.
  *
  * Where a series cannot be had its test is ignored and the reason printed once; with `CI` set in the
- * environment it fails instead.
+ * environment it fails instead. `HAPROXY_PROGRAM` in the environment names an executable, of whatever
+ * version, that takes the place of all series.
  *
  * @param name what holds
  * @param test is given the path of the executable, too
@@ -20,7 +21,7 @@ export function testWithEachHaproxy(
   wanted: readonly HaproxySeries[] = HAPROXY_SERIES,
 ): void {
   for (const { series, executable, missing } of HAPROXIES) {
-    if (!wanted.includes(series)) continue;
+    if (PROGRAM === undefined && !wanted.some((one) => one === series)) continue;
     Deno.test({
       name: `HAProxy ${series}: ${name}`,
       ignore: executable === undefined && !Deno.env.get("CI"),
@@ -32,8 +33,26 @@ export function testWithEachHaproxy(
   }
 }
 
-/** Every series, with its executable or why there is none. */
-const HAPROXIES = await Array.fromAsync(HAPROXY_SERIES, async (series) => {
+/** An HAProxy to test with, or why there is none. */
+interface Candidate {
+  series: string;
+  executable: string | undefined;
+  missing: string;
+}
+
+const PROGRAM = Deno.env.get("HAPROXY_PROGRAM");
+
+const HAPROXIES: Candidate[] = PROGRAM === undefined
+  ? await Array.fromAsync(HAPROXY_SERIES, ofSeries)
+  : [await named(PROGRAM)];
+
+async function named(executable: string): Promise<Candidate> {
+  const series = await haproxyVersion(executable);
+  if (series === undefined) throw new Error(`HAPROXY_PROGRAM=${executable} is no HAProxy`);
+  return { series, executable, missing: "" };
+}
+
+async function ofSeries(series: HaproxySeries): Promise<Candidate> {
   try {
     return { series, executable: await getHaproxy(series), missing: "" };
   } catch (error) {
@@ -41,4 +60,4 @@ const HAPROXIES = await Array.fromAsync(HAPROXY_SERIES, async (series) => {
     console.warn(`Tests with HAProxy ${series} cannot run: ${missing}`);
     return { series, executable: undefined, missing };
   }
-});
+}

@@ -65,7 +65,7 @@ function atLeast26(version: string): boolean {
 }
 
 /** Asks an executable for its version, such as `3.2.26-1`; undefined if it is no HAProxy. */
-async function haproxyVersion(executable: string): Promise<string | undefined> {
+export async function haproxyVersion(executable: string): Promise<string | undefined> {
   try {
     const { stdout } = await new Deno.Command(executable, { args: ["-v"] }).output();
     return /^HA-?Proxy version (\S+)/.exec(new TextDecoder().decode(stdout))?.[1];
