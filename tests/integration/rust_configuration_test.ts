@@ -1,9 +1,13 @@
-// What the README of the Rust agent shows must start this one as it stands, but for the ports. Keys, names
-// and values are those of that README.
+// What the README of the Rust agent shows must do with this one as it stands, but for ports and folders:
+// keys, names, values and lines are those of that README. Its HAProxy configuration: tests/haproxy.
 
 import assert from "node:assert/strict";
+import { CertificateAuthority } from "../lab/certificates.ts";
+import { eventually } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
+import { entriesOf } from "../lab/log_folder.ts";
+import { testWithOwnNames } from "../lab/own_names.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -88,5 +92,107 @@ Deno.test("the Rust agent's flags", async () => {
   await withAgent({ addressFlags: false, port, metricsPort, flags }, async (agent) => {
     for (let check = 0; check < 3; check++) assert.equal(await agent.ask(backend.line()), "up\n");
     assert.equal((await backend.report()).connections, 1, "The channel is kept");
+  });
+});
+
+Deno.test("the Rust agent's TOML for a log file with daily rotation", async () => {
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "config.toml",
+    `[logging]
+destination = "file"
+file_path = "${directory.path}/agent.log"
+file_rotation = "daily"
+file_max_files = 7
+`,
+  );
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    assert.equal(await agent.ask("nonsense\n"), "down\n");
+    await eventually("the line in the file of the day", async () => {
+      const [file] = [...Deno.readDirSync(directory.path)]
+        .filter(({ name }) => /^agent\.log\.\d{4}-\d\d-\d\d$/.test(name));
+      if (file === undefined) return false;
+      const entries = await entriesOf(`${directory.path}/${file.name}`);
+      return entries.some(({ message }) => message === "Invalid line");
+    });
+    assert.deepEqual(agent.stderr, []);
+  });
+});
+
+Deno.test("the Rust agent's TOML for levels of packages", async () => {
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "config.toml",
+    `log_level = "warn"
+
+[logging]
+level = "info"
+
+[logging.packages]
+haproxy_grpc_agent = "debug"
+tonic = "warn"
+`,
+  );
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    await agent.ask("nonsense\n");
+    await agent.waitForLog("of the connection", ({ level }) => level === "debug");
+    await agent.waitForLog(
+      "about a package that is not here",
+      ({ level, message }) => level === "warn" && message.includes("tonic"),
+    );
+  });
+});
+
+const DEPLOYMENTS: Record<string, Record<string, string>> = {
+  "Docker Compose": {
+    HAPROXY_AGENT_LOG_LEVEL: "info",
+    HAPROXY_AGENT_LOG_FORMAT: "json",
+    HAPROXY_AGENT_GRPC_CONNECT_TIMEOUT: "1000",
+    HAPROXY_AGENT_GRPC_RPC_TIMEOUT: "1500",
+  },
+  // With what Kubernetes adds for the Service of the example.
+  Kubernetes: {
+    HAPROXY_AGENT_LOG_LEVEL: "info",
+    HAPROXY_GRPC_AGENT_SERVICE_HOST: "10.96.0.7",
+    HAPROXY_GRPC_AGENT_SERVICE_PORT_METRICS: "9090",
+    HAPROXY_GRPC_AGENT_PORT: "tcp://10.96.0.7:5555",
+  },
+};
+
+for (const [name, env] of Object.entries(DEPLOYMENTS)) {
+  Deno.test(`the Rust agent's environment for ${name}, and its metrics`, async () => {
+    await using backend = await startHealthBackend();
+    await withAgent({ env }, async (agent) => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      const metrics = await agent.metrics();
+      for (
+        const sample of [
+          'check_requests_total{result="up"}',
+          'check_errors_total{error_type="timeout"}',
+          "check_duration_seconds_count",
+          "haproxy_connections_active",
+          "grpc_channels_active",
+        ]
+      ) assert.ok(metrics.has(sample), sample);
+      const isAboutNames = ({ component }: { component: string }) => component === "config";
+      assert.deepEqual(agent.logs.filter(isAboutNames), []);
+    });
+  });
+}
+
+testWithOwnNames("the Rust agent's request lines, and its ssl at last", {
+  "myservice.default.svc.cluster.local": ["127.0.0.1"],
+  "myservice.example.com": ["127.0.0.1"],
+}, async (wrapper) => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend", { names: ["myservice.example.com"] });
+  await using plain = await startHealthBackend();
+  await using secure = await startHealthBackend({ tls });
+  await withAgent({ wrapper, flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+    const inCluster = "myservice.default.svc.cluster.local 50051 no-ssl " +
+      "myservice.default.svc.cluster.local\n";
+    const withTls = "myservice.example.com 50051 ssl myservice.example.com\n";
+    assert.equal(await agent.ask(inCluster.replace("50051", `${plain.port}`)), "up\n");
+    assert.equal(await agent.ask(withTls.replace("50051", `${secure.port}`)), "up\n");
   });
 });
