@@ -118,13 +118,18 @@ testExample("drain.cfg", async ({ example, start, backend }) => {
   await haproxy.waitFor("api", "api1", { up: true });
 });
 
-testExample("template.cfg", async ({ example, start, backend }) => {
+testExample("template.cfg", async ({ example, agent, start, backend }) => {
   await using one = await backend(7, { services: { "": "NOT_SERVING" } });
   await using haproxy = await start();
+  await haproxy.waitFor("api", "api10", { status: "MAINT", agentStatus: "L7TOUT" });
   const places = await haproxy.stats("api");
   assert.deepEqual(places.map(({ status }) => status), Array(10).fill("MAINT"));
+  assert.deepEqual(agent.logs.filter(({ level }) => level !== "info"), []);
 
-  for (const command of example.runtimeCommands.slice(0, 4)) await haproxy.runtime(command);
+  const fill = async () => {
+    for (const command of example.runtimeCommands.slice(0, 4)) await haproxy.runtime(command);
+  };
+  await fill();
   const [place] = await haproxy.stats("api");
   assert.equal(place?.up, false, "It is not up before the agent has said so");
   await haproxy.waitFor("api", "api1", { ...DOWN, agentStatus: "L7STS" });
@@ -134,13 +139,19 @@ testExample("template.cfg", async ({ example, start, backend }) => {
   assert.equal(await callThrough(origin, HEALTH_CHECK), 200);
 
   await haproxy.runtime(example.runtimeCommands[4] ?? "");
-  await haproxy.waitFor("api", "api1", { status: "MAINT" });
+  assert.equal((await haproxy.stats("api"))[0]?.status, "MAINT");
   assert.equal(await callThrough(origin, HEALTH_CHECK), 503);
+  const asked = (await one.report()).checks;
+  await haproxy.stays("api", "api1", { status: "MAINT" }, 2500);
+  assert.equal((await one.report()).checks, asked, "Nobody asks any more");
+  await fill();
+  await haproxy.waitFor("api", "api1", UP);
 });
 
 /** What an example runs among. */
 interface Surroundings {
   readonly example: PlacedExample;
+  readonly agent: AgentProcess;
   readonly certificates: CertificateAuthority;
   /** Starts HAProxy with the example's text. */
   start(): Promise<Haproxy>;
@@ -156,9 +167,10 @@ function testExample(name: string, test: (surroundings: Surroundings) => Promise
     const example = await placeExample(name, certificates.directory, port);
     const settings = `${certificates.directory}/agent.toml`;
     await Deno.writeTextFile(settings, example.agentSettings);
-    await using agent: AgentProcess = await startAgent({ port, flags: ["--config", settings] });
+    await using agent = await startAgent({ port, flags: ["--config", settings] });
     await test({
       example,
+      agent,
       certificates,
       start: () => startHaproxy(example.configuration),
       backend: (number, options) =>
