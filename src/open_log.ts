@@ -29,13 +29,16 @@ export async function openLog(settings: Settings, listener: LogFileListener): Pr
   }
   const mistake = logFileMistake(settings);
   if (mistake !== undefined) return { ok: false, mistake };
+  const path = resolve(settings.log_file_path);
+  const folder = dirname(path);
   const file = new LogFile({
-    path: resolve(settings.log_file_path),
+    path,
     rotation: settings.log_file_rotation,
     maxFiles: settings.log_file_max_files,
     onUndeleted: listener.onUndeleted,
   });
   try {
+    if (isMissing(folder)) await Deno.mkdir(folder, { recursive: true });
     await file.open();
   } catch (error) {
     return { ok: false, mistake: cannotBeWritten(settings.log_file_path, reasonOf(error)) };
@@ -47,14 +50,15 @@ export async function openLog(settings: Settings, listener: LogFileListener): Pr
   };
 }
 
-/** @returns what is wrong with the log file as far as it shows without making it */
+/** @returns what is wrong with the log file as far as it shows without making it or its folder */
 export function logFileMistake(settings: Settings): string | undefined {
   const { log_destination: destination, log_file_path: given } = settings;
   if (destination === "console" || given === undefined) return undefined;
   const path = resolve(given);
   const folder = dirname(path);
+  const missing = isMissing(folder);
   // Asked beforehand: at a terminal Deno would put the question to the user, and wait.
-  const needed = settings.log_file_rotation === "never" ? path : folder;
+  const needed = settings.log_file_rotation === "never" && !missing ? path : folder;
   if (Deno.permissions.querySync({ name: "write", path: needed }).state !== "granted") {
     return cannotBeWritten(
       given,
@@ -62,12 +66,16 @@ export function logFileMistake(settings: Settings): string | undefined {
         `deno run -P=agent --allow-write=${folder}`,
     );
   }
+  return undefined;
+}
+
+function isMissing(folder: string): boolean {
   try {
-    if (Deno.statSync(folder).isDirectory) return undefined;
+    Deno.statSync(folder);
+    return false;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) return cannotBeWritten(given, reasonOf(error));
+    return error instanceof Deno.errors.NotFound;
   }
-  return cannotBeWritten(given, `there is no folder ${folder}`);
 }
 
 function cannotBeWritten(path: string, reason: string): string {

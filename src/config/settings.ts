@@ -345,7 +345,7 @@ export const SETTINGS = {
     kind: file,
     default: undefined,
     defaultText: "none",
-    help: "Needed with the destination file; its folder must exist",
+    help: "Needed with the destination file; its folder is made",
     restart: true,
   }),
   log_file_rotation: setting({

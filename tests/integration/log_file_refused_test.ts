@@ -10,11 +10,11 @@ const END_TIMEOUT_MS = 15_000;
 for (
   const { situation, path, mayWrite, expected } of [
     {
-      situation: "a folder that does not exist",
-      path: "FOLDER/none/agent.log",
-      mayWrite: "FOLDER/none",
-      expected: 'log_file_path: "FOLDER/none/agent.log" cannot be written: ' +
-        "there is no folder FOLDER/none",
+      situation: "a folder that cannot be made",
+      path: "FOLDER/pipe/none/agent.log",
+      mayWrite: "FOLDER",
+      expected: 'log_file_path: "FOLDER/pipe/none/agent.log" cannot be written: ' +
+        "Not a directory (os error 20)",
     },
     {
       situation: "the place of a folder",
@@ -58,14 +58,14 @@ for (
 }
 
 Deno.test({
-  name: "--check-config tells of a log file's folder that does not exist, and makes no file",
+  name: "--check-config makes neither a log file nor its folder",
   ignore,
   fn: () =>
     withFolder(async (folder) => {
-      for (const [path, code] of [[`${folder}/none/a`, 1], [`${folder}/a`, 0]] as const) {
+      for (const path of [`${folder}/none/a`, `${folder}/a`]) {
         const flags = [...logTo(path), "--check-config"];
         await using agent = await startAgent({ mayWrite: folder, flags, until: "nothing" });
-        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, code);
+        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 0);
       }
       assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
     }),

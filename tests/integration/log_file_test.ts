@@ -7,11 +7,11 @@ import { withAgent } from "../lab/with_agent.ts";
 const isInvalidLine = ({ message }: LogEntry) => message === "Invalid line";
 
 Deno.test({
-  name: "the log goes to the file alone, after what stands there from before",
+  name: "the log goes to the file alone, whose folder is made, after what stands there from before",
   ignore,
   fn: () =>
     withFolder(async (folder) => {
-      const path = `${folder}/agent.log`;
+      const path = `${folder}/made/by/the/agent.log`;
       for (let start = 1; start <= 2; start++) {
         await using agent = await startAgent({ mayWrite: folder, flags: logTo(path) });
         assert.equal(await agent.ask("nonsense\n"), "down\n");
