@@ -1,3 +1,4 @@
+import { writeSection } from "../write_section.ts";
 import { ROOT } from "../../tests/lab/lab_process.ts";
 import { type Figure, figuresOfAnswers, figuresOfRun } from "./figures.ts";
 import { plotSamples } from "./plot.ts";
@@ -6,9 +7,6 @@ import type { FaultCount, SoakResult } from "./soak_result.ts";
 const DOCUMENT = `${ROOT}docs/reliability.md`;
 const PLOT = `${ROOT}docs/images/soak-memory.svg`;
 
-/** What the tool writes stands between these. */
-const MARKERS = { begin: "<!-- soak: begin -->", end: "<!-- soak: end -->" };
-
 /**
  * Puts a result into docs/reliability.md, in place of the one before, and draws its plot.
  *
@@ -16,13 +14,7 @@ const MARKERS = { begin: "<!-- soak: begin -->", end: "<!-- soak: end -->" };
  */
 export async function writeDocuments(result: SoakResult): Promise<void> {
   await Deno.writeTextFile(PLOT, plotSamples(result.samples));
-  const text = await Deno.readTextFile(DOCUMENT);
-  const begin = text.indexOf(MARKERS.begin);
-  const end = text.indexOf(MARKERS.end);
-  if (begin < 0 || end < begin) throw new Error(`${DOCUMENT} has no place for the result`);
-  const [before, after] = [text.slice(0, begin + MARKERS.begin.length), text.slice(end)];
-  await Deno.writeTextFile(DOCUMENT, `${before}\n\n${formatSection(result)}\n\n${after}`);
-  await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", DOCUMENT] }).output();
+  await writeSection(DOCUMENT, "soak", formatSection(result));
 }
 
 function formatSection(result: SoakResult): string {

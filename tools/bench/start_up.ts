@@ -1,0 +1,13 @@
+import { startAgent } from "../../tests/lab/agent.ts";
+import { median } from "../soak/durations.ts";
+
+/** @returns milliseconds from the start of the process to the first connection accepted: median of ten */
+export async function measureStartUp(): Promise<number> {
+  const times: number[] = [];
+  for (let start = 0; start < 10; start++) {
+    const began = performance.now();
+    await using _agent = await startAgent({ until: "port" });
+    times.push(performance.now() - began);
+  }
+  return median(times);
+}
