@@ -2,6 +2,7 @@ import { connectivityState, Metadata, status } from "@grpc/grpc-js";
 import { formatHostPort } from "../protocol/host.ts";
 import { BackendCredentials, type BackendTls } from "./backend_credentials.ts";
 import { type ConnectPhase, ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
+import { setDeadline } from "./deadline.ts";
 import { saysDescriptorsLack } from "./descriptors.ts";
 import { HealthClient } from "./health_client.ts";
 import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
@@ -105,11 +106,11 @@ export class Channel {
       ? undefined
       : new Watches(watch, this.#openStream.bind(this), () => performance.now());
     this.connected = new Promise((resolve) => {
-      const timer = setTimeout(() => {
+      const cancelDeadline = setDeadline(() => {
         this.#fail({ kind: "timeout", detail: timeoutDetail(this.#progress.phase) });
       }, connectTimeoutMs);
       this.#settleConnected = (failure) => {
-        clearTimeout(timer);
+        cancelDeadline();
         resolve(failure);
       };
     });
@@ -146,27 +147,29 @@ export class Channel {
       return Promise.resolve({ ok: false, code: status.UNAVAILABLE, detail, connectionLost: true });
     }
     this.#rpcsUnderWay++;
+    const metadata = this.#metadata.clone();
+    metadata.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
     return new Promise((resolve) => {
-      const call = client.check(
-        { service },
-        this.#metadata,
-        { deadline: Date.now() + timeoutMs },
-        (error, response) => {
-          signal.removeEventListener("abort", cancel);
-          this.#rpcsUnderWay--;
-          if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
-          if (error === null) {
-            resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
-          } else {
-            const { code, details } = error;
-            // grpc-js reports the end of a stream before the end of its session.
-            setImmediate(() =>
-              resolve({ ok: false, code, detail: details, connectionLost: !this.ready })
-            );
-          }
-        },
-      );
+      let late = false;
+      const call = client.check({ service }, metadata, {}, (error, response) => {
+        cancelDeadline();
+        signal.removeEventListener("abort", cancel);
+        this.#rpcsUnderWay--;
+        if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
+        if (error === null) {
+          resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
+        } else {
+          const { details: detail } = error;
+          const code = late ? status.DEADLINE_EXCEEDED : error.code;
+          // grpc-js reports the end of a stream before the end of its session.
+          setImmediate(() => resolve({ ok: false, code, detail, connectionLost: !this.ready }));
+        }
+      });
       const cancel = () => call.cancel();
+      const cancelDeadline = setDeadline(() => {
+        late = true;
+        cancel();
+      }, timeoutMs);
       signal.addEventListener("abort", cancel, { once: true });
     });
   }

@@ -4,6 +4,7 @@ import type { CheckRequest } from "../protocol/request.ts";
 import type { Channel, ChannelTarget, RpcOutcome } from "./channel.ts";
 import type { ChannelPool } from "./channel_pool.ts";
 import { Coalescer } from "./coalescer.ts";
+import { setDeadline } from "./deadline.ts";
 import type { ConnectTimings } from "./connect_progress.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import type { Verdict } from "./verdict.ts";
@@ -124,7 +125,7 @@ export class Checker {
       const settle = (verdict: Verdict, reason?: typeof ABANDONED) => {
         if (settled) return;
         settled = true;
-        clearTimeout(timer);
+        cancelDeadline();
         abandoned.removeEventListener("abort", abandon);
         resolve(verdict);
         leave(reason);
@@ -134,7 +135,7 @@ export class Checker {
         detail: `The check did not end within ${timeoutMs} ms`,
       } as const;
       const abandon = () => settle(late, ABANDONED);
-      const timer = setTimeout(() => settle(late), timeoutMs);
+      const cancelDeadline = setDeadline(() => settle(late), timeoutMs);
       abandoned.addEventListener("abort", abandon);
       result.then((verdict) => settle(verdict));
     });
