@@ -1,3 +1,4 @@
+import { KeptSockets } from "./kept_sockets.ts";
 import { type Exchange, LineSocket } from "./line_socket.ts";
 import type { Random } from "./random.ts";
 import type { Target } from "./target.ts";
@@ -10,10 +11,6 @@ const PIPELINED_PERCENT = 10;
 
 /** Lines of such a segment. */
 const PIPELINED_LINES = 5;
-
-/** Kept connections; each is given up after a number of uses and another made. */
-const KEPT_CONNECTIONS = 6;
-const USES = 200;
 
 /** Rarely asked targets are asked in every other stretch of this length, in milliseconds. */
 const RARE_STRETCH_MS = 15_000;
@@ -30,22 +27,22 @@ export interface AskedCheck extends Exchange {
   readonly manner: Manner;
 }
 
-interface Kept {
-  readonly socket: LineSocket;
-  uses: number;
-  busy: boolean;
+interface Question {
+  readonly target: Target;
+  readonly line: string;
 }
 
 /** Asks the agent at a steady rate, most of the time as HAProxy does, without waiting for answers. */
 export class Asker {
   readonly #port: number;
+  readonly #targets: readonly Target[];
   readonly #rate: number;
   readonly #random: Random;
   readonly #onChecked: (check: AskedCheck) => void;
-  readonly #targets: Generator<Target, never>;
+  readonly #order: Generator<Target, never>;
   readonly #underWay = new Set<Promise<void>>();
-  readonly #kept = new Set<Kept>();
-  readonly #startedAt = performance.now();
+  readonly #kept: KeptSockets;
+  #startedAt = NaN;
   #timer: ReturnType<typeof setInterval> | undefined;
   #asked = 0;
   #failure: unknown;
@@ -62,18 +59,28 @@ export class Asker {
     onChecked: (check: AskedCheck) => void,
   ) {
     this.#port = port;
+    this.#targets = targets;
     this.#rate = rate;
     this.#random = random;
     this.#onChecked = onChecked;
-    this.#targets = random.cycle(targets);
+    this.#order = random.cycle(targets);
+    this.#kept = new KeptSockets(port);
   }
 
-  /** Lines sent so far. */
+  /** Checks begun so far at the steady rate. */
   get asked(): number {
     return this.#asked;
   }
 
+  /** Asks each line once, one after the other. */
+  async askEachOnce(): Promise<void> {
+    for (const target of this.#targets) {
+      for (const line of target.lines) await this.#ask("fresh", [{ target, line }]);
+    }
+  }
+
   start(): void {
+    this.#startedAt = performance.now();
     this.#timer = setInterval(() => this.#askDue(), TICK_MS);
   }
 
@@ -85,7 +92,7 @@ export class Asker {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(this.#underWay);
-    for (const { socket } of this.#kept) socket.reset();
+    this.#kept.close();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -103,74 +110,49 @@ export class Asker {
 
   #begin(manner: Manner, count: number): void {
     this.#asked += count;
-    const targets = Array.from({ length: count }, () => this.#next());
-    const begunAt = performance.now();
-    const asking = manner === "fresh" ? this.#askFresh(targets) : this.#askKept(manner, targets);
-    const done = asking
-      .catch((error) => this.#refused(manner, targets, begunAt, error))
+    const questions = Array.from({ length: count }, () => this.#next());
+    const done = this.#ask(manner, questions)
+      .catch((error) => this.#failure ??= error)
       .finally(() => this.#underWay.delete(done));
     this.#underWay.add(done);
   }
 
-  #next(): Target {
+  #next(): Question {
     while (true) {
-      const { value } = this.#targets.next();
+      const { value: target } = this.#order.next();
       const stretch = Math.floor((performance.now() - this.#startedAt) / RARE_STRETCH_MS);
-      if (!value.rare || stretch % 2 === 0) return value;
+      if (target.rare && stretch % 2 === 1) continue;
+      const { lines } = target;
+      return { target, line: lines[Math.floor(this.#random.next() * lines.length)] ?? lines[0] };
     }
   }
 
-  /** No connection to the agent: no answer, to the asker. */
-  #refused(manner: Manner, targets: readonly Target[], sentAt: number, error: unknown): void {
-    if (!(error instanceof Error) || !("code" in error)) this.#failure ??= error;
-    const receivedAt = performance.now();
-    for (const target of targets) {
-      const [line] = target.lines;
-      this.#onChecked({
-        ...{ line, sentAt, receivedAt, reply: undefined, localPort: 0 },
-        ...{ target, manner },
-      });
-    }
-  }
-
-  async #askFresh(targets: readonly Target[]): Promise<void> {
-    const socket = await LineSocket.open(this.#port);
-    await this.#ask(socket, "fresh", targets);
-    socket.reset();
-  }
-
-  async #askKept(manner: Manner, targets: readonly Target[]): Promise<void> {
-    const kept = await this.#take();
-    await this.#ask(kept.socket, manner, targets);
-    kept.busy = false;
-    if (++kept.uses < USES) return;
-    this.#kept.delete(kept);
-    kept.socket.reset();
-  }
-
-  /** A kept connection on which nothing is under way; a new one where there is none. */
-  async #take(): Promise<Kept> {
-    for (const kept of this.#kept) {
-      if (!kept.socket.open) this.#kept.delete(kept);
-      else if (!kept.busy) {
-        kept.busy = true;
-        return kept;
+  async #ask(manner: Manner, questions: readonly Question[]): Promise<void> {
+    const begunAt = performance.now();
+    const ask = async (socket: LineSocket) => {
+      const exchanges = socket.ask(questions.map(({ line }) => line));
+      await Promise.all(questions.map(async ({ target }, index) => {
+        const exchange = await exchanges[index];
+        if (exchange !== undefined) this.#onChecked({ ...exchange, target, manner });
+      }));
+    };
+    try {
+      if (manner === "fresh") await this.#onFreshSocket(ask);
+      else await this.#kept.use(ask);
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error)) throw error;
+      // The agent did not accept: no answer, to whoever asks.
+      const receivedAt = performance.now();
+      for (const { target, line } of questions) {
+        const exchange = { line, sentAt: begunAt, receivedAt, reply: undefined, localPort: 0 };
+        this.#onChecked({ ...exchange, target, manner });
       }
     }
-    const kept: Kept = { socket: await LineSocket.open(this.#port), uses: 0, busy: true };
-    if (this.#kept.size < KEPT_CONNECTIONS) this.#kept.add(kept);
-    else kept.uses = USES;
-    return kept;
   }
 
-  async #ask(socket: LineSocket, manner: Manner, targets: readonly Target[]): Promise<void> {
-    const lines = targets.map(({ lines }) =>
-      lines[Math.floor(this.#random.next() * lines.length)] ?? lines[0]
-    );
-    const exchanges = socket.ask(lines).map(async (exchange, index) => {
-      const target = targets[index];
-      if (target !== undefined) this.#onChecked({ ...await exchange, target, manner });
-    });
-    await Promise.all(exchanges);
+  async #onFreshSocket(ask: (socket: LineSocket) => Promise<void>): Promise<void> {
+    const socket = await LineSocket.open(this.#port);
+    await ask(socket);
+    socket.reset();
   }
 }

@@ -10,20 +10,20 @@ import type { Random } from "./random.ts";
 import { ROLLING_FAULTS, RollingBackend } from "./rolling_backend.ts";
 import { Target } from "./target.ts";
 
-/** How many backends there are of each kind; 50 in all with two implementations. */
-export const FLEET = {
-  /** Processes of each implementation, on ports of their own. */
-  processes: 6,
-  /** Backends of each implementation that get rolling updates. */
-  rolling: 1,
-  /** Addresses that lead to TLS servers of each implementation. */
-  tls: 5,
-  /** Addresses that lead to peers in this process. */
-  plain: 26,
-};
+/** How many backends there are. */
+const BACKENDS = 50;
+
+/** Processes of each implementation, on ports of their own. */
+const PROCESSES = 6;
+
+/** Backends of each implementation that get rolling updates. */
+const ROLLING = 1;
+
+/** Addresses that lead to a TLS server of each implementation. */
+const TLS = 5;
 
 /** Every how manieth backend of a kind is asked in bursts only. */
-const RARE_EVERY = 6;
+const RARE_EVERY = 5;
 
 /** Connections to every other process grow no older than this, in milliseconds. */
 const CONNECTION_AGE_MS = 2000;
@@ -76,7 +76,7 @@ export class Fleet implements AsyncDisposable {
       return reason === undefined;
     });
     for (const implementation of implementations) {
-      for (let nth = 1; nth <= FLEET.processes; nth++) {
+      for (let nth = 1; nth <= PROCESSES; nth++) {
         const aging = nth % 2 === 0 ? { maxConnectionAgeMs: CONNECTION_AGE_MS } : {};
         const services = { "": "SERVING", [SERVICE]: "SERVING" } as const;
         const backend = this.#owned.use(
@@ -84,7 +84,7 @@ export class Fleet implements AsyncDisposable {
         );
         this.#addProcess(`${implementation.name} ${nth}`, implementation.name, backend, nth);
       }
-      for (let nth = 1; nth <= FLEET.rolling; nth++) {
+      for (let nth = 1; nth <= ROLLING; nth++) {
         const rolling = this.#owned.use(await RollingBackend.start(implementation));
         const name = `${implementation.name} rolling ${nth}`;
         const target = new Target(name, [plainLine(rolling.front.port, "a.test")]);
@@ -92,15 +92,17 @@ export class Fleet implements AsyncDisposable {
       }
     }
     await this.#addTls(implementations);
-    for (let nth = 1; nth <= FLEET.plain; nth++) {
-      const healthy = () =>
-        http2Peer({ answer: ({ streamId, send }) => send(healthAnswer(streamId)) });
-      const front = this.#owned.use(new Front(healthy()));
-      const name = `raw ${nth}`;
-      const lines = [plainLine(front.port, "a.test"), plainLine(front.port, "b.test")] as const;
-      const target = new Target(name, lines, { rare: nth % RARE_EVERY === 0 });
-      this.#add(name, "raw HTTP/2", [target], PLAIN_FAULTS, { name, front, healthy, target });
-    }
+    for (let nth = 1; this.members.length < BACKENDS; nth++) this.#addPlain(nth);
+  }
+
+  #addPlain(nth: number): void {
+    const healthy = () =>
+      http2Peer({ answer: ({ streamId, send }) => send(healthAnswer(streamId)) });
+    const front = this.#owned.use(new Front(healthy()));
+    const name = `raw ${nth}`;
+    const lines = [plainLine(front.port, "a.test"), plainLine(front.port, "b.test")] as const;
+    const target = new Target(name, lines, { rare: nth % RARE_EVERY === 0 });
+    this.#add(name, "raw HTTP/2", [target], PLAIN_FAULTS, { name, front, healthy, target });
   }
 
   #addProcess(name: string, kind: string, backend: HealthBackend, nth: number): void {
@@ -135,7 +137,7 @@ export class Fleet implements AsyncDisposable {
     for (const implementation of implementations) {
       const options = { tls: right, maxConnectionAgeMs: CONNECTION_AGE_MS };
       const server = this.#owned.use(await implementation.start(options));
-      for (let nth = 1; nth <= FLEET.tls; nth++) {
+      for (let nth = 1; nth <= TLS; nth++) {
         const healthy = () => wayTo(server.port);
         const front = this.#owned.use(new Front(healthy()));
         const name = `${implementation.name} TLS ${nth}`;

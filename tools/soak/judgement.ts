@@ -47,7 +47,7 @@ export function instantsOf(
  * Judges an answer.
  *
  * @param states those of the instants that {@linkcode instantsOf} gives
- * @param stalledMs how long the asker itself did not run between the line and the reply
+ * @param stalledMs how long the asker itself did not run between the deadline and the reply
  */
 export function judge(
   answer: Answer,

@@ -97,7 +97,8 @@ export class Ledger {
   async #find(check: AskedCheck): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, STALL_SEEN_MS));
     const { sentAt, receivedAt, line, reply, localPort, target, manner } = check;
-    const stalledMs = this.#stalls.between(sentAt, receivedAt);
+    // Before the deadline a stall delays nothing: the reply was not there to be read.
+    const stalledMs = this.#stalls.between(sentAt + this.#bounds.deadlineMs, receivedAt);
     const judgement = this.#judge(check, stalledMs);
     this.counts[judgement]++;
     if (this.findings.length >= KEPT_FINDINGS) return;
@@ -108,7 +109,7 @@ export class Ledger {
       time: new Date(performance.timeOrigin + sentAt).toISOString(),
       ...{ sentAt, target: target.name, backend: target.backend, manner, localPort, line, reply },
       elapsedMs: receivedAt - sentAt,
-      stalledMs,
+      stalledMs: this.#stalls.between(sentAt, receivedAt),
       agentWaitedMs: this.#agentWaits.between(sentAt, receivedAt),
       states,
     });

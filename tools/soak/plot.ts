@@ -8,6 +8,9 @@ const AREA = { left: 56, right: 700, top: 34, bottom: 256 };
 /** Points of a line; more would not be seen. */
 const POINTS = 320;
 
+/** What may lie between two labels of the time, in minutes. */
+const MINUTE_STEPS = [0.25, 0.5, 1, 2, 5, 10, 15, 30];
+
 interface Line {
   readonly name: string;
   readonly className: string;
@@ -59,9 +62,10 @@ function grid([left, right]: readonly Line[], seconds: number): string {
       text(AREA.right + 8, y + 4, label(share * (right?.top ?? 0)), "start", right?.className),
     ];
   });
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const x = AREA.left + share * (AREA.right - AREA.left);
-    parts.push(text(x, AREA.bottom + 18, label(share * seconds / 60), "middle"));
+  const step = MINUTE_STEPS.find((step) => seconds / 60 / step < 8) ?? 60;
+  for (let minute = 0; minute <= seconds / 60; minute += step) {
+    const x = AREA.left + minute * 60 / seconds * (AREA.right - AREA.left);
+    parts.push(text(Math.round(x), AREA.bottom + 18, label(minute), "middle"));
   }
   parts.push(text((AREA.left + AREA.right) / 2, AREA.bottom + 36, "minutes", "middle"));
   parts.push(text(AREA.left, 18, left?.name ?? "", "start", left?.className));

@@ -110,28 +110,49 @@ async function untilStopped(pid: number | undefined, stopped: boolean): Promise<
   }
 }
 
+const FREEZE: ProcessFault = {
+  name: "freezes (SIGSTOP, SIGCONT)",
+  truth: `down while the kernel shows it stopped; either for ${THAW_SETTLE_MS} ms after SIGCONT`,
+  run: async (process, hold) => {
+    const { backend } = process;
+    await frozen(process);
+    await hold();
+    await change(timelines(process), "up", "SIGCONT", async () => {
+      backend.thaw();
+      await untilStopped(backend.pid, false);
+    }, THAW_SETTLE_MS);
+  },
+};
+
+const FREEZE_AND_KILL: ProcessFault = {
+  name: "freezes (SIGSTOP), is killed (SIGKILL) and restarts",
+  truth: "down while the kernel shows it stopped, and until it starts; either while it starts",
+  run: async (process, hold) => {
+    const { backend } = process;
+    await frozen(process);
+    await hold();
+    // What was sent to it lies unread, so that its connections are reset.
+    await backend.kill();
+    await change(timelines(process), "up", "started", async () => void await backend.start());
+  },
+};
+
+async function frozen(process: ProcessBackend): Promise<void> {
+  const { backend } = process;
+  await change(timelines(process), "down", "SIGSTOP", async () => {
+    backend.freeze();
+    await untilStopped(backend.pid, true);
+  });
+}
+
 /** What happens to processes. */
 export const PROCESS_FAULTS: readonly ProcessFault[] = [
   stopped("is killed (SIGKILL) and returns later", (backend) => backend.kill(), true),
   stopped("is killed (SIGKILL) and restarts at once", (backend) => backend.kill(), false),
   stopped("ends politely (SIGTERM) and returns later", (backend) => backend.terminate(), true),
   stopped("restarts politely (SIGTERM)", (backend) => backend.terminate(), false),
-  {
-    name: "freezes (SIGSTOP, SIGCONT)",
-    truth: `down while the kernel shows it stopped; either for ${THAW_SETTLE_MS} ms after SIGCONT`,
-    run: async (process, hold) => {
-      const { backend } = process;
-      await change(timelines(process), "down", "SIGSTOP", async () => {
-        backend.freeze();
-        await untilStopped(backend.pid, true);
-      });
-      await hold();
-      await change(timelines(process), "up", "SIGCONT", async () => {
-        backend.thaw();
-        await untilStopped(backend.pid, false);
-      }, THAW_SETTLE_MS);
-    },
-  },
+  FREEZE,
+  FREEZE_AND_KILL,
   {
     name: `answers after ${SLOW_MS} ms`,
     truth: "up all the time",

@@ -42,9 +42,18 @@ function read(agentPid: number): Times {
   };
 }
 
-/** User and system time of a process. */
+/** User and system time of a process; NaN when it is gone. */
 function ticksOf(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const stat = statOf(pid);
+  if (stat === undefined) return NaN;
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return Number(fields[11]) + Number(fields[12]);
+}
+
+function statOf(pid: number): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch {
+    return undefined;
+  }
 }

@@ -101,6 +101,8 @@ async function soak(
   const hostile = new HostileClients(agent.port, lines, new Random(seed, "hostile"));
   const mischief = new Mischief(fleet.members, seed);
 
+  // Before the steady rate, so that it does not begin with every connection at once.
+  await asker.askEachOnce();
   for (const part of [sampler, asker, hostile, mischief]) part.start();
   await untilOver(minutes, agent, signal, () => {
     const [sample] = sampler.samples.slice(-1);
