@@ -1,0 +1,98 @@
+// Connections that break at any byte of what a backend sends: in a TLS flight, in HTTP/2's SETTINGS, in
+// the head, the message or the trailers of an answer.
+
+import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
+import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
+import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+/** Silent peers take all of these. Their proportions are those of the defaults. */
+const DEADLINES = [
+  ...["--grpc-connect-timeout", "400", "--grpc-rpc-timeout", "600", "--check-timeout", "800"],
+];
+
+/** In how many places the first answer, and then the second, is cut. */
+const PLACES = 8;
+
+/** What a check of a connection that is cut may come to. */
+const ERRORS: Readonly<Record<Cut, readonly string[]>> = {
+  silence: ["timeout"],
+  close: ["backend_unreachable", "tls", "rpc"],
+  reset: ["backend_unreachable", "tls", "rpc"],
+};
+
+const MODES = {
+  "with an RPC per check": ["--coalesce-checks", "false"],
+  "with shared RPCs": [],
+  "in watch mode": ["--check-mode", "watch"],
+};
+
+type Start = (options: { tls?: { cert: string; key: string } }) => Promise<HealthBackend>;
+
+/** One address, one place, one way to break off. */
+interface Place {
+  readonly after: number;
+  readonly by: Cut;
+}
+
+async function cutEverywhere(start: Start, flags: readonly string[], ssl: boolean): Promise<void> {
+  await using authority = await CertificateAuthority.create();
+  const certificate = await authority.issue("a.test", { names: ["a.test"] });
+  await using backend = await start(ssl ? { tls: certificate } : {});
+  const options = {
+    flags: [...DEADLINES, "--reply-reason", "true", "--tls-ca-file", authority.caFile, ...flags],
+  };
+  await withAgent(options, async (agent) => {
+    const whole = await lengthOfAnswers(agent, backend.port, ssl);
+    const places = (["silence", "close", "reset"] as const).flatMap((by) =>
+      Array.from({ length: PLACES }, (_, index) => ({
+        after: Math.floor(whole * index / PLACES),
+        by,
+      }))
+    );
+    // At once, but a few at a time: what takes a deadline here waits and does no work.
+    for (let at = 0; at < places.length; at += PLACES) {
+      const some = places.slice(at, at + PLACES);
+      await Promise.all(some.map((place) => cutAt(agent, backend.port, ssl, place)));
+    }
+  });
+}
+
+async function cutAt(agent: AgentProcess, backendPort: number, ssl: boolean, { after, by }: Place) {
+  await using proxy = await CuttingProxy.start(backendPort);
+  const line = lineFor(proxy.port, ssl);
+  const where = `${by} after ${after} bytes`;
+  proxy.cut(after, by);
+  for (const time of ["first", "second"]) {
+    const reply = await agent.ask(line);
+    const [, error = reply] = /^down #(\w+):/.exec(reply) ?? [];
+    assert.ok(ERRORS[by].includes(error), `${where}: the ${time} check gave ${reply}`);
+  }
+  proxy.heal();
+  assert.equal(await agent.ask(line), "up\n", `${where}: the check after it`);
+  assert.equal(await agent.ask(line), "up\n", `${where}: on the kept connection`);
+}
+
+/** What the backend sends until its first answer is there, in bytes. */
+async function lengthOfAnswers(agent: AgentProcess, port: number, ssl: boolean): Promise<number> {
+  await using proxy = await CuttingProxy.start(port);
+  assert.equal(await agent.ask(lineFor(proxy.port, ssl)), "up\n");
+  return proxy.sent;
+}
+
+function lineFor(port: number, ssl: boolean): string {
+  return `127.0.0.1 ${port} ${ssl ? "ssl" : "no-ssl"} a.test\n`;
+}
+
+for (const [mode, flags] of Object.entries(MODES)) {
+  for (const ssl of [false, true]) {
+    const what = `an answer cut at any place is down in time, and up when it is whole again: ${
+      ssl ? "TLS" : "plain"
+    } ${mode}`;
+    Deno.test(`${what}, grpc-js`, () => cutEverywhere(startHealthBackend, flags, ssl));
+    testWithPython(`${what}, C core`, () => cutEverywhere(startPythonBackend, flags, ssl));
+  }
+}
