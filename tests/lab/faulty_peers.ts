@@ -127,6 +127,31 @@ export const HTTP2_FAULTS: Fault[] = [
       }),
   },
   {
+    name: "answers 502 with a page",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(
+            headers(streamId, { ":status": "502", "content-type": "text/html" }),
+            data(streamId, page(), { endStream: true }),
+          ),
+      }),
+  },
+  {
+    name: "ends the call with OK in trailers only",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(headers(streamId, {
+            ":status": "200",
+            "content-type": "application/grpc",
+            "grpc-status": "0",
+          }, { endStream: true })),
+      }),
+  },
+  {
     name: "ends the call with UNIMPLEMENTED in trailers only",
     outcomes: ["rpc"],
     start: () =>
@@ -170,6 +195,32 @@ export const HTTP2_FAULTS: Fault[] = [
       http2Peer({
         answer: ({ streamId, send }) =>
           send(responseHeaders(streamId), data(streamId, grpcMessage(healthResponse(1), 2 ** 31))),
+      }),
+  },
+  {
+    name: "sends a message of a hundred megabytes",
+    outcomes: ["rpc"],
+    start: () =>
+      http2Peer({
+        answer: async ({ streamId, send }) => {
+          await send(responseHeaders(streamId));
+          await send(data(streamId, grpcMessage(new Uint8Array(10_000), 100e6)));
+          const more = data(streamId, new Uint8Array(10_000));
+          for (let sent = 0; sent < 100e6; sent += 10_000) await send(more);
+        },
+      }),
+  },
+  {
+    name: "sends its answer byte by byte, and too slowly",
+    outcomes: ["timeout"],
+    start: () =>
+      http2Peer({
+        answer: async ({ streamId, send }) => {
+          for (const byte of healthAnswer(streamId)) {
+            await send(new Uint8Array([byte]));
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        },
       }),
   },
   {
