@@ -139,6 +139,20 @@ export const HTTP2_FAULTS: Fault[] = [
       }),
   },
   {
+    name: "calls a good answer text/plain",
+    // gRPC's C core takes it too: the status and the message are those of gRPC.
+    outcomes: ["up"],
+    start: () =>
+      http2Peer({
+        answer: ({ streamId, send }) =>
+          send(
+            headers(streamId, { ":status": "200", "content-type": "text/plain" }),
+            data(streamId, grpcMessage(healthResponse(1))),
+            trailers(streamId),
+          ),
+      }),
+  },
+  {
     name: "ends the call with OK in trailers only",
     outcomes: ["rpc"],
     start: () =>
