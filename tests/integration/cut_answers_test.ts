@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
+import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { withAgent } from "../lab/with_agent.ts";
@@ -93,6 +94,7 @@ for (const [mode, flags] of Object.entries(MODES)) {
       ssl ? "TLS" : "plain"
     } ${mode}`;
     Deno.test(`${what}, grpc-js`, () => cutEverywhere(startHealthBackend, flags, ssl));
+    testWithGo(`${what}, Go`, () => cutEverywhere(startGoBackend, flags, ssl));
     testWithPython(`${what}, C core`, () => cutEverywhere(startPythonBackend, flags, ssl));
   }
 }

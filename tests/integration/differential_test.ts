@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../lab/faulty_peers.ts";
+import { startGoBackend } from "../lab/go_backend.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { type ClientCheck, PythonClient } from "../lab/python_client.ts";
@@ -52,10 +53,11 @@ const STATUSES: HealthStatus[] = [
 const CODES = [1, 2, 3, 5, 7, 8, 12, 13, 14, 16];
 
 for (
-  const [backendName, start] of [["grpc-js", startHealthBackend], [
-    "C core",
-    startPythonBackend,
-  ]] as const
+  const [backendName, start] of [
+    ["grpc-js", startHealthBackend],
+    ["C core", startPythonBackend],
+    ["Go", startGoBackend],
+  ] as const
 ) {
   testWithPython(
     `what a ${backendName} backend says is up for the agent where it is for gRPC's C core`,

@@ -7,6 +7,7 @@ import {
   type HealthBackendOptions,
   startHealthBackend,
 } from "../lab/health_backend.ts";
+import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -149,6 +150,21 @@ for (const [mode, modeFlags] of MODES) {
     async () => {
       await using backend = await startPythonBackend();
       await checkRestarts(backend, flags);
+    },
+  );
+
+  testWithGo(
+    `a Go backend that restarts 50 times is up in every check while it listens${mode}`,
+    async () => {
+      await using backend = await startGoBackend();
+      await checkRestarts(backend, flags);
+    },
+  );
+
+  testWithGo(
+    `a Go backend that lets connections grow no older than 300 ms is never down${mode}`,
+    async () => {
+      await checkConnectionAge(startGoBackend, flags);
     },
   );
 

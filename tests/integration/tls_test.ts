@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
+import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
@@ -104,6 +105,10 @@ Deno.test("the certificate of a grpc-js backend decides", async (t) => {
 
 testWithPython("the certificate of a C core backend decides", async (t) => {
   await checkCertificates(t, startPythonBackend);
+});
+
+testWithGo("the certificate of a Go backend decides", async (t) => {
+  await checkCertificates(t, startGoBackend);
 });
 
 Deno.test("without --tls-ca-file an authority of one's own is not trusted", async (t) => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import type { HealthBackend, HealthStatus } from "../lab/health_backend.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
@@ -59,6 +60,13 @@ testWithPython(
   "what a C core backend says of itself is answered and counted as the protocol has it",
   async () => {
     await checkAllThatABackendSays(startPythonBackend);
+  },
+);
+
+testWithGo(
+  "what a Go backend says of itself is answered and counted as the protocol has it",
+  async () => {
+    await checkAllThatABackendSays(startGoBackend);
   },
 );
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { connect } from "node:net";
 import { type AgentProcess, startAgent } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
@@ -27,10 +28,11 @@ const VERIFY_SOON = ["--watch-verify", `${VERIFY_MS}`];
 
 const flags = (...more: string[]) => ["--check-mode", "watch", "--log-level", "warn", ...more];
 
-/** Runs a test against a backend on grpc-js, and against one on gRPC's C core. */
+/** Runs a test against a backend on grpc-js, against one on gRPC's C core, and against one on grpc-go. */
 function testWithBackends(name: string, test: (start: Start) => Promise<void>) {
   Deno.test(`${name} (grpc-js)`, () => test(startHealthBackend));
   testWithPython(`${name} (C core)`, () => test(startPythonBackend));
+  testWithGo(`${name} (Go)`, () => test(startGoBackend));
 }
 
 /** Asks until the answer comes from a stream: without a Check. */

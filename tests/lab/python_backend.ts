@@ -1,5 +1,6 @@
 import { HealthBackend, type HealthBackendOptions } from "./health_backend.ts";
 import { ROOT } from "./lab_process.ts";
+import { testThatNeeds } from "./test_that_needs.ts";
 
 /** Debian's Python: the one that its package python3-grpcio serves. */
 const PYTHON = "/usr/bin/python3";
@@ -11,25 +12,9 @@ export async function startPythonBackend(
   return await new HealthBackend([PYTHON, `${ROOT}tests/lab/python_backend.py`], options).start();
 }
 
-/**
- * A test that needs a Python backend. Where its library is missing it is ignored, with the reason
- * printed; in CI (environment variable CI) it fails, so that a gap is not taken for success.
- */
-export function testWithPython(
-  name: string,
-  test: (t: Deno.TestContext) => Promise<void>,
-): void {
-  const missing = pythonProblem();
-  const ignore = missing !== undefined && !Deno.env.has("CI");
-  if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
-  Deno.test({
-    name,
-    ignore,
-    fn: async (t) => {
-      if (missing !== undefined) throw new Error(missing);
-      await test(t);
-    },
-  });
+/** A test that needs a Python backend; see {@linkcode testThatNeeds}. */
+export function testWithPython(name: string, test: (t: Deno.TestContext) => Promise<void>): void {
+  testThatNeeds({ missing: pythonProblem() }, name, test);
 }
 
 let problem: string | undefined | null = null;

@@ -10,7 +10,11 @@ export interface Need {
  * A test that needs something that not every machine has. Without it the test is ignored with the reason
  * printed, and in CI (environment variable CI) it fails.
  */
-export function testThatNeeds(need: Need, name: string, test: () => Promise<void>): void {
+export function testThatNeeds(
+  need: Need,
+  name: string,
+  test: (t: Deno.TestContext) => Promise<void>,
+): void {
   const { missing, sanitize = true } = need;
   const ignore = missing !== undefined && !Deno.env.get("CI");
   if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
@@ -19,9 +23,9 @@ export function testThatNeeds(need: Need, name: string, test: () => Promise<void
     ignore,
     sanitizeOps: sanitize,
     sanitizeResources: sanitize,
-    fn: async () => {
+    fn: async (t) => {
       if (missing !== undefined) throw new Error(missing);
-      await test();
+      await test(t);
     },
   });
 }

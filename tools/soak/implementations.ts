@@ -3,6 +3,7 @@ import {
   type HealthBackendOptions,
   startHealthBackend,
 } from "../../tests/lab/health_backend.ts";
+import { goProblem, startGoBackend } from "../../tests/lab/go_backend.ts";
 import { pythonProblem, startPythonBackend } from "../../tests/lab/python_backend.ts";
 
 /** A gRPC library with a health server of its own process. */
@@ -17,4 +18,5 @@ export interface Implementation {
 export const IMPLEMENTATIONS: readonly Implementation[] = [
   { name: "grpc-js", start: startHealthBackend, missing: () => undefined },
   { name: "c-core", start: startPythonBackend, missing: pythonProblem },
+  { name: "go", start: startGoBackend, missing: goProblem },
 ];
