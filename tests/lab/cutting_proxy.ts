@@ -73,7 +73,7 @@ export class CuttingProxy implements AsyncDisposable {
       if (cut?.by === "reset") client.resetAndDestroy();
     };
     if (left === 0) breakOff();
-    backend.on("data", (bytes) => {
+    backend.on("data", (bytes: Uint8Array) => {
       if (left === 0) return;
       const part = bytes.subarray(0, left);
       left -= part.length;
