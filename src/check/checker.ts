@@ -27,6 +27,8 @@ interface Attempt {
   /** What the backend said; `undefined` when the RPC failed. */
   readonly status: string | undefined;
   readonly worthAnother: boolean;
+  /** The same attempt at its end, where it was not waited for. */
+  readonly later?: Promise<Attempt>;
   readonly timings: CheckTimings;
 }
 
@@ -56,6 +58,12 @@ const CODES_OF_SERVERS: ReadonlySet<status> = new Set([
  * waits for must show early enough for it to be answered still.
  */
 const PATIENCE_WITH_STREAMS = 1 / 3;
+
+/**
+ * How much of its time an RPC waits on a kept connection before a new one is asked as well. A firewall or
+ * NAT that has forgotten a connection drops what is sent on it without a word.
+ */
+const PATIENCE_WITH_KEPT = 1 / 2;
 
 /** Why a check is ended early: its client is gone. That says nothing of the connection. */
 const ABANDONED = "abandoned";
@@ -148,8 +156,9 @@ export class Checker {
   }
 
   /**
-   * Asks on the kept connection where there is one. A failure there says little of the backend, which
-   * may have restarted or said goodbye (GOAWAY) since: then a new connection is asked, once.
+   * Asks on the kept connection where there is one. A failure or silence there says little of the
+   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked,
+   * once.
    */
   async #run(
     request: CheckRequest,
@@ -171,7 +180,9 @@ export class Checker {
       return attempt;
     };
     const first = await ask();
-    return first.worthAnother && !signal.aborted ? (await ask()).verdict : first.verdict;
+    if (!first.worthAnother || signal.aborted) return first.verdict;
+    const second = ask();
+    return (await (first.later === undefined ? second : firstWord(first.later, second))).verdict;
   }
 
   #targetOf({ host, port, authority, tls, tlsProfile, serverName }: CheckRequest): ChannelTarget {
@@ -194,24 +205,53 @@ export class Checker {
       return { verdict: failure, status: undefined, worthAnother: kept, timings: {} };
     }
     const connectedAt = performance.now();
-    const timeoutMs = Math.min(this.#options.rpcTimeoutMs, deadline - connectedAt);
+    const timeoutMs = Math.max(1, Math.min(this.#options.rpcTimeoutMs, deadline - connectedAt));
     const { watches } = channel;
     const impatience = watches?.streaming === true
       ? setTimeout(() => watches.giveWay(), timeoutMs * PATIENCE_WITH_STREAMS)
       : undefined;
-    const outcome = await channel.check(service, timeoutMs, signal);
-    clearTimeout(impatience);
-    if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
-      channel.close();
-    }
-    return {
-      verdict: verdictOf(outcome),
-      status: outcome.ok ? outcome.status : undefined,
-      worthAnother: !outcome.ok &&
-        (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
-      timings: { rpc: performance.now() - connectedAt },
-    };
+    const attempt = channel.check(service, timeoutMs, signal).then((outcome): Attempt => {
+      clearTimeout(impatience);
+      if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
+        channel.close();
+      }
+      return {
+        verdict: verdictOf(outcome),
+        status: outcome.ok ? outcome.status : undefined,
+        worthAnother: !outcome.ok &&
+          (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
+        timings: { rpc: performance.now() - connectedAt },
+      };
+    });
+    return kept ? await unlessSilent(channel, attempt, timeoutMs * PATIENCE_WITH_KEPT) : attempt;
   }
+}
+
+/** Waits for an attempt on a kept connection, but not for long: then no other RPC uses it any more. */
+function unlessSilent(
+  channel: Channel,
+  attempt: Promise<Attempt>,
+  patienceMs: number,
+): Promise<Attempt> {
+  return new Promise((resolve) => {
+    const cancelDeadline = setDeadline(() => {
+      channel.close();
+      const verdict = { kind: "timeout", detail: "The kept connection is silent" } as const;
+      resolve({ verdict, status: undefined, worthAnother: true, later: attempt, timings: {} });
+    }, patienceMs);
+    attempt.then((ended) => {
+      cancelDeadline();
+      resolve(ended);
+    });
+  });
+}
+
+/** What the backend says first, on either connection; without a word of it, what came of the new one. */
+async function firstWord(old: Promise<Attempt>, fresh: Promise<Attempt>): Promise<Attempt> {
+  const first = await Promise.race([old, fresh]);
+  if (first.status !== undefined) return first;
+  const [ofOld, ofFresh] = await Promise.all([old, fresh]);
+  return ofOld.status === undefined ? ofFresh : ofOld;
 }
 
 function verdictOfStatus(status: string): Verdict {
