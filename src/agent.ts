@@ -8,7 +8,7 @@ import { BackendHistory } from "./observe/backend_history.ts";
 import { httpPaths } from "./observe/http_paths.ts";
 import { type HttpPaths, HttpServer } from "./observe/http_server.ts";
 import type { Logs } from "./observe/log.ts";
-import { Metrics } from "./observe/metrics.ts";
+import type { Metrics } from "./observe/metrics.ts";
 import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
@@ -31,7 +31,7 @@ interface Changeable {
 /** A running agent: it listens for HAProxy, and for scrapers and probes. */
 export class Agent {
   readonly #logs: Logs;
-  readonly #metrics = new Metrics();
+  readonly #metrics: Metrics;
   readonly #standings = new Standings(() => performance.now());
   readonly #history = new BackendHistory(Date.now);
   readonly #recorder: Recorder;
@@ -45,14 +45,14 @@ export class Agent {
   /**
    * Starts listening.
    *
-   * @param droppedLines says how many log lines were lost since the start
+   * @param metrics shows what it does
    * @throws {ListenError} when `server_bind_address` and `server_port` cannot be listened on
    */
-  constructor(configuration: Configuration, logs: Logs, droppedLines: () => number) {
+  constructor(configuration: Configuration, logs: Logs, metrics: Metrics) {
     this.#logs = logs;
-    this.#metrics.showDroppedLines(droppedLines);
+    this.#metrics = metrics;
     const { log_checks: logChecks } = configuration.settings;
-    this.#recorder = new Recorder(this.#metrics, logs, this.#history, logChecks);
+    this.#recorder = new Recorder(metrics, logs, this.#history, logChecks);
     const listeners = this.#listen(configuration);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(

@@ -6,6 +6,7 @@ import { SETTING_ROWS } from "./config/settings.ts";
 import { LogOutput } from "./observe/log_output.ts";
 import { logGrpc } from "./observe/grpc_log.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
+import { Metrics } from "./observe/metrics.ts";
 import { openLog } from "./open_log.ts";
 import { surviveBugs } from "./survive_bugs.ts";
 import { VERSION } from "./version.ts";
@@ -63,7 +64,9 @@ export async function serve(
       write: (line) => output.add(line),
     });
   const logs = setUpLogs(configuration);
-  surviveBugs(logs.main);
+  const metrics = new Metrics();
+  metrics.showDroppedLines(() => output.dropped);
+  surviveBugs(logs.main, metrics);
   logGrpc(logs.checker);
   logs.main.info("Starting", {
     version: VERSION,
@@ -71,7 +74,7 @@ export async function serve(
   });
   for (const warning of warnings) logs.config.warn(warning);
   try {
-    const agent = new Agent(configuration, logs, () => output.dropped);
+    const agent = new Agent(configuration, logs, metrics);
     let current = configuration;
     outside.onReload(() => {
       log.look();

@@ -100,6 +100,11 @@ export class Metrics {
     if (errorType !== undefined) this.#errors.inc({ error_type: errorType });
   }
 
+  /** Counts a bug that no check could be blamed for. */
+  countBug(): void {
+    this.#errors.inc({ error_type: "internal" });
+  }
+
   /** Counts one connection that was closed at once. */
   countRejection(reason: Rejection): void {
     this.#rejected.inc({ reason });
