@@ -14,7 +14,7 @@ async function probe(destination: "console" | "file"): Promise<Record<string, st
 
 const REFUSED = {
   "write to /etc": "NotCapable",
-  "write to its own folder": "NotCapable",
+  "write to /usr/local": "NotCapable",
   "run a program": "NotCapable",
   "load a native library": "NotCapable",
   "read /etc/shadow": "NotCapable",

@@ -7,7 +7,7 @@ import { giveUpPermissions } from "../../src/give_up_permissions.ts";
 
 const attempts: Record<string, () => unknown> = {
   "write to /etc": () => Deno.writeTextFileSync("/etc/haproxy-grpc-agent-probe", ""),
-  "write to its own folder": () => Deno.writeTextFileSync(`${import.meta.dirname}/probe`, ""),
+  "write to /usr/local": () => Deno.writeTextFileSync("/usr/local/haproxy-grpc-agent-probe", ""),
   "write to /tmp": () => Deno.writeTextFileSync("/tmp/haproxy-grpc-agent-probe", ""),
   "write to /var/log": () => Deno.writeTextFileSync("/var/log/haproxy-grpc-agent-probe", ""),
   "run a program": () => new Deno.Command("/bin/true").outputSync(),
