@@ -153,7 +153,7 @@ Deno.test("the configured time limits hold in their phase", async (t) => {
     await t.step("no answer within the RPC timeout", async () => {
       const { reply, ms } = await agent.askTimed(`127.0.0.1 ${peer.port} no-ssl backend.test\n`);
       assert.equal(reply, "down\n");
-      assert.ok(ms >= 590, `The answer came after ${Math.round(ms)} ms`);
+      assert.ok(ms >= 590 && ms < 1500, `The answer came after ${Math.round(ms)} ms`);
     });
   });
   await withAgent({ flags: ["--check-timeout", "200"] }, async (agent) => {

@@ -20,6 +20,7 @@ interface Row {
   receivedAt: number;
   reply: string | undefined;
   stalledMs?: number;
+  agentWaitedMs?: number;
   judgement: Judgement;
 }
 
@@ -125,6 +126,54 @@ const ROWS: Row[] = [
     judgement: "late",
   },
   {
+    what: "an answer that waited for the agent to be given a core",
+    sentAt: 2000,
+    receivedAt: 3900,
+    reply: "down\n",
+    agentWaitedMs: 60,
+    judgement: "agent_starved",
+  },
+  {
+    what: "an answer that is later than the agent's wait for a core explains",
+    sentAt: 2000,
+    receivedAt: 3900,
+    reply: "down\n",
+    agentWaitedMs: 40,
+    judgement: "late",
+  },
+  {
+    what: "a timeout of a backend that is up, while the agent had no core",
+    sentAt: 500,
+    receivedAt: 900,
+    reply: "down #timeout: The RPC did not end in time\n",
+    agentWaitedMs: 501,
+    judgement: "agent_starved",
+  },
+  {
+    what: "a timeout of a backend that is up, while the agent had a core nearly all the time",
+    sentAt: 500,
+    receivedAt: 900,
+    reply: "down #timeout: The RPC did not end in time\n",
+    agentWaitedMs: 500,
+    judgement: "wrong",
+  },
+  {
+    what: "a refusal of a backend that is up, whatever the agent waited for",
+    sentAt: 500,
+    receivedAt: 900,
+    reply: "down #backend_unreachable: ECONNREFUSED\n",
+    agentWaitedMs: 5000,
+    judgement: "wrong",
+  },
+  {
+    what: "up of a backend that is down, whatever the agent waited for",
+    sentAt: 2000,
+    receivedAt: 2005,
+    reply: "up\n",
+    agentWaitedMs: 5000,
+    judgement: "wrong",
+  },
+  {
     what: "a late answer that is wrong as well",
     sentAt: 2000,
     receivedAt: 4000,
@@ -154,9 +203,9 @@ const ROWS: Row[] = [
   },
 ];
 
-for (const { what, stalledMs = 0, judgement, ...answer } of ROWS) {
+for (const { what, stalledMs = 0, agentWaitedMs = 0, judgement, ...answer } of ROWS) {
   Deno.test(`the soak takes for ${judgement}: ${what}`, () => {
     const states = backend().during(...instantsOf(answer, BOUNDS));
-    assert.equal(judge(answer, states, BOUNDS, stalledMs), judgement);
+    assert.equal(judge(answer, states, BOUNDS, { stalledMs, agentWaitedMs }), judgement);
   });
 }

@@ -35,6 +35,7 @@ export function figuresOfAnswers(result: SoakResult): Figure[] {
     ["missing answers", `${counts.missing}`],
     [`late answers (> ${bounds.deadlineMs} + ${bounds.graceMs} ms)`, `${counts.late}`],
     ["late only because the asker stood still", `${counts.asker_stalled}`],
+    ["late or timed out because the agent had no core", `${counts.agent_starved}`],
     ["given while a backend was changing", `${counts.unclear} (${percent(counts.unclear, total)})`],
     ["time to up", milliseconds(latency.up)],
     ["time to down", milliseconds(latency.down)],

@@ -32,6 +32,8 @@ export type Judgement =
   | "late"
   /** Late, but only by the time in which the asker itself did not run. */
   | "asker_stalled"
+  /** Late, or a timeout, because the machine gave the agent no core. */
+  | "agent_starved"
   /** No answer. */
   | "missing";
 
@@ -43,25 +45,41 @@ export function instantsOf(
   return [sentAt - lookBackMs, receivedAt];
 }
 
+/** What kept the two processes that measure and are measured from running, in milliseconds. */
+export interface Delays {
+  /** How long the asker itself did not run between the deadline and the reply. */
+  readonly stalledMs: number;
+  /** How long the agent was ready to run while it was asked, and had no core. */
+  readonly agentWaitedMs: number;
+}
+
+/** Half of what making a connection may take: then a timeout says more of the machine than of the backend. */
+const STARVED_MS = 500;
+
 /**
  * Judges an answer.
  *
  * @param states those of the instants that {@linkcode instantsOf} gives
- * @param stalledMs how long the asker itself did not run between the deadline and the reply
  */
 export function judge(
   answer: Answer,
   states: readonly Change[],
   bounds: Bounds,
-  stalledMs: number,
+  { stalledMs, agentWaitedMs }: Delays,
 ): Judgement {
   const word = wordOf(answer.reply);
   if (answer.reply === undefined) return "missing";
   const right = states.some(({ state }) => state === word);
   const unclear = word !== undefined && states.some(({ state }) => state === "either");
-  if (!right && !unclear) return "wrong";
+  if (!right && !unclear) {
+    const timedOut = answer.reply.startsWith("down #timeout:");
+    return timedOut && agentWaitedMs > STARVED_MS ? "agent_starved" : "wrong";
+  }
   const over = answer.receivedAt - answer.sentAt - bounds.deadlineMs - bounds.graceMs;
-  if (over > 0) return over > stalledMs ? "late" : "asker_stalled";
+  if (over > 0) {
+    if (over <= stalledMs) return "asker_stalled";
+    return over <= stalledMs + agentWaitedMs ? "agent_starved" : "late";
+  }
   return right ? "right" : "unclear";
 }
 

@@ -1,6 +1,13 @@
 import type { AskedCheck, Manner } from "./asker.ts";
 import { type DurationSummary, summarize } from "./durations.ts";
-import { type Bounds, instantsOf, judge, type Judgement, wordOf } from "./judgement.ts";
+import {
+  type Bounds,
+  type Delays,
+  instantsOf,
+  judge,
+  type Judgement,
+  wordOf,
+} from "./judgement.ts";
 import type { CoreWaits } from "./core_waits.ts";
 import type { Stalls } from "./stalls.ts";
 
@@ -43,6 +50,7 @@ export class Ledger {
     wrong: 0,
     late: 0,
     "asker_stalled": 0,
+    "agent_starved": 0,
     missing: 0,
   };
   /** Everything but right and unclear answers. */
@@ -70,7 +78,7 @@ export class Ledger {
     const word = wordOf(check.reply);
     this.#manners[check.manner]++;
     if (word !== undefined) this.#durations[word].push(check.receivedAt - check.sentAt);
-    const judgement = this.#judge(check, 0);
+    const judgement = this.#judge(check, { stalledMs: 0, agentWaitedMs: 0 });
     if (judgement === "right" || judgement === "unclear") {
       this.counts[judgement]++;
       return;
@@ -89,9 +97,9 @@ export class Ledger {
     return { up: summarize(this.#durations.up), down: summarize(this.#durations.down) };
   }
 
-  #judge(check: AskedCheck, stalledMs: number): Judgement {
+  #judge(check: AskedCheck, delays: Delays): Judgement {
     const states = check.target.timeline.during(...instantsOf(check, this.#bounds));
-    return judge(check, states, this.#bounds, stalledMs);
+    return judge(check, states, this.#bounds, delays);
   }
 
   async #find(check: AskedCheck): Promise<void> {
@@ -99,7 +107,8 @@ export class Ledger {
     const { sentAt, receivedAt, line, reply, localPort, target, manner } = check;
     // Before the deadline a stall delays nothing: the reply was not there to be read.
     const stalledMs = this.#stalls.between(sentAt + this.#bounds.deadlineMs, receivedAt);
-    const judgement = this.#judge(check, stalledMs);
+    const agentWaitedMs = this.#agentWaits.between(sentAt, receivedAt);
+    const judgement = this.#judge(check, { stalledMs, agentWaitedMs });
     this.counts[judgement]++;
     if (this.findings.length >= KEPT_FINDINGS) return;
     const states = target.timeline.during(sentAt - HISTORY_MS, receivedAt)
@@ -110,7 +119,7 @@ export class Ledger {
       ...{ sentAt, target: target.name, backend: target.backend, manner, localPort, line, reply },
       elapsedMs: receivedAt - sentAt,
       stalledMs: this.#stalls.between(sentAt, receivedAt),
-      agentWaitedMs: this.#agentWaits.between(sentAt, receivedAt),
+      agentWaitedMs,
       states,
     });
   }
