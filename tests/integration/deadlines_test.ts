@@ -162,3 +162,14 @@ Deno.test("the configured time limits hold in their phase", async (t) => {
     });
   });
 });
+
+Deno.test("the deadline of one request does not end the RPC that it shares with another", async () => {
+  await using backend = await startHealthBackend({ delayMs: 600 });
+  await withAgent({ flags: ["--reply-reason", "true"] }, async (agent) => {
+    const patient = agent.ask(backend.line());
+    const hasty = agent.ask(backend.line().replace("\n", " timeout=200\n"));
+    assert.match(await hasty, /^down #timeout: .*200 ms\n$/);
+    assert.match(await patient, /^up\b/);
+    assert.equal((await backend.report()).calls, 1);
+  });
+});
