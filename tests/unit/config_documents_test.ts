@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { loadConfiguration } from "../../src/config/load.ts";
 import { SETTING_ROWS, SETTINGS } from "../../src/config/settings.ts";
 import { configExample, configReference } from "../../tools/docs/config_documents.ts";
+import { faultTable } from "../../tools/docs/fault_table.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -15,6 +16,12 @@ for (
     assert.equal(await Deno.readTextFile(new URL(file, ROOT)), made);
   });
 }
+
+Deno.test("docs/reliability.md tells every fault of the suite, as `deno task docs` writes it", async () => {
+  const document = await Deno.readTextFile(new URL("docs/reliability.md", ROOT));
+  const inOne = (text: string) => text.replace(/[ -]+/g, " ");
+  assert.ok(inOne(document).includes(inOne(faultTable())));
+});
 
 Deno.test("config.example.toml sets each setting to its default", () => {
   const loaded = loadConfiguration({
