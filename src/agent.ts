@@ -37,8 +37,7 @@ export class Agent {
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
-  #httpPaths: HttpPaths | undefined;
-  #http: HttpServer | undefined;
+  readonly #http: HttpServer | undefined;
   #changeable: Changeable;
   #stopping = false;
 
@@ -62,13 +61,9 @@ export class Agent {
         this.#changeable.responder.answer(line, peer, traceId, abandoned),
       this.#metrics,
       logs.server,
-      () => void this.#renewHttp(),
     );
     this.#running = this.#server.run();
-    if (configuration.settings.metrics_enabled) {
-      this.#httpPaths = this.#makeHttpPaths();
-      this.#http = this.#startHttp(configuration, this.#httpPaths);
-    }
+    if (configuration.settings.metrics_enabled) this.#http = this.#startHttp(configuration);
   }
 
   /**
@@ -143,35 +138,28 @@ export class Agent {
   }
 
   /** Without its metrics the agent still does its work, so a taken port is only told. */
-  #startHttp({ settings }: Configuration, paths: HttpPaths): HttpServer {
+  #startHttp({ settings }: Configuration): HttpServer {
     const { metrics_bind_address: hostname, metrics_port: port } = settings;
+    const { metrics: log } = this.#logs;
     const address = formatHostPort(hostname, port);
-    const http = new HttpServer(hostname, port, paths, (error) => {
-      const stack = error instanceof Error ? error.stack : String(error);
-      this.#logs.metrics.error("A bug in the agent ended an HTTP request", { error: stack });
+    const http = new HttpServer(hostname, port, this.#makeHttpPaths(), {
+      onBug: (error) => {
+        const stack = error instanceof Error ? error.stack : String(error);
+        log.error("A bug in the agent ended an HTTP request", { error: stack });
+      },
+      onDeaf: (error) => {
+        log.error("Cannot accept HTTP connections: trying on", { address, error: String(error) });
+      },
+      onRecovered: () => log.info("HTTP connections are accepted again", { address }),
     });
     http.listening.then(
-      () => this.#logs.metrics.info("Listening", { address }),
+      () => log.info("Listening", { address }),
       (error) => {
         const reason = error instanceof Error ? error.message : String(error);
-        this.#logs.metrics.error("Cannot listen: going on without metrics", {
-          address,
-          error: reason,
-        });
+        log.error("Cannot listen: going on without metrics", { address, error: reason });
       },
     );
     return http;
-  }
-
-  /**
-   * Has HTTP listen anew. Once no file descriptor was left for a connection, Deno's HTTP servers (node:http,
-   * and `Deno.serve` too) accept none any more, and probes that are refused for ever have a healthy agent
-   * killed. This can go when tests/integration/descriptors_test.ts passes without it.
-   */
-  async #renewHttp(): Promise<void> {
-    if (this.#httpPaths === undefined || this.#stopping) return;
-    await this.#http?.stop();
-    this.#http = this.#startHttp(this.#changeable.configuration, this.#httpPaths);
   }
 
   #makeHttpPaths(): HttpPaths {

@@ -1,13 +1,11 @@
 import { get } from "node:http";
 import { connect } from "node:net";
 import type { Settings } from "./config/settings.ts";
+import { loopbackOf } from "./loopback.ts";
 import { formatHostPort } from "./protocol/host.ts";
 
 /** How long the running agent may take, in milliseconds: shorter than any supervisor's patience. */
 const PATIENCE_MS = 2000;
-
-/** Where to find on this machine what listens on all of its addresses. */
-const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /**
  * Asks the agent that runs on this machine with the same settings whether it takes checks, and prints
@@ -20,7 +18,7 @@ export async function askWhetherReady(settings: Settings): Promise<boolean> {
   const [host = "", port, ask] = settings.metrics_enabled
     ? [settings.metrics_bind_address, settings.metrics_port, readyz] as const
     : [settings.server_bind_address[0], settings.server_port, accepts] as const;
-  const reachable = LOOPBACK[host] ?? host;
+  const reachable = loopbackOf(host);
   const { ready, word } = await ask(reachable, port);
   console.log(ready ? word : `${formatHostPort(reachable, port)}: ${word}`);
   return ready;

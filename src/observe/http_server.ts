@@ -1,5 +1,12 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  get,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { Socket } from "node:net";
+import { loopbackOf } from "../loopback.ts";
 
 /** Open connections; one more pushes out the one that is open longest. */
 const MAX_CONNECTIONS = 64;
@@ -25,6 +32,15 @@ const KEEP_ALIVE_MS = 75_000;
 /** How long requests under way may take at the end, in milliseconds. */
 const STOP_MS = 100;
 
+/** How often a server asks itself whether it still answers, in milliseconds. */
+const PROBE_MS = 5000;
+
+/** How long it may take over that answer, in milliseconds. */
+const PROBE_TIMEOUT_MS = 2000;
+
+/** How often it is tried to listen anew where it did not, in milliseconds. */
+const RELISTEN_MS = 1000;
+
 /** What every response carries: a page that shows the inside must not be kept, framed or sniffed. */
 const SECURITY_HEADERS = {
   "cache-control": "no-store",
@@ -48,52 +64,64 @@ export interface HttpAnswer {
 /** What there is to see: the answer of each path, given what follows `?` in the request. */
 export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>;
 
+/** What a server tells its owner. */
+export interface HttpEvents {
+  /** A path threw instead of answering: a bug. */
+  readonly onBug: (error: unknown) => void;
+  /** It does not answer any more: no file descriptor is left, say. It tries on by itself. */
+  readonly onDeaf: (error: unknown) => void;
+  /** It answers again. */
+  readonly onRecovered: () => void;
+}
+
 /**
  * Serves a few paths over HTTP, for GET and HEAD.
  *
  * It stands on node:http since `Deno.serve` bounds neither connections nor the time that a request takes:
  * whoever reaches the port must not be able to use up what checks need.
+ *
+ * Once no file descriptor was left for a connection, Deno's HTTP servers (node:http, and `Deno.serve` too)
+ * accept none any more and say nothing of it, and probes that are refused for ever have a healthy agent
+ * killed. So it asks itself now and then, and listens anew where it gets no answer. This can go when
+ * tests/integration/descriptors_test.ts passes without it.
  */
 export class HttpServer {
   /** Settles when it listens; rejects when it cannot. */
   readonly listening: Promise<void>;
+  readonly #hostname: string;
+  readonly #port: number;
+  readonly #paths: HttpPaths;
+  readonly #events: HttpEvents;
   readonly #limits: HttpLimits;
-  readonly #server: Server;
   /** In the order in which they were opened. */
   readonly #connections = new Set<Socket>();
   readonly #answering = new WeakSet<Socket>();
+  #server: Server;
+  /** Of the next look at itself, or of the next try to listen. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stopped = false;
 
-  /**
-   * Starts listening.
-   *
-   * @param onError takes what a path threw instead of answering: a bug
-   */
+  /** Starts listening. */
   constructor(
     hostname: string,
     port: number,
     paths: HttpPaths,
-    onError: (error: unknown) => void,
+    events: HttpEvents,
     limits: HttpLimits = LIMITS,
   ) {
+    this.#hostname = hostname;
+    this.#port = port;
+    this.#paths = paths;
+    this.#events = events;
     this.#limits = limits;
-    this.#server = createServer({
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: limits.headersMs,
-      requestTimeout: limits.requestMs,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: Math.min(1000, limits.headersMs / 2),
-    }, (request, response) => this.#respond(request, response, paths, onError));
-    this.#server.on("connection", (socket) => this.#own(socket));
-    this.listening = new Promise((resolve, reject) => {
-      this.#server.once("listening", resolve);
-      // What comes later is an error of accepting, after which Deno accepts nothing more: see the owner.
-      this.#server.on("error", reject);
-      this.#server.listen(port, hostname);
-    });
+    this.#server = this.#create();
+    this.listening = this.#listen().then(() => this.#probeLater());
   }
 
   /** Stops listening and closes all connections; requests under way have a moment to end. */
   async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const timer = setTimeout(() => {
@@ -103,16 +131,55 @@ export class HttpServer {
     clearTimeout(timer);
   }
 
+  #create(): Server {
+    const { headersMs, requestMs } = this.#limits;
+    const server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: headersMs,
+      requestTimeout: requestMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: Math.min(1000, headersMs / 2),
+    }, (request, response) => this.#respond(request, response));
+    server.on("connection", (socket) => this.#own(socket));
+    return server;
+  }
+
+  #listen(): Promise<void> {
+    const server = this.#server;
+    return new Promise((resolve, reject) => {
+      server.on("error", reject);
+      server.listen(this.#port, this.#hostname, resolve);
+    });
+  }
+
+  #probeLater(): void {
+    if (this.#stopped) return;
+    this.#timer = setTimeout(async () => {
+      const failure = await failureToAnswer(this.#hostname, this.#port);
+      if (failure === undefined) return this.#probeLater();
+      if (this.#stopped) return;
+      this.#events.onDeaf(failure);
+      await this.#listenAnew();
+    }, PROBE_MS);
+  }
+
+  async #listenAnew(): Promise<void> {
+    this.#server.close();
+    this.#server = this.#create();
+    try {
+      await this.#listen();
+      this.#events.onRecovered();
+      this.#probeLater();
+    } catch {
+      if (!this.#stopped) this.#timer = setTimeout(() => this.#listenAnew(), RELISTEN_MS);
+    }
+  }
+
   /**
    * One request at a time: whoever sends another before the answer to the first (no browser and no
    * Prometheus does) could have any number of pages waiting in memory.
    */
-  #respond(
-    request: IncomingMessage,
-    response: ServerResponse,
-    paths: HttpPaths,
-    onError: (error: unknown) => void,
-  ): void {
+  #respond(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     if (this.#answering.has(socket)) {
       socket.destroy();
@@ -124,9 +191,9 @@ export class HttpServer {
       clearTimeout(timer);
       this.#answering.delete(socket);
     });
-    answer(request, paths)
+    answer(request, this.#paths)
       .catch((error): HttpAnswer => {
-        onError(error);
+        this.#events.onBug(error);
         return { status: 500, body: "Internal error\n" };
       })
       .then((answer) => write(answer, request, response));
@@ -142,6 +209,18 @@ export class HttpServer {
       oldest.destroy();
     }
   }
+}
+
+/** @returns why a server of this process does not answer; `undefined` when it does, whatever it says */
+function failureToAnswer(hostname: string, port: number): Promise<Error | undefined> {
+  const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+  return new Promise((resolve) => {
+    const host = loopbackOf(hostname);
+    get({ host, port, method: "HEAD", path: "/healthz", agent: false, signal }, (response) => {
+      response.resume();
+      resolve(undefined);
+    }).on("error", resolve);
+  });
 }
 
 async function answer(request: IncomingMessage, paths: HttpPaths): Promise<HttpAnswer> {

@@ -30,7 +30,6 @@ export class Server {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
-  readonly #onRecovered: () => void;
   readonly #connections = new Map<Connection, Promise<void>>();
   #stopping = false;
 
@@ -38,7 +37,6 @@ export class Server {
    * @param listeners already listening; owned by the server from here on
    * @param admission asked for each new connection, so that it may change
    * @param answer gives the reply to a line, of whichever connection
-   * @param onRecovered called when connections can be accepted again after they could not
    */
   constructor(
     listeners: readonly Deno.TcpListener[],
@@ -46,7 +44,6 @@ export class Server {
     answer: Answer,
     metrics: Metrics,
     log: Logger,
-    onRecovered: () => void,
   ) {
     this.#listeners = listeners;
     this.#admission = admission;
@@ -54,7 +51,6 @@ export class Server {
     this.#metrics = metrics;
     this.#log = log;
     this.#warnings = new ThrottledWarnings(log);
-    this.#onRecovered = onRecovered;
   }
 
   /** Accepts connections until {@linkcode stop}. Never rejects. */
@@ -82,16 +78,12 @@ export class Server {
 
   async #accept(listener: Deno.TcpListener): Promise<void> {
     let complainedAt = -Infinity;
-    let failing = false;
     while (!this.#stopping) {
       try {
         this.#admit(await listener.accept());
-        if (failing) this.#onRecovered();
-        failing = false;
       } catch (error) {
         if (this.#stopping) return;
         if (isGoneClient(error)) continue;
-        failing = true;
         if (performance.now() - complainedAt >= ACCEPT_COMPLAINT_MS) {
           complainedAt = performance.now();
           this.#log.error("Cannot accept connections", { error: String(error) });

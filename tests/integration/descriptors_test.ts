@@ -52,6 +52,31 @@ Deno.test("300 connections where 100 descriptors are all there is: no hot loop, 
   });
 });
 
+Deno.test("HTTP answers again when a scrape has met the lack of a descriptor that nobody else has met", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent(SHORT, async (agent) => {
+    using keeper = await agent.connect();
+    const scrapes: Promise<unknown>[] = [];
+    const scrape = async () => {
+      const scraped = agent.get("/readyz").then(({ status }) => status, () => undefined);
+      scrapes.push(scraped);
+      return await within("a scrape", 1000, scraped).catch(() => undefined);
+    };
+    let authority = 0;
+    do {
+      // Each authority has a connection of its own.
+      for (; agent.fds() < LIMIT; authority++) {
+        assert.equal(await keeper.ask(backend.line({ authority: `a${authority}.test` })), "up\n");
+      }
+    } while (await scrape() === 200);
+    await backend.restart();
+    await eventually("HTTP to answer again", async () => await scrape() === 200, {
+      timeoutMs: 20_000,
+    });
+    await Promise.all(scrapes);
+  });
+});
+
 Deno.test("a check that the agent has no descriptor for is not answered: a healthy backend must not go down", async (t) => {
   await using known = await startHealthBackend();
   await using unknown = await startHealthBackend();

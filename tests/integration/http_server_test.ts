@@ -22,7 +22,7 @@ for (const [what, request] of CLIENTS) {
       "127.0.0.1",
       port,
       new Map([["/much", () => ({ body: MUCH })]]),
-      () => {},
+      { onBug: () => {}, onDeaf: () => {}, onRecovered: () => {} },
       LIMITS,
     );
     await server.listening;
@@ -48,7 +48,11 @@ Deno.test("HttpServer answers 500 where an answer cannot be made, and goes on", 
     ["/good", () => Promise.resolve({ body: "good" })],
   ]);
   const errors: unknown[] = [];
-  const server = new HttpServer("127.0.0.1", port, paths, (error) => errors.push(error));
+  const server = new HttpServer("127.0.0.1", port, paths, {
+    onBug: (error) => errors.push(error),
+    onDeaf: () => {},
+    onRecovered: () => {},
+  });
   await server.listening;
   for (const [path, status, body] of [["bad", 500, "Internal error\n"], ["good", 200, "good"]]) {
     const response = await fetch(`http://127.0.0.1:${port}/${path}`);

@@ -57,6 +57,5 @@ const server = new Server(
   (line, peer, traceId, abandoned) => responder.answer(line, peer, traceId, abandoned),
   metrics,
   logs.server,
-  () => {},
 );
 await server.run();
