@@ -1,5 +1,7 @@
 import { buildChecker } from "./check/build_checker.ts";
 import type { ChannelPool } from "./check/channel_pool.ts";
+import { KnownNames } from "./check/known_names.ts";
+import { NameLookup } from "./check/name_lookup.ts";
 import { Standings } from "./check/standings.ts";
 import type { Configuration } from "./config/load.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
@@ -34,6 +36,7 @@ export class Agent {
   readonly #metrics: Metrics;
   readonly #standings = new Standings(() => performance.now());
   readonly #history = new BackendHistory(Date.now);
+  readonly #names = new KnownNames(new NameLookup());
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
@@ -111,7 +114,7 @@ export class Agent {
 
   #build(configuration: Configuration): Changeable {
     const { settings, clientRules } = configuration;
-    const { checker, pool } = buildChecker(configuration, this.#metrics);
+    const { checker, pool } = buildChecker(configuration, this.#metrics, this.#names);
     const responder = new Responder(
       {
         fall: settings.fall,

@@ -1,5 +1,7 @@
 import { buildChecker } from "./check/build_checker.ts";
 import type { CheckTimings } from "./check/checker.ts";
+import { KnownNames } from "./check/known_names.ts";
+import { NameLookup } from "./check/name_lookup.ts";
 import { describeVerdict, isOpinion } from "./check/verdict.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
@@ -21,7 +23,8 @@ export async function checkByHand(
   configuration: Configuration,
   json: boolean,
 ): Promise<boolean | undefined> {
-  const { checker, pool } = buildChecker(configuration, new Metrics());
+  const names = new KnownNames(new NameLookup());
+  const { checker, pool } = buildChecker(configuration, new Metrics(), names);
   let timings: CheckTimings = {};
   const startedAt = performance.now();
   const verdict = await checker.check(

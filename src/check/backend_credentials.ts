@@ -4,6 +4,7 @@ import { connect, type TLSSocket } from "node:tls";
 import type { ConnectProgress } from "./connect_progress.ts";
 import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
+import { Turns } from "./turns.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {
@@ -21,11 +22,17 @@ export interface BackendTls {
 export class BackendCredentials extends ChannelCredentials {
   readonly #tls: BackendTls | undefined;
   readonly #progress: ConnectProgress;
+  readonly #turns: Turns;
 
-  constructor(tls: BackendTls | undefined, progress: ConnectProgress) {
+  /**
+   * @param turnMs how long an address may take for TLS and HTTP/2 while another that has answered TCP
+   * waits, in milliseconds
+   */
+  constructor(tls: BackendTls | undefined, progress: ConnectProgress, turnMs: number) {
     super();
     this.#tls = tls;
     this.#progress = progress;
+    this.#turns = new Turns(turnMs);
   }
 
   _isSecure(): boolean {
@@ -46,9 +53,8 @@ export class BackendCredentials extends ChannelCredentials {
   }
 
   async #secure(socket: Socket): Promise<experimental.SecureConnectResult> {
-    if (this.#progress.address !== undefined) {
-      throw new Error("Another address of the backend answered first");
-    }
+    await this.#turns.take(socket);
+    this.#progress.tlsFailure = undefined;
     this.#progress.address = socket.remoteAddress ?? "unknown";
     if (this.#tls === undefined) {
       this.#progress.enter("http2");

@@ -3,18 +3,20 @@ import type { Configuration } from "../config/load.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { ChannelPool } from "./channel_pool.ts";
 import { Checker } from "./checker.ts";
-import { NameLookup } from "./name_lookup.ts";
+import type { KnownNames } from "./known_names.ts";
 import { Resolver } from "./resolve.ts";
 
 /**
  * Builds the checker of a configuration.
  *
  * @param metrics shows the number of open channels, and counts checks that share an RPC
+ * @param names what is known of names already
  * @returns it, and the channels that it uses, to be closed after it
  */
 export function buildChecker(
   configuration: Configuration,
   metrics: Metrics,
+  names: KnownNames,
 ): { readonly checker: Checker; readonly pool: ChannelPool } {
   const { settings, tlsProfiles, metadata, backendRules } = configuration;
   const rpcMetadata = new Metadata();
@@ -33,7 +35,7 @@ export function buildChecker(
         ? { verifyMs: settings.watch_verify_ms, idleTimeoutMs: settings.channel_idle_timeout_ms }
         : undefined,
     },
-    new Resolver(backendRules, new NameLookup(), connectTimeoutMs / 2),
+    new Resolver(backendRules, names, connectTimeoutMs / 2),
     metrics.channels,
   );
   const options = {

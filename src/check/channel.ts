@@ -1,4 +1,5 @@
 import { connectivityState, Metadata, status } from "@grpc/grpc-js";
+import { isIP } from "node:net";
 import { formatHostPort } from "../protocol/host.ts";
 import { BackendCredentials, type BackendTls } from "./backend_credentials.ts";
 import { type ConnectPhase, ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
@@ -75,6 +76,8 @@ export class Channel {
   readonly watches: Watches | undefined;
 
   readonly #target: ChannelTarget;
+  readonly #connectTimeoutMs: number;
+  readonly #resolver: Resolver;
   readonly #onClosed: (channel: Channel) => void;
   readonly #metadata: Metadata;
   readonly #progress = new ConnectProgress();
@@ -100,6 +103,8 @@ export class Channel {
     onClosed: (channel: Channel) => void,
   ) {
     this.#target = target;
+    this.#connectTimeoutMs = connectTimeoutMs;
+    this.#resolver = resolver;
     this.#metadata = metadata;
     this.#onClosed = onClosed;
     this.watches = watch === undefined
@@ -114,7 +119,7 @@ export class Channel {
         resolve(failure);
       };
     });
-    this.#open(resolver).catch((error) => this.#fail({ kind: "internal", error }));
+    this.#open().catch((error) => this.#fail({ kind: "internal", error }));
   }
 
   /** How far it is. */
@@ -175,6 +180,21 @@ export class Channel {
   }
 
   /**
+   * Looks its name up again, and closes when that leads elsewhere now: the old server may live on, while
+   * HAProxy has long followed the name to the new one. Never rejects.
+   */
+  async followName(): Promise<void> {
+    const { host, port } = this.#target;
+    const [connected] = this.#dials;
+    if (isIP(host) !== 0 || !this.ready || connected === undefined) return;
+    const resolution = await this.#resolver.resolve(host, port);
+    const leadsElsewhere = resolution.ok
+      ? !resolution.addresses.includes(connected.host)
+      : resolution.verdict.kind === "denied";
+    if (leadsElsewhere) this.close();
+  }
+
+  /**
    * No new RPC; those under way end by themselves, then the connection is closed. Streams, which would
    * not end, are ended. Idempotent.
    */
@@ -193,9 +213,9 @@ export class Channel {
     }
   }
 
-  async #open(resolver: Resolver): Promise<void> {
+  async #open(): Promise<void> {
     const { host, port, authority, tls } = this.#target;
-    const resolution = await resolver.resolve(host, port);
+    const resolution = await this.#resolver.resolve(host, port);
     if (this.#state === "closed") return;
     if (!resolution.ok) {
       this.#fail(resolution.verdict);
@@ -213,7 +233,7 @@ export class Channel {
     }));
     this.#client = new HealthClient(
       `${PINNED_SCHEME}:${formatHostPort(host, port)}`,
-      new BackendCredentials(tls, this.#progress),
+      new BackendCredentials(tls, this.#progress, this.#connectTimeoutMs / addresses.length),
       { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },
     );
     this.#follow(this.#client);
@@ -290,7 +310,7 @@ export class Channel {
     setTimeout(() => this.#abortDials(), GOODBYE_MS).unref();
   }
 
-  /** Of several addresses one has answered; grpc-js leaves the others connecting. */
+  /** Of several addresses one is connected; grpc-js leaves the others connecting. */
   #abortLosers(): void {
     const winner = this.#dials.find((dial) => dial.host === this.#progress.address);
     if (winner === undefined) return;

@@ -47,7 +47,10 @@ export class ChannelPool {
     this.#resolver = resolver;
     this.#active = active;
     const sweepMs = Math.min(options.idleTimeoutMs / 2, 30_000);
-    this.#sweep = setInterval(() => this.#closeIdle(), sweepMs);
+    this.#sweep = setInterval(() => {
+      this.#closeIdle();
+      for (const { channel } of this.#kept.values()) void channel.followName();
+    }, sweepMs);
     this.#sweep.unref();
   }
 

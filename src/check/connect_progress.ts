@@ -6,7 +6,7 @@ export type ConnectTimings = { readonly [Phase in ConnectPhase]?: number };
 
 /** How far a connection has come. Written by what makes it, read by the channel that owns it. */
 export class ConnectProgress {
-  /** The address that answered the TCP connection first. */
+  /** The address that TLS and HTTP/2 are spoken with. */
   address: string | undefined;
   /** Why the TLS handshake failed. */
   tlsFailure: string | undefined;

@@ -67,7 +67,8 @@ export class NameLookup {
 
 async function getAddrInfo(name: string): Promise<LookUp> {
   try {
-    const found = await lookup(name, { all: true });
+    // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
+    const found = await lookup(name, { all: true, order: "verbatim" });
     const addresses = [...new Set(found.map(({ address }) => address))];
     return addresses.length > 0
       ? { ok: true, addresses }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { testWithOwnNames } from "../lab/own_names.ts";
-import { blackHole, refusing } from "../lab/tcp_peers.ts";
+import { blackHole, closing, http1, refusing, resetting, silent } from "../lab/tcp_peers.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
@@ -55,7 +55,57 @@ testWithOwnNames(
   },
 );
 
-for (const [what, start] of [["refuses", refusing], ["drops every SYN", blackHole]] as const) {
+testWithOwnNames(
+  "names known before stay up over a reload while their name server is silent",
+  TWO_ADDRESSES,
+  async (wrapper, change) => {
+    await using backend = await startHealthBackend();
+    await withAgent({ wrapper }, async (agent) => {
+      const line = `two.test ${backend.port} no-ssl backend.test\n`;
+      assert.equal(await agent.ask(line), "up\n");
+      await change({}); // what is not in the file is asked of the name server
+      agent.signal("SIGHUP");
+      await agent.waitForLog("of the reload", ({ message }) => /read again/.test(message));
+      assert.equal(await agent.ask(line), "up\n");
+    });
+  },
+);
+
+testWithOwnNames(
+  "a backend is asked at the first address of its name, and where the name leads later",
+  TWO_ADDRESSES,
+  async (wrapper, change) => {
+    await using first = await startHealthBackend();
+    await using second = await startHealthBackend({
+      host: "127.0.0.9",
+      port: first.port,
+      services: { "": "NOT_SERVING" },
+    });
+    // The names of kept connections are looked up again every half of this.
+    const flags = ["--channel-idle-timeout", "2000"];
+    await withAgent({ wrapper, flags }, async (agent) => {
+      const line = `two.test ${first.port} no-ssl backend.test\n`;
+      assert.equal(await agent.ask(line), "up\n");
+      assert.equal((await second.report()).calls, 0);
+      await change({ "two.test": ["127.0.0.9"] });
+      await eventually("the new address to be asked", async () => {
+        return await agent.ask(line) === "down\n";
+      });
+      assert.equal((await first.report()).connections, 1, "the old server lives on");
+    });
+  },
+);
+
+for (
+  const [what, start] of [
+    ["refuses", refusing],
+    ["drops every SYN", blackHole],
+    ["closes connections", closing],
+    ["resets connections", resetting],
+    ["is silent", silent],
+    ["speaks HTTP/1.1", http1],
+  ] as const
+) {
   testWithOwnNames(
     `a backend whose first address ${what} is up by its second`,
     TWO_ADDRESSES,

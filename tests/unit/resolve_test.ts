@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../src/access/backend_rules.ts";
+import { KnownNames } from "../../src/check/known_names.ts";
 import { type LookUp, NameLookup } from "../../src/check/name_lookup.ts";
 import { Resolver } from "../../src/check/resolve.ts";
 
@@ -58,14 +59,14 @@ Deno.test("NameLookup finds the names of this machine, and says why it does not 
 
 Deno.test("Resolver takes an IP address as it is, without a look-up", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules(), names, SILENT_MS);
+  const resolver = new Resolver(rules(), new KnownNames(names), SILENT_MS);
   assert.deepEqual(await resolver.resolve("::1", 1), { ok: true, addresses: ["::1"] });
   assert.equal(begun.length, 0);
 });
 
 Deno.test("Resolver leaves only the addresses that may be connected to", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules("10.1.0.0/16:443"), names, SILENT_MS);
+  const resolver = new Resolver(rules("10.1.0.0/16:443"), new KnownNames(names), SILENT_MS);
   const asked = resolver.resolve("api", 443);
   begun[0]?.end(FOUND);
   assert.deepEqual(await asked, { ok: true, addresses: ["10.1.0.1"] });
@@ -76,14 +77,14 @@ Deno.test("Resolver leaves only the addresses that may be connected to", async (
 
 Deno.test("Resolver does not look up what cannot be allowed", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules("10.1.0.0/16:443"), names, SILENT_MS);
+  const resolver = new Resolver(rules("10.1.0.0/16:443"), new KnownNames(names), SILENT_MS);
   assert.deepEqual(await resolver.resolve("api", 444), { ok: false, verdict: { kind: "denied" } });
   assert.equal(begun.length, 0);
 });
 
 Deno.test("Resolver takes the last known addresses when the name server falls silent", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules(), names, 1);
+  const resolver = new Resolver(rules(), new KnownNames(names), 1);
   const first = resolver.resolve("api", 1);
   begun[0]?.end(FOUND);
   assert.deepEqual(await first, { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] });
@@ -96,7 +97,7 @@ Deno.test("Resolver takes the last known addresses when the name server falls si
 
 Deno.test("Resolver believes a name server that says the name is gone", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules(), names, SILENT_MS);
+  const resolver = new Resolver(rules(), new KnownNames(names), SILENT_MS);
   const first = resolver.resolve("api", 1);
   begun[0]?.end(FOUND);
   await first;
@@ -107,7 +108,7 @@ Deno.test("Resolver believes a name server that says the name is gone", async ()
 
 Deno.test("Resolver takes the last known addresses when no name server can be asked", async () => {
   const { begun, names } = controlled();
-  const resolver = new Resolver(rules(), names, SILENT_MS);
+  const resolver = new Resolver(rules(), new KnownNames(names), SILENT_MS);
   const failed: LookUp = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
   const unknown = resolver.resolve("api", 1);
   begun[0]?.end(failed);
