@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { makeDebianImage } from "../lab/debian_image.ts";
 import { DockerEngine, dockerProblem } from "../lab/docker_engine.ts";
 import { documentCommands } from "../lab/document_commands.ts";
@@ -234,6 +235,20 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     assert.equal(await shell(ASK), "up");
   });
 
+  await t.step("a key of a client certificate is open to the agent, by its group", async () => {
+    await using authority = await CertificateAuthority.create();
+    const { cert, key } = await authority.issue("agent", { use: "client" });
+    for (const [name, path] of [["client.pem", cert], ["client.key", key]] as const) {
+      await shell(`cat > ${name} <<'END'\n${(await Deno.readTextFile(path)).trimEnd()}\nEND`);
+    }
+    await shell(commandsOf("Client certificates"));
+    assert.equal(await shell(ASK), "up");
+    await shell(`systemctl reload ${UNIT}`);
+    // Without the group it could not have read it.
+    await shell("chgrp root /etc/haproxy-grpc-agent/client.key");
+    assert.notEqual((await machine.try(`systemctl reload ${UNIT}`)).code, 0);
+  });
+
   await t.step("two agents share the port as one user, and either answers alone", async () => {
     await shell(commandsOf("Configure"));
     await shell(commandsOf("Several agents"));
@@ -255,6 +270,7 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
   await t.step("nothing is left when it is uninstalled", async () => {
     await shell(commandsOf("Uninstall"));
     assert.equal(await shell(`find / -xdev -path ${CLONE} -prune -o -name '*${UNIT}*' -print`), "");
+    assert.equal((await machine.try(`getent group ${UNIT}-keys`)).code, 2);
     assert.equal(await shell(`systemctl list-units --all --no-legend '${UNIT}*'`), "");
   });
 });

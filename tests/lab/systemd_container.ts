@@ -66,12 +66,13 @@ export class SystemdContainer implements AsyncDisposable {
    * Runs commands as root.
    *
    * @returns what they printed, without the line end
-   * @throws {Error} with what they said when one fails
+   * @throws {Error} with what they said, and the end of the journal, when one fails
    */
   async run(commands: string, folder?: string): Promise<string> {
     const { code, stdout, stderr } = await this.try(commands, folder);
-    if (code !== 0) throw new Error(`${commands}\nended with ${code}:\n${stdout}${stderr}`);
-    return stdout.trimEnd();
+    if (code === 0) return stdout.trimEnd();
+    const journal = (await this.try("journalctl --boot --lines 20 --output cat")).stdout;
+    throw new Error(`${commands}\nended with ${code}:\n${stdout}${stderr}\nJournal:\n${journal}`);
   }
 
   /** Starts a command and does not wait for it. */
