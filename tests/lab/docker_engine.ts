@@ -130,8 +130,10 @@ export class DockerEngine implements AsyncDisposable {
 
 /** Why no engine can be had, or a program beside it; undefined when all is there. */
 export function dockerProblem(...morePrograms: (keyof typeof PACKAGES)[]): string | undefined {
-  const own = Deno.env.has("DOCKER_HOST") ? [] : ["dockerd", "iptables", "ip"] as const;
-  const missing = (["docker", ...own, ...morePrograms] as const).filter((program) => !has(program));
+  const own = Deno.env.has("DOCKER_HOST") ? [] : ["dockerd", "iptables"] as const;
+  const missing = (["docker", "ip", ...own, ...morePrograms] as const).filter((program) =>
+    !has(program)
+  );
   if (missing.length > 0) {
     const packages = new Set(missing.map((program) => PACKAGES[program]));
     return `it takes Debian's ${[...packages].join(", ")} (no daemon has to run)`;
