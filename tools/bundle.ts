@@ -1,6 +1,7 @@
 /**
  * Writes dist/bundle: the agent as one JavaScript file, and a program that runs it with the flags and
- * permissions of deno.json. It needs `deno` in the PATH and nothing else, no network, no cache.
+ * permissions of deno.json. It needs `deno` beside itself or in the PATH and nothing else, no network,
+ * no cache.
  */
 
 import { runArguments } from "./packaging/run_arguments.ts";
@@ -10,12 +11,14 @@ const FOLDER = "dist/bundle";
 const NAME = "haproxy-grpc-agent";
 
 const launcher = `#!/bin/sh
-# Runs ${NAME}.mjs, which stands beside it. \`DENO\` names another deno than that of the PATH.
+# Runs ${NAME}.mjs, which stands beside it, with the deno beside it or that of the PATH; \`DENO\` names
+# another.
 # The first run by somebody who may write here leaves what Deno has found out about that file in cache/:
 # without it each start takes longer and 20 MB more.
 here=$(dirname -- "$(readlink -f -- "$0")")
 export DENO_NO_UPDATE_CHECK=1 DENO_DIR="\${DENO_DIR:-$here/cache}"
-exec "\${DENO:-deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs" "$@"
+[ -x "$here/deno" ] && deno="$here/deno" || deno=deno
+exec "\${DENO:-$deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs" "$@"
 `;
 
 Deno.chdir(ROOT);

@@ -2,6 +2,7 @@
 // nothing of the machine's own apt and dpkg state is touched.
 
 import { join } from "node:path";
+import { debianKeyring, debianMirror } from "./debian_mirror.ts";
 
 /** The HAProxy release lines that the tests run against. */
 export const HAPROXY_SERIES = ["3.0", "3.2", "3.4"] as const;
@@ -16,8 +17,6 @@ const SUITES: Record<HaproxySeries, string[][]> = {
   "3.2": [["forky"], ["sid"], ["trixie", "trixie-backports"]],
   "3.4": [["sid", "experimental"], ["sid"], ["forky"]],
 };
-
-const DEFAULT_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /**
  * Downloads the newest HAProxy of a series from Debian, with the libraries it needs, and unpacks it.
@@ -62,14 +61,8 @@ export async function unpackHaproxy(
 /** Makes an apt that knows only `dir` and these suites; gives the environment that selects it. */
 async function privateApt(dir: string, suites: string[], signal?: AbortSignal) {
   const arch = (await run(["dpkg", "--print-architecture"], { signal })).trim();
-  const mirror = Deno.env.get("DEBIAN_MIRROR") ?? await configuredMirror(signal);
-  if (mirror === undefined) {
-    throw new Error("apt's sources name no mirror of Debian: set DEBIAN_MIRROR to one");
-  }
-  const keyring = Deno.env.get("DEBIAN_KEYRING") ?? DEFAULT_KEYRING;
-  await Deno.stat(keyring).catch(() => {
-    throw new Error(`${keyring} is missing: install debian-archive-keyring`);
-  });
+  const mirror = await debianMirror(signal);
+  const keyring = await debianKeyring();
   // How this machine reaches its mirror (proxy, certificates, clock checks) stays as it is set.
   const access = (await run(["apt-config", "dump"], { signal })).split("\n")
     .filter((line) => /^Acquire::(https?|Check-[\w-]+)\b/.test(line));
@@ -104,17 +97,6 @@ async function privateApt(dir: string, suites: string[], signal?: AbortSignal) {
     ].join("\n") + "\n",
   );
   return { APT_CONFIG: config, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" };
-}
-
-/** The mirror of Debian's main archive in this machine's apt sources, if there is one. */
-async function configuredMirror(signal?: AbortSignal): Promise<string | undefined> {
-  const format = "$(REPO_URI) $(ORIGIN) $(CODENAME)";
-  const targets = await run(
-    ["apt-get", "indextargets", "--format", format, "Created-By: Packages"],
-    { signal },
-  );
-  return targets.split("\n").map((line) => line.split(" "))
-    .find(([, origin, codename]) => origin === "Debian" && /^[a-z]+$/.test(codename ?? ""))?.[0];
 }
 
 /** Lets apt resolve what HAProxy needs; gives the program and its libraries as `name=version`. */
