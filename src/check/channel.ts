@@ -36,6 +36,8 @@ export type RpcOutcome =
     readonly ok: false;
     readonly code: status;
     readonly detail: string;
+    /** Whether it had no more time. */
+    readonly timedOut: boolean;
     /** Whether the connection was lost over it. */
     readonly connectionLost: boolean;
   };
@@ -149,9 +151,16 @@ export class Channel {
     const client = this.#client;
     if (client === undefined || this.#state !== "ready" || signal.aborted) {
       const detail = "The connection was closed";
-      return Promise.resolve({ ok: false, code: status.UNAVAILABLE, detail, connectionLost: true });
+      return Promise.resolve({
+        ok: false,
+        code: status.UNAVAILABLE,
+        detail,
+        timedOut: false,
+        connectionLost: true,
+      });
     }
     this.#rpcsUnderWay++;
+    const begunAt = performance.now();
     const metadata = this.#metadata.clone();
     metadata.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
     return new Promise((resolve) => {
@@ -164,10 +173,16 @@ export class Channel {
         if (error === null) {
           resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
         } else {
-          const { details: detail } = error;
-          const code = late ? status.DEADLINE_EXCEEDED : error.code;
+          // An answer that gRPC cannot make sense of has no code, or NaN, and no details.
+          const code = Number.isInteger(error.code) ? error.code : status.UNKNOWN;
+          const detail = error.details ?? error.message;
+          // The server has the same deadline, and its word of it may come a moment before ours.
+          const timedOut = late ||
+            code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;
           // grpc-js reports the end of a stream before the end of its session.
-          setImmediate(() => resolve({ ok: false, code, detail, connectionLost: !this.ready }));
+          setImmediate(() =>
+            resolve({ ok: false, code, detail, timedOut, connectionLost: !this.ready })
+          );
         }
       });
       const cancel = () => call.cancel();

@@ -55,14 +55,19 @@ export class ChannelPool {
   }
 
   /**
-   * Runs a task with the channel to a target: the one that is kept, connecting or ready, or else a new
-   * one. It stays open until the task ends, whatever becomes of its place here.
+   * Runs a task with a channel to a target, which stays open until the task ends, whatever becomes of its
+   * place here.
+   *
+   * @param connection `shared` is the one that is kept, connecting or ready, or else a new one; `own` is
+   * for this task alone
    */
   async use<Result>(
     target: ChannelTarget,
+    connection: "shared" | "own",
     task: (channel: Channel) => Promise<Result>,
   ): Promise<Result> {
-    const kept = this.#find(target);
+    const key = keyOf(target, target.tls?.profile.name);
+    const kept = connection === "own" ? this.#open(key, target) : this.#find(key, target);
     kept.users++;
     try {
       return await task(kept.channel);
@@ -98,8 +103,7 @@ export class ChannelPool {
     for (const kept of this.#kept.values()) this.#drop(kept);
   }
 
-  #find(target: ChannelTarget): Kept {
-    const key = keyOf(target, target.tls?.profile.name);
+  #find(key: string, target: ChannelTarget): Kept {
     const found = this.#kept.get(key) ?? this.#open(key, target);
     if (!this.#options.keep || this.#closed) return found;
     this.#kept.delete(key);

@@ -37,14 +37,6 @@ export interface CheckTimings extends ConnectTimings {
   readonly rpc?: number;
 }
 
-/** Codes that grpc-js itself gives to calls on a connection that is broken. */
-const CODES_OF_BROKEN_CONNECTIONS: ReadonlySet<status> = new Set([
-  status.CANCELLED,
-  status.INTERNAL,
-  status.UNAVAILABLE,
-  status.UNKNOWN,
-]);
-
 /** Codes that only a server gives: the connection that brought one is sound. */
 const CODES_OF_SERVERS: ReadonlySet<status> = new Set([
   status.NOT_FOUND,
@@ -157,8 +149,9 @@ export class Checker {
 
   /**
    * Asks on the kept connection where there is one. A failure or silence there says little of the
-   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked,
-   * once.
+   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked.
+   * Where that is lost as well, it may be for the sake of others that share it (some servers serve one
+   * call and say goodbye), so the last connection is for this check alone.
    */
   async #run(
     request: CheckRequest,
@@ -168,8 +161,8 @@ export class Checker {
   ): Promise<Verdict> {
     const askedAt = performance.now();
     const target = this.#targetOf(request);
-    const ask = async () => {
-      const { channel, attempt } = await this.#pool.use(target, async (channel) => {
+    const askOn = async (connection: "shared" | "own"): Promise<Attempt> => {
+      const { channel, attempt } = await this.#pool.use(target, connection, async (channel) => {
         const kept = channel.openedAt < askedAt;
         const attempt = await this.#ask(channel, kept, request.service, deadline, signal);
         trace({ ...channel.connectTimings, ...attempt.timings });
@@ -179,10 +172,17 @@ export class Checker {
       channel.watches?.checked(request.service, attempt.status);
       return attempt;
     };
-    const first = await ask();
-    if (!first.worthAnother || signal.aborted) return first.verdict;
-    const second = ask();
-    return (await (first.later === undefined ? second : firstWord(first.later, second))).verdict;
+    const ask = async (
+      connection: "shared" | "own",
+      ...others: ("shared" | "own")[]
+    ): Promise<Attempt> => {
+      const attempt = await askOn(connection);
+      const [next, ...rest] = others;
+      if (!attempt.worthAnother || signal.aborted || next === undefined) return attempt;
+      const another = ask(next, ...rest);
+      return await (attempt.later === undefined ? another : firstWord(attempt.later, another));
+    };
+    return (await ask("shared", "shared", "own")).verdict;
   }
 
   #targetOf({ host, port, authority, tls, tlsProfile, serverName }: CheckRequest): ChannelTarget {
@@ -219,7 +219,7 @@ export class Checker {
         verdict: verdictOf(outcome),
         status: outcome.ok ? outcome.status : undefined,
         worthAnother: !outcome.ok &&
-          (outcome.connectionLost || kept && CODES_OF_BROKEN_CONNECTIONS.has(outcome.code)),
+          (outcome.connectionLost || kept && !CODES_OF_SERVERS.has(outcome.code)),
         timings: { rpc: performance.now() - connectedAt },
       };
     });
@@ -260,10 +260,8 @@ function verdictOfStatus(status: string): Verdict {
 
 function verdictOf(outcome: RpcOutcome): Verdict {
   if (outcome.ok) return verdictOfStatus(outcome.status);
-  const { code, detail, connectionLost } = outcome;
-  if (code === status.DEADLINE_EXCEEDED) {
-    return { kind: "timeout", detail: "The RPC did not end in time" };
-  }
+  const { code, detail, timedOut, connectionLost } = outcome;
+  if (timedOut) return { kind: "timeout", detail: "The RPC did not end in time" };
   if (connectionLost) return { kind: "unreachable", detail };
   return { kind: "rpc", code: status[code] ?? String(code), detail };
 }

@@ -58,10 +58,19 @@ export function formatReply(
 ): string {
   const state = word === "up" && notServingReply !== "down" ? "up ready" : word;
   const text = reason ? [note, reasonOf(verdict)].filter((part) => part !== "").join(": ") : "";
-  // HAProxy takes `down#reason` for one unknown word: the blank before # is needed.
-  return text === ""
+  return lineOf(state, text);
+}
+
+/** Writes the reply to a line that is no request, for the reason given. */
+export function formatRefusal(mistake: string, { reason }: Pick<ReplyOptions, "reason">): string {
+  return lineOf("down", reason ? `parse_error: ${mistake}` : "");
+}
+
+/** HAProxy takes `down#reason` for one unknown word: the blank before # is needed. */
+function lineOf(state: string, reason: string): string {
+  return reason === ""
     ? `${state}\n`
-    : `${`${state} #${printable(text)}`.slice(0, MAX_LINE_BYTES)}\n`;
+    : `${`${state} #${printable(reason)}`.slice(0, MAX_LINE_BYTES)}\n`;
 }
 
 function reasonOf(verdict: Opinion): string {

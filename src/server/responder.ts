@@ -4,7 +4,7 @@ import type { Standings } from "../check/standings.ts";
 import { isOpinion, type Opinion } from "../check/verdict.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { backendKey } from "../protocol/backend_key.ts";
-import { formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
+import { formatRefusal, formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
 import { type CheckRequest, parseRequest } from "../protocol/request.ts";
 import type { Peer } from "./connection.ts";
 
@@ -89,7 +89,7 @@ export class Responder {
 
   #refuse(line: string, reason: string, peer: Peer, traceId: string): string {
     this.#recorder.recordInvalid(line, reason, peer.text, traceId);
-    return "down\n";
+    return formatRefusal(reason, this.#options);
   }
 
   #damp(request: CheckRequest, peer: Peer, verdict: Opinion): Standing {

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
-import { goingAway, goingAwayFromStream, goingAwayGracefully } from "../lab/faulty_peers.ts";
+import {
+  goingAway,
+  goingAwayFromStream,
+  goingAwayGracefully,
+  resettingSecond,
+} from "../lab/faulty_peers.ts";
 import type { Peer } from "../lab/peer_server.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -51,4 +56,37 @@ Deno.test("watched backends that say GOAWAY are always up, and the agent lives o
     goingAwayFromStream(),
   ];
   await checkGoingAway(kinds, ["--check-mode", "watch", "--watch-verify", "100"]);
+});
+
+Deno.test("a backend that serves one call a connection is up for all that ask at once", async () => {
+  await using peer = goingAway(1);
+  await withAgent({ flags: ["--reply-reason", "true"] }, async (agent) => {
+    for (let round = 0; round < 20; round++) {
+      const replies = await Promise.all(
+        Array.from(
+          { length: 10 },
+          (_, index) => agent.ask(`127.0.0.1 ${peer.port} no-ssl backend.test service=s${index}\n`),
+        ),
+      );
+      assert.deepEqual(
+        replies.filter((reply) => reply !== "up #SERVING\n" && reply !== "up\n"),
+        [],
+      );
+    }
+  });
+});
+
+/** NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM. */
+const RESET_CODES = [0, 1, 2, 7, 8, 11];
+
+Deno.test("a call that is reset on a kept connection costs no down, whatever the code", async () => {
+  for (const code of RESET_CODES) {
+    await using peer = resettingSecond(code);
+    await withAgent({}, async (agent) => {
+      const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
+      for (let check = 0; check < 5; check++) {
+        assert.equal(await agent.ask(line), "up\n", `Code ${code}, check ${check}`);
+      }
+    });
+  }
 });

@@ -179,6 +179,16 @@ export const HTTP2_FAULTS: Fault[] = [
       }),
   },
   {
+    name: "ends the call with DEADLINE_EXCEEDED at once",
+    outcomes: ["rpc"],
+    start: () => answering([], { "grpc-status": "4" }),
+  },
+  {
+    name: "ends the call with a status that is no number",
+    outcomes: ["rpc"],
+    start: () => answering([], { "grpc-status": "good" }),
+  },
+  {
     name: "ends the call with OK and no message",
     outcomes: ["rpc"],
     start: () =>
@@ -263,6 +273,14 @@ export function goingAway(calls: number): PeerServer {
       await send(goaway(streamId));
       close();
     },
+  });
+}
+
+/** A healthy peer that resets the second call of each connection. */
+export function resettingSecond(code: number): Peer {
+  return http2Peer({
+    answer: ({ streamId, nth, send }) =>
+      send(nth === 2 ? resetStream(streamId, code) : healthAnswer(streamId)),
   });
 }
 

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { ERROR_TYPES, errorType, type Opinion } from "../../src/check/verdict.ts";
-import { formatReply, type NotServingReply, wordFor } from "../../src/protocol/reply.ts";
+import {
+  formatRefusal,
+  formatReply,
+  type NotServingReply,
+  wordFor,
+} from "../../src/protocol/reply.ts";
 
 const PLAIN = { notServingReply: "down", reason: false } as const;
 const WITH_REASON = { notServingReply: "down", reason: true } as const;
@@ -60,6 +65,12 @@ Deno.test("A reason is printable ASCII on one line of at most 100 bytes, whateve
   assert.match(reply, /^down #[\x20-\x7e]+\n$/);
   assert.equal(reply.length, 101);
   assert.ok(reply.startsWith("down #rpc: UNKNOWN: a ready 'x' ' "), reply);
+});
+
+Deno.test("A line that is no request is refused with what is wrong with it, where reasons are wanted", () => {
+  const mistake = "backend_port must be a number from 1 to 65535";
+  assert.equal(formatRefusal(mistake, PLAIN), "down\n");
+  assert.equal(formatRefusal(mistake, WITH_REASON), `down #parse_error: ${mistake}\n`);
 });
 
 Deno.test("What damping holds back stands before the reason", () => {
