@@ -2,6 +2,7 @@ import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/gr
 import { isIP, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
 import type { ConnectProgress } from "./connect_progress.ts";
+import { gatherWrites } from "./gather_writes.ts";
 import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
@@ -58,6 +59,7 @@ export class BackendCredentials extends ChannelCredentials {
     this.#progress.address = socket.remoteAddress ?? "unknown";
     if (this.#tls === undefined) {
       this.#progress.enter("http2");
+      gatherWrites(socket);
       return { socket, secure: false };
     }
     this.#progress.enter("tls");
@@ -66,6 +68,7 @@ export class BackendCredentials extends ChannelCredentials {
       this.#progress.isSilentAfterTls = () =>
         secured.alpnProtocol === "h2" && secured.bytesRead === 0;
       this.#progress.enter("http2");
+      gatherWrites(secured);
       return { socket: secured, secure: true };
     } catch (error) {
       this.#progress.tlsFailure = error instanceof Error ? error.message : String(error);
