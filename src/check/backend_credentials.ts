@@ -6,6 +6,7 @@ import { gatherWrites } from "./gather_writes.ts";
 import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
+import { watchBytes } from "./watch_bytes.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {
@@ -24,16 +25,24 @@ export class BackendCredentials extends ChannelCredentials {
   readonly #tls: BackendTls | undefined;
   readonly #progress: ConnectProgress;
   readonly #turns: Turns;
+  readonly #onBytes: (count: number) => void;
 
   /**
    * @param turnMs how long an address may take for TLS and HTTP/2 while another that has answered TCP
    * waits, in milliseconds
+   * @param onBytes told of what the peer sends once it is to speak HTTP/2
    */
-  constructor(tls: BackendTls | undefined, progress: ConnectProgress, turnMs: number) {
+  constructor(
+    tls: BackendTls | undefined,
+    progress: ConnectProgress,
+    turnMs: number,
+    onBytes: (count: number) => void,
+  ) {
     super();
     this.#tls = tls;
     this.#progress = progress;
     this.#turns = new Turns(turnMs);
+    this.#onBytes = onBytes;
   }
 
   _isSecure(): boolean {
@@ -58,8 +67,7 @@ export class BackendCredentials extends ChannelCredentials {
     this.#progress.tlsFailure = undefined;
     this.#progress.address = socket.remoteAddress ?? "unknown";
     if (this.#tls === undefined) {
-      this.#progress.enter("http2");
-      gatherWrites(socket);
+      this.#speakHttp2(socket);
       return { socket, secure: false };
     }
     this.#progress.enter("tls");
@@ -67,13 +75,18 @@ export class BackendCredentials extends ChannelCredentials {
       const secured = await handshake(socket, this.#tls);
       this.#progress.isSilentAfterTls = () =>
         secured.alpnProtocol === "h2" && secured.bytesRead === 0;
-      this.#progress.enter("http2");
-      gatherWrites(secured);
+      this.#speakHttp2(secured);
       return { socket: secured, secure: true };
     } catch (error) {
       this.#progress.tlsFailure = error instanceof Error ? error.message : String(error);
       throw error;
     }
+  }
+
+  #speakHttp2(socket: Socket): void {
+    this.#progress.enter("http2");
+    gatherWrites(socket);
+    watchBytes(socket, this.#onBytes);
   }
 }
 

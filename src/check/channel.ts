@@ -51,6 +51,15 @@ const GOODBYE_MS = 1000;
 /** A health reply is a few bytes. What is longer than 4 KiB is not one. */
 const MAX_REPLY_BYTES = 4096;
 
+/** What an RPC may bring in all: its reply, and twice as much of headers and trailers. */
+const MAX_RPC_BYTES = 3 * MAX_REPLY_BYTES;
+
+/**
+ * What a peer may send besides, from one reply to the next: SETTINGS, PINGs, the words of streams. Small
+ * frames cost much time each, and whoever sends them without end would keep the other checks waiting.
+ */
+const MAX_OTHER_BYTES = 64 * 1024;
+
 const GRPC_OPTIONS = {
   // With retries on, grpc-js retries without end (and without letting a timer fire) a call that a server
   // refuses by a GOAWAY in its first segment.
@@ -89,6 +98,8 @@ export class Channel {
   #state: ChannelState = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
+  /** What came since the last reply. */
+  #receivedBytes = 0;
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
@@ -171,6 +182,7 @@ export class Channel {
         this.#rpcsUnderWay--;
         if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
         if (error === null) {
+          this.#receivedBytes = 0;
           resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
         } else {
           // An answer that gRPC cannot make sense of has no code, or NaN, and no details.
@@ -179,10 +191,12 @@ export class Channel {
           // The server has the same deadline, and its word of it may come a moment before ours.
           const timedOut = late ||
             code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;
-          // grpc-js reports the end of a stream before the end of its session.
-          setImmediate(() =>
-            resolve({ ok: false, code, detail, timedOut, connectionLost: !this.ready })
-          );
+          // grpc-js reports the end of a stream before the end of its session. A reply that is too long
+          // ends the call first, and then perhaps the connection.
+          setImmediate(() => {
+            const connectionLost = !this.ready && code !== status.RESOURCE_EXHAUSTED;
+            resolve({ ok: false, code, detail, timedOut, connectionLost });
+          });
         }
       });
       const cancel = () => call.cancel();
@@ -248,7 +262,12 @@ export class Channel {
     }));
     this.#client = new HealthClient(
       `${PINNED_SCHEME}:${formatHostPort(host, port)}`,
-      new BackendCredentials(tls, this.#progress, this.#connectTimeoutMs / addresses.length),
+      new BackendCredentials(
+        tls,
+        this.#progress,
+        this.#connectTimeoutMs / addresses.length,
+        (count) => this.#countBytes(count),
+      ),
       { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },
     );
     this.#follow(this.#client);
@@ -266,6 +285,13 @@ export class Channel {
       this.#streams.delete(stream);
       stream.cancel();
     };
+  }
+
+  #countBytes(count: number): void {
+    this.#receivedBytes += count;
+    if (this.#receivedBytes <= MAX_OTHER_BYTES + this.#rpcsUnderWay * MAX_RPC_BYTES) return;
+    this.#fail({ kind: "unreachable", detail: "The peer sends without end" });
+    this.#abortDials();
   }
 
   /** Follows grpc-js's channel through CONNECTING to READY, and on to its end. */

@@ -1,9 +1,10 @@
-// What many or rude clients can do to the agent: its memory stays bounded, its metrics tell of it, and
-// checks of others go on. How much memory it took is printed.
+// What many or rude clients, and flooding backends, can do to the agent: its memory stays bounded, its
+// metrics tell of it, and checks of others go on. How much memory it took is printed.
 
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { eventually } from "../lab/eventually.ts";
+import { FLOODS } from "../lab/faulty_peers.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
 import { LineClient } from "../lab/line_client.ts";
 import { withAgent } from "../lab/with_agent.ts";
@@ -225,3 +226,23 @@ function isGone(error: unknown): boolean {
     Deno.errors.NotConnected,
   ].some((kind) => error instanceof kind);
 }
+
+Deno.test("backends that flood the agent take little of its time and memory, and others are served", async () => {
+  await using healthy = await startHealthBackend();
+  await withAgent({ flags: QUIET }, async (agent) => {
+    await assertServes(agent, healthy);
+    const grown = memoryBound(agent, "Flooded by backends", 64 * MIB);
+    for (const { start } of FLOODS) {
+      await using peer = await start();
+      const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
+      for (let round = 0; round < 10; round++) {
+        const flooded = agent.askTimed(line);
+        await assertServes(agent, healthy);
+        const { reply, ms } = await flooded;
+        assert.equal(reply, "down\n");
+        assert.ok(ms < CONTRACT_MS, `The flooded check took ${Math.round(ms)} ms`);
+      }
+    }
+    grown();
+  });
+});

@@ -235,6 +235,16 @@ export const HTTP2_FAULTS: Fault[] = [
       }),
   },
   {
+    name: "sends informational headers without end",
+    outcomes: ["backend_unreachable"],
+    start: () => floodingWith((streamId) => headers(streamId, { ":status": "103" })),
+  },
+  {
+    name: "acknowledges PINGs that nobody sent, without end",
+    outcomes: ["backend_unreachable"],
+    start: () => floodingWith(() => frame(FrameType.PING, FrameFlag.ACK, 0, new Uint8Array(8))),
+  },
+  {
     name: "sends its answer byte by byte, and too slowly",
     outcomes: ["timeout"],
     start: () =>
@@ -263,6 +273,9 @@ export const HTTP2_FAULTS: Fault[] = [
       }),
   },
 ];
+
+/** Those of them that cost who reads them much time. */
+export const FLOODS: Fault[] = HTTP2_FAULTS.filter(({ name }) => name.endsWith("without end"));
 
 /** A healthy peer that says GOAWAY after every `calls` answers, as servers do that limit a connection. */
 export function goingAway(calls: number): PeerServer {
@@ -390,6 +403,16 @@ function answering(messages: Uint8Array[], trailerFields: Record<string, string>
         ...messages.map((message) => data(streamId, grpcMessage(message))),
         trailers(streamId, trailerFields),
       ),
+  });
+}
+
+/** Sends one frame again and again in place of an answer. */
+function floodingWith(makeFrame: (streamId: number) => Uint8Array): Peer {
+  return http2Peer({
+    answer: async ({ streamId, send }) => {
+      const frames = concat(...Array(1000).fill(makeFrame(streamId)));
+      for (;;) await send(frames);
+    },
   });
 }
 
