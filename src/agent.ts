@@ -98,7 +98,10 @@ export class Agent {
   #listen({ settings }: Configuration): Deno.TcpListener[] {
     const port = settings.server_port;
     const listeners: Deno.TcpListener[] = [];
-    for (const hostname of settings.server_bind_address) {
+    // `::` listens for IPv4 too.
+    const listed = settings.server_bind_address;
+    const hostnames = listed.includes("::") ? listed.filter((one) => one !== "0.0.0.0") : listed;
+    for (const hostname of hostnames) {
       const address = formatHostPort(hostname, port);
       try {
         listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));

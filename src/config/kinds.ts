@@ -77,24 +77,19 @@ export function choice<const Word extends string>(words: readonly Word[]): Kind<
   );
 }
 
-const ADDRESS = /^[A-Za-z0-9._:-]+$/;
-
 /** An IP address or a host name to listen on. */
 export const address: Kind<string> = textKind(
   "an IP address or a host name",
   "ADDRESS",
-  (text) => ADDRESS.test(text) ? text : undefined,
+  parseHost,
 );
 
 /** One address to listen on, or in TOML a list of them. */
 export const addresses: Kind<readonly string[]> = {
   accepted: "an IP address or a host name (in TOML also a list of them)",
   placeholder: "ADDRESS",
-  fromText: (text) => ADDRESS.test(text) ? [text] : undefined,
-  fromToml: (value) => {
-    const list = stringsOf(typeof value === "string" ? [value] : value);
-    return atLeastOne(list?.every((text) => ADDRESS.test(text)) ? list : undefined);
-  },
+  fromText: (text) => atLeastOne(hostsOf([text])),
+  fromToml: (value) => atLeastOne(hostsOf(stringsOf(typeof value === "string" ? [value] : value))),
 };
 
 /**
@@ -120,8 +115,14 @@ export const file: Kind<string | undefined> = textKind(
 export const serverName: Kind<string> = textKind(
   "a DNS name or an IP address",
   "NAME",
-  (text) => parseHost(text),
+  parseHost,
 );
+
+/** @returns the hosts, or `undefined` where one is none */
+function hostsOf(texts: readonly string[] | undefined): readonly string[] | undefined {
+  const hosts = texts?.flatMap((text) => parseHost(text) ?? []);
+  return hosts?.length === texts?.length ? hosts : undefined;
+}
 
 function stringsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) && value.every((item) => typeof item === "string")

@@ -67,7 +67,7 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
       certFile: settings.tls_cert_file,
       keyFile: settings.tls_key_file,
     },
-    (key) => `tls_${key}`,
+    { name: (key) => `tls_${key}`, source: (key) => sourceOf(`tls_${key}`) },
     tlsFiles,
     mistakes,
   );
@@ -75,7 +75,10 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
   const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
   const rules = readRules(settings, sourceOf, mistakes);
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
-    mistakes.push(`metrics_port: ${settings.metrics_port} is server_port already`);
+    const source = sourceOf("metrics_port");
+    mistakes.push(
+      `metrics_port (from ${source}): ${settings.metrics_port} is server_port already, take another`,
+    );
   }
   if (settings.log_destination === "file" && settings.log_file_path === undefined) {
     mistakes.push(

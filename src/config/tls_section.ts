@@ -58,7 +58,10 @@ export function readTlsProfiles(
     const profile = readTlsProfile(
       name,
       settings,
-      (key) => `tls.${name}.${key}`,
+      {
+        name: (key) => `tls.${name}.${key}`,
+        source: (key) => rows.find(({ path }) => path[2] === key)?.source ?? source,
+      },
       files,
       mistakes,
     );
@@ -70,13 +73,13 @@ export function readTlsProfiles(
 /**
  * Reads the files of one profile.
  *
- * @param label names a key in messages
+ * @param label names a key, and where its value came from, in messages
  * @returns the profile, or `undefined` when there are mistakes
  */
 export function readTlsProfile(
   name: string,
   settings: TlsProfileSettings,
-  label: (key: "ca_file" | "cert_file" | "key_file") => string,
+  label: Record<"name" | "source", (key: "ca_file" | "cert_file" | "key_file") => string>,
   files: TlsFiles,
   mistakes: string[],
 ): TlsProfile | undefined {
@@ -84,13 +87,17 @@ export function readTlsProfile(
     const [given, missing] = settings.certFile === undefined
       ? ["key_file", "cert_file"] as const
       : ["cert_file", "key_file"] as const;
-    mistakes.push(`${label(given)}: ${label(missing)} is missing; they come together`);
+    mistakes.push(
+      `${label.name(given)} (from ${label.source(given)}): ${label.name(missing)} is missing; ` +
+        "they come together",
+    );
     return undefined;
   }
   const loaded = loadTlsProfile(name, settings, files.readTextFile, files.machineCas);
   if (!("length" in loaded)) return loaded;
   for (const { setting, path, reason } of loaded) {
-    mistakes.push(`${label(setting)}: ${JSON.stringify(path)} cannot be used: ${reason}`);
+    const [name, source] = [label.name(setting), label.source(setting)];
+    mistakes.push(`${name} (from ${source}): ${JSON.stringify(path)} cannot be used: ${reason}`);
   }
   return undefined;
 }

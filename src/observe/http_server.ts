@@ -224,7 +224,9 @@ function failureToAnswer(hostname: string, port: number): Promise<Error | undefi
 }
 
 async function answer(request: IncomingMessage, paths: HttpPaths): Promise<HttpAnswer> {
-  const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+  // RFC 9112, section 3.2.2: a request to a proxy names scheme and host before the path.
+  const target = (request.url ?? "").replace(/^http:\/\/[^/]*/, "");
+  const [path = "", query = ""] = target.split("?", 2);
   const give = paths.get(path);
   if (give === undefined) return { status: 404, body: "Not found\n" };
   if (request.method !== "GET" && request.method !== "HEAD") {

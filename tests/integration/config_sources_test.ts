@@ -94,7 +94,7 @@ authorization = "env:NO_SUCH_TOKEN"
     /: check_timeout_ms \(from HAPROXY_AGENT_CHECK_TIMEOUT\): "soon" is not a whole number from 1 to 60000$/,
     /: max_channels \(from .*agent\.toml line 1\): 0 is not a whole number, 1 or more$/,
     /: rise \(from --rise\): "0" is not a whole number from 1 to 100$/,
-    /: tls\.edge\.ca_file: ".*none\.pem" cannot be used: No such file/,
+    /: tls\.edge\.ca_file \(from .* line \d+\): ".*none\.pem" cannot be used: No such file/,
     /: metadata\.authorization \(from .*agent\.toml line 6\): the variable NO_SUCH_TOKEN is not set$/,
     /: allow_backends \(from HAPROXY_AGENT_ALLOW_BACKENDS\): "10\.0\.0\.1\/8" has bits set after the prefix/,
   ];

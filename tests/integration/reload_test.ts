@@ -156,7 +156,7 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
     ["no TOML at all", () => directory.write("agent.toml", "= = ="), [/^.*agent\.toml line 1: /]],
     ["no file", () => Deno.remove(config), [/^--config: .* cannot be read: /]],
     ["a CA that is none", () => directory.write("ca.pem", "no certificate"), [
-      /^tls_ca_file: .* there is no PEM certificate in it$/,
+      /^tls_ca_file \(from .* line 1\): .* there is no PEM certificate in it$/,
     ]],
   ];
   await withAgent({ flags: ["--config", config] }, async (agent) => {
@@ -170,7 +170,7 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
           assert.match(entries[index]?.message ?? "", mistake);
         }
         assert.equal(await agent.ask(backend.line()), "up\n");
-        assert.equal(await agent.ask("nonsense\n"), "down\n");
+        assert.match(await agent.ask("nonsense\n"), /^down #parse_error: /);
         assert.match(
           await agent.ask(backend.line({ authority: "other.test" })),
           /^down #tls: .*\n$/,

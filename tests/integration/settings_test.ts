@@ -34,6 +34,19 @@ Deno.test("server_bind_address and metrics_bind_address bind nothing but what th
   });
 });
 
+Deno.test("both addresses of all addresses may be listed, though the one includes the other", async () => {
+  await using directory = await TempDirectory.create();
+  const [port, metricsPort] = [freePort(), freePort()];
+  const config = await directory.write("agent.toml", 'server_bind_address = ["0.0.0.0", "::"]\n');
+  const ports = ["--server-port", `${port}`, "--metrics-port", `${metricsPort}`];
+  const options = { addressFlags: false, port, metricsPort, flags: ["-c", config, ...ports] };
+  await withAgent(options, async () => {
+    for (const address of ["127.0.0.1", "::1"]) {
+      assert.equal(await askFrom(address, { to: address, port, line: "nonsense\n" }), "down\n");
+    }
+  });
+});
+
 Deno.test("one of several addresses that is taken ends the agent with 1, naming it", async () => {
   await using directory = await TempDirectory.create();
   const port = freePort();

@@ -213,7 +213,7 @@ Deno.test("[metadata] takes values from the file and from the environment, and s
 Deno.test("loadConfiguration() refuses one port for both listeners, unless there is one listener", () => {
   assert.deepEqual(load({ args: ["--server-port", "9090"] }), {
     ok: false,
-    mistakes: ["metrics_port: 9090 is server_port already"],
+    mistakes: ["metrics_port (from its default): 9090 is server_port already, take another"],
   });
   assert.ok(load({ args: ["--server-port", "9090", "--metrics-enabled", "false"] }).ok);
 });
