@@ -55,10 +55,12 @@ const MAX_REPLY_BYTES = 4096;
 const MAX_RPC_BYTES = 3 * MAX_REPLY_BYTES;
 
 /**
- * What a peer may send besides, from one reply to the next: SETTINGS, PINGs, the words of streams. Small
+ * What a peer may send besides, from the end of one RPC to that of the next: SETTINGS, PINGs, the words of streams. Small
  * frames cost much time each, and whoever sends them without end would keep the other checks waiting.
  */
 const MAX_OTHER_BYTES = 64 * 1024;
+
+const FLOODS = "The peer sends without end";
 
 const GRPC_OPTIONS = {
   // With retries on, grpc-js retries without end (and without letting a timer fire) a call that a server
@@ -98,8 +100,10 @@ export class Channel {
   #state: ChannelState = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
-  /** What came since the last reply. */
+  /** What came since the last RPC ended. */
   #receivedBytes = 0;
+  /** It brought too much. */
+  #floods = false;
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
@@ -181,13 +185,13 @@ export class Channel {
         signal.removeEventListener("abort", cancel);
         this.#rpcsUnderWay--;
         if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
+        this.#receivedBytes = 0;
         if (error === null) {
-          this.#receivedBytes = 0;
           resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
         } else {
           // An answer that gRPC cannot make sense of has no code, or NaN, and no details.
           const code = Number.isInteger(error.code) ? error.code : status.UNKNOWN;
-          const detail = error.details ?? error.message;
+          const detail = this.#floods ? FLOODS : error.details ?? error.message;
           // The server has the same deadline, and its word of it may come a moment before ours.
           const timedOut = late ||
             code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;
@@ -290,7 +294,8 @@ export class Channel {
   #countBytes(count: number): void {
     this.#receivedBytes += count;
     if (this.#receivedBytes <= MAX_OTHER_BYTES + this.#rpcsUnderWay * MAX_RPC_BYTES) return;
-    this.#fail({ kind: "unreachable", detail: "The peer sends without end" });
+    this.#floods = true;
+    this.#fail({ kind: "unreachable", detail: FLOODS });
     this.#abortDials();
   }
 

@@ -2,8 +2,9 @@ import type { Socket } from "node:net";
 
 interface Turn {
   readonly socket: Socket;
-  /** Settles when the socket has closed, or its time is over. */
-  readonly over: Promise<void>;
+  /** Settles when the turn has begun. */
+  readonly begun: Promise<void>;
+  begunAt: number;
 }
 
 /**
@@ -14,7 +15,7 @@ export class Turns {
   readonly #turnMs: number;
   #last: Turn | undefined;
 
-  /** @param turnMs how long a turn lasts while others wait, in milliseconds */
+  /** @param turnMs how long a turn lasts when another waits for its end, in milliseconds */
   constructor(turnMs: number) {
     this.#turnMs = turnMs;
   }
@@ -26,23 +27,28 @@ export class Turns {
    */
   async take(socket: Socket): Promise<void> {
     const before = this.#last;
-    const begun = before?.over.then(() => {
-      if (!socket.destroyed) before.socket.destroy();
-    });
-    this.#last = { socket, over: this.#over(socket, begun) };
+    const begun = before === undefined ? Promise.resolve() : this.#endOf(before, socket);
+    const turn = { socket, begun, begunAt: performance.now() };
+    this.#last = turn;
     await begun;
+    turn.begunAt = performance.now();
     if (socket.destroyed) throw new Error("The connection was closed");
   }
 
-  async #over(socket: Socket, begun: Promise<void> | undefined): Promise<void> {
-    await begun;
+  /** Waits until a turn is over: its socket has closed, or has had its time. */
+  async #endOf(turn: Turn, next: Socket): Promise<void> {
+    const { socket } = turn;
+    await turn.begun;
     if (socket.destroyed) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, this.#turnMs);
-      socket.once("close", () => {
-        clearTimeout(timer);
-        resolve();
-      });
+      const timer = setTimeout(resolve, turn.begunAt + this.#turnMs - performance.now());
+      for (const either of [socket, next]) {
+        either.once("close", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }
     });
+    if (!next.destroyed) socket.destroy();
   }
 }
