@@ -109,11 +109,12 @@ Deno.test("fall and rise damp, per client, and a line may say otherwise", async 
     const ask = (from: string, option = "") =>
       askFrom(from, { port, line: backend.line().replace("\n", `${option}\n`) });
     assert.equal(await ask("127.0.0.1"), "up\n");
+    assert.equal(await ask("127.0.0.2"), "up\n");
     await backend.setError("", 13);
-    const replies: string[] = [];
-    for (let check = 0; check < 3; check++) replies.push(await ask("127.0.0.1"));
-    assert.deepEqual(replies, ["up\n", "up\n", "down\n"]);
-    assert.equal(await ask("127.0.0.2"), "down\n", "The first verdict counts at once");
+    assert.deepEqual([await ask("127.0.0.1"), await ask("127.0.0.1")], ["up\n", "up\n"]);
+    assert.equal(await ask("127.0.0.2"), "up\n", "Another client has seen one failure");
+    assert.equal(await ask("127.0.0.1"), "down\n");
+    assert.equal(await ask("127.0.0.3"), "down\n", "The first verdict counts at once");
     await backend.setStatus("", "SERVING");
     assert.deepEqual([await ask("127.0.0.1"), await ask("127.0.0.1")], ["down\n", "up\n"]);
     await backend.setError("", 13);
