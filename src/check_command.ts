@@ -12,6 +12,9 @@ import type { CheckRequest } from "./protocol/request.ts";
 /** The steps in their order, and how they are called. */
 const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP/2", rpc: "RPC" };
 
+/** A check that was cut off tells its times when its attempt has ended, a moment later; in milliseconds. */
+const CUT_OFF_MS = 20;
+
 /**
  * Runs one check by hand, as the agent would, and prints what came of it on stdout.
  *
@@ -33,6 +36,7 @@ export async function checkByHand(
     (measured) => timings = measured,
   );
   const durationMs = performance.now() - startedAt;
+  if (verdict.kind === "timeout") await new Promise((end) => setTimeout(end, CUT_OFF_MS));
   pool.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isOpinion(verdict) ? verdict : undefined;

@@ -347,6 +347,7 @@ export class Channel {
   }
 
   #fail(failure: ConnectFailure): void {
+    if (this.#state === "connecting") this.#progress.enter();
     this.#settleConnected(failure);
     this.close();
   }

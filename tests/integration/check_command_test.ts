@@ -80,19 +80,22 @@ Deno.test("check says 1 for each kind of down, and which it is", async (t) => {
   await using slow = await startHealthBackend({ delayMs: 2000 });
   await using known = await startHealthBackend();
   const dead = refusing();
-  const rows: [string, string[], string, RegExp][] = [
-    ["refused", ["127.0.0.1", `${dead.port}`, "no-ssl", "a.test"], "unreachable", /ECONNREFUSED/],
-    ["late", fields(slow, "timeout=200"), "timeout", /200 ms/],
-    ["an unknown service", fields(known, "service=no.Such"), "rpc", /^NOT_FOUND/],
-    ["an unknown name", ["no-such-host.invalid", "1", "no-ssl", "a.test"], "dns", /ENOTFOUND/],
+  const refused = ["127.0.0.1", `${dead.port}`, "no-ssl", "a.test"];
+  const unknown = ["no-such-host.invalid", "1", "no-ssl", "a.test"];
+  const rows: [what: string, args: string[], verdict: string, detail: RegExp, last: string][] = [
+    ["refused", refused, "unreachable", /ECONNREFUSED/, "connect"],
+    ["late", fields(slow, "timeout=200"), "timeout", /200 ms/, "rpc"],
+    ["an unknown service", fields(known, "service=no.Such"), "rpc", /^NOT_FOUND/, "rpc"],
+    ["an unknown name", unknown, "dns", /ENOTFOUND/, "resolve"],
   ];
-  for (const [what, args, verdict, detail] of rows) {
+  for (const [what, args, verdict, detail, last] of rows) {
     await t.step(what, async () => {
       const printed = await checkJson(args);
       assert.equal(printed.code, 1);
       assert.equal(printed.verdict, verdict);
       assert.match(printed.detail, detail);
       assert.equal(printed.reply, "down");
+      assert.equal(Object.keys(printed.timings_ms).at(-1), last, "The step that failed is timed");
     });
   }
 });
