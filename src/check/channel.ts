@@ -189,9 +189,11 @@ export class Channel {
         if (error === null) {
           resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
         } else {
-          // An answer that gRPC cannot make sense of has no code, or NaN, and no details.
-          const code = Number.isInteger(error.code) ? error.code : status.UNKNOWN;
-          const detail = this.#floods ? FLOODS : error.details ?? error.message;
+          // An answer that grpc-js can make no sense of has no code, or NaN, and no details.
+          const readable = Number.isInteger(error.code);
+          const code = readable ? error.code : status.UNKNOWN;
+          const given = readable ? error.details : "The answer makes no sense in gRPC";
+          const detail = this.#floods ? FLOODS : given;
           // The server has the same deadline, and its word of it may come a moment before ours.
           const timedOut = late ||
             code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;

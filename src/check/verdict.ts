@@ -91,7 +91,7 @@ export function describeVerdict(verdict: Verdict): string {
     case "no_descriptor":
       return verdict.detail;
     case "rpc":
-      return `${verdict.code}: ${verdict.detail}`;
+      return verdict.detail === "" ? verdict.code : `${verdict.code}: ${verdict.detail}`;
     case "denied":
       return "The target is not in allow_backends";
     case "internal":

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { HTTP2_FAULTS } from "../lab/faulty_peers.ts";
 import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import type { HealthBackend, HealthStatus } from "../lab/health_backend.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
@@ -104,5 +105,16 @@ Deno.test("an invalid line is down, counted as parse_error, and asks nobody", as
     }
     assert.equal((await backend.report()).calls, 0);
     assert.equal(await agent.ask(backend.line()), "up\n");
+  });
+});
+
+Deno.test("an answer that gRPC cannot make sense of has a reason that people can", async () => {
+  const fault = HTTP2_FAULTS.find(({ name }) => name.endsWith("a status that is no number"));
+  assert.ok(fault);
+  await using peer = await fault.start();
+  await withAgent({ flags: ["--reply-reason", "true"] }, async (agent) => {
+    const reply = await agent.ask(`127.0.0.1 ${peer.port} no-ssl backend.test\n`);
+    assert.match(reply, /^down #rpc: UNKNOWN: \S/);
+    assert.doesNotMatch(reply, /NaN|undefined/);
   });
 });
