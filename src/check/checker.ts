@@ -58,10 +58,10 @@ const PATIENCE_WITH_STREAMS = 1 / 3;
 const PATIENCE_WITH_KEPT = 1 / 2;
 
 /**
- * How much more than its time a check may take where the agent is behind with its own work: by default 90 ms,
- * and HAProxy gives up 200 ms after the deadline.
+ * How much more than its time a check may take where the agent is behind with its own work, in milliseconds:
+ * HAProxy drops what comes late.
  */
-const PUT_OFF = 1 / 20;
+const PUT_OFF_MS = 40;
 
 /** Why a check is ended early: its client is gone. That says nothing of the connection. */
 const ABANDONED = "abandoned";
@@ -141,7 +141,7 @@ export class Checker {
         detail: `The check did not end within ${timeoutMs} ms`,
       } as const;
       const abandon = () => settle(late, ABANDONED);
-      const cancelDeadline = setDeadline(() => settle(late), timeoutMs, timeoutMs * PUT_OFF);
+      const cancelDeadline = setDeadline(() => settle(late), timeoutMs, PUT_OFF_MS);
       abandoned.addEventListener("abort", abandon);
       result.then((verdict) => settle(verdict));
     });

@@ -21,7 +21,8 @@ export function setDeadline(passed: () => void, timeoutMs: number, putOffMs = 10
   let timer = setTimeout(() => look(due, false), timeoutMs);
   const look = (expectedAt: number, turned: boolean) => {
     const now = performance.now();
-    last ??= Math.max(due + putOffMs, now + GRACE_MS);
+    const paused = now - due >= GRACE_MS;
+    last ??= Math.max(due + putOffMs, paused ? now + GRACE_MS : 0);
     const late = now - expectedAt >= LATE_MS;
     if (now >= last || !late && turned) return passed();
     // On time by chance is not enough: the whole next turn of the event loop has to be quick.
