@@ -193,7 +193,6 @@ export class Channel {
           const readable = Number.isInteger(error.code);
           const code = readable ? error.code : status.UNKNOWN;
           const given = readable ? error.details : "The answer makes no sense in gRPC";
-          const detail = this.#floods ? FLOODS : given;
           // The server has the same deadline, and its word of it may come a moment before ours.
           const timedOut = late ||
             code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;
@@ -201,6 +200,7 @@ export class Channel {
           // ends the call first, and then perhaps the connection.
           setImmediate(() => {
             const connectionLost = !this.ready && code !== status.RESOURCE_EXHAUSTED;
+            const detail = connectionLost && this.#floods ? FLOODS : given;
             resolve({ ok: false, code, detail, timedOut, connectionLost });
           });
         }
