@@ -53,9 +53,10 @@ const PATIENCE_WITH_STREAMS = 1 / 3;
 
 /**
  * How much of its time an RPC waits on a kept connection before a new one is asked as well. A firewall or
- * NAT that has forgotten a connection drops what is sent on it without a word.
+ * NAT that has forgotten a connection drops what is sent on it without a word. By default that is so early
+ * that a new connection which is not made either is known when the RPC's time ends.
  */
-const PATIENCE_WITH_KEPT = 1 / 2;
+const PATIENCE_WITH_KEPT = 1 / 3;
 
 /**
  * How much more than its time a check may take where the agent is behind with its own work, in milliseconds:

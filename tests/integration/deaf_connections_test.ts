@@ -31,7 +31,7 @@ for (const mode of ["check", "watch"]) {
 }
 
 Deno.test("a backend that is slow on every connection is up, and keeps one connection at a time", async () => {
-  await using backend = await startHealthBackend({ delayMs: 1200 });
+  await using backend = await startHealthBackend({ delayMs: 1350 });
   await withAgent({}, async (agent) => {
     const before = agent.fds();
     for (let check = 0; check < 4; check++) assert.equal(await agent.ask(backend.line()), "up\n");
