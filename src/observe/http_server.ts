@@ -211,7 +211,10 @@ export class HttpServer {
   }
 }
 
-/** @returns why a server of this process does not answer; `undefined` when it does, whatever it says */
+/**
+ * @returns that a server of this process has not answered in time; `undefined` when it has, whatever it
+ * said, and when it could not be asked: only silence is a sign
+ */
 function failureToAnswer(hostname: string, port: number): Promise<Error | undefined> {
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
   return new Promise((resolve) => {
@@ -219,7 +222,7 @@ function failureToAnswer(hostname: string, port: number): Promise<Error | undefi
     get({ host, port, method: "HEAD", path: "/healthz", agent: false, signal }, (response) => {
       response.resume();
       resolve(undefined);
-    }).on("error", resolve);
+    }).on("error", (error) => resolve(signal.aborted ? error : undefined));
   });
 }
 
