@@ -55,8 +55,9 @@ const MAX_REPLY_BYTES = 4096;
 const MAX_RPC_BYTES = 3 * MAX_REPLY_BYTES;
 
 /**
- * What a peer may send besides, from the end of one RPC to that of the next: SETTINGS, PINGs, the words of streams. Small
- * frames cost much time each, and whoever sends them without end would keep the other checks waiting.
+ * What a peer may send besides, from the end of one RPC to that of the next: SETTINGS, PINGs, the words of
+ * streams. Small frames cost much time each, and whoever sends them without end would keep the other checks
+ * waiting.
  */
 const MAX_OTHER_BYTES = 64 * 1024;
 

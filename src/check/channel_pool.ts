@@ -21,6 +21,9 @@ export interface ChannelPoolOptions {
   readonly watch: WatchOptions | undefined;
 }
 
+/** `shared` is the connection that is kept, connecting or ready, or else a new one; `own` is for one task alone. */
+export type ConnectionUse = "shared" | "own";
+
 interface Kept {
   readonly key: string;
   readonly channel: Channel;
@@ -57,13 +60,10 @@ export class ChannelPool {
   /**
    * Runs a task with a channel to a target, which stays open until the task ends, whatever becomes of its
    * place here.
-   *
-   * @param connection `shared` is the one that is kept, connecting or ready, or else a new one; `own` is
-   * for this task alone
    */
   async use<Result>(
     target: ChannelTarget,
-    connection: "shared" | "own",
+    connection: ConnectionUse,
     task: (channel: Channel) => Promise<Result>,
   ): Promise<Result> {
     const key = keyOf(target, target.tls?.profile.name);

@@ -2,7 +2,7 @@ import { status } from "@grpc/grpc-js";
 import { backendKey } from "../protocol/backend_key.ts";
 import type { CheckRequest } from "../protocol/request.ts";
 import type { Channel, ChannelTarget, RpcOutcome } from "./channel.ts";
-import type { ChannelPool } from "./channel_pool.ts";
+import type { ChannelPool, ConnectionUse } from "./channel_pool.ts";
 import { Coalescer } from "./coalescer.ts";
 import { setDeadline } from "./deadline.ts";
 import type { ConnectTimings } from "./connect_progress.ts";
@@ -168,7 +168,7 @@ export class Checker {
   ): Promise<Verdict> {
     const askedAt = performance.now();
     const target = this.#targetOf(request);
-    const askOn = async (connection: "shared" | "own"): Promise<Attempt> => {
+    const askOn = async (connection: ConnectionUse): Promise<Attempt> => {
       const { channel, attempt } = await this.#pool.use(target, connection, async (channel) => {
         const kept = channel.openedAt < askedAt;
         const attempt = await this.#ask(channel, kept, request.service, deadline, signal);
@@ -180,8 +180,8 @@ export class Checker {
       return attempt;
     };
     const ask = async (
-      connection: "shared" | "own",
-      ...others: ("shared" | "own")[]
+      connection: ConnectionUse,
+      ...others: ConnectionUse[]
     ): Promise<Attempt> => {
       const attempt = await askOn(connection);
       const [next, ...rest] = others;

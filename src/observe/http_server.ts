@@ -168,6 +168,7 @@ export class HttpServer {
     this.#server = this.#create();
     try {
       await this.#listen();
+      if (this.#stopped) return void this.#server.close();
       this.#events.onRecovered();
       this.#probeLater();
     } catch {
