@@ -33,6 +33,8 @@ export interface StartAgentOptions {
   mayWrite?: string;
   /** A program, with arguments, that sets something up and then becomes the agent by exec. */
   wrapper?: string[];
+  /** A module that is loaded into the process before the agent; not with AGENT. */
+  preload?: string;
 }
 
 /** One line of the agent's log. */
@@ -51,10 +53,11 @@ const EXECUTABLE = Deno.env.get("AGENT");
 export const AGENT_COMMAND: readonly string[] = EXECUTABLE ? [EXECUTABLE] : bundleCommand();
 
 /** As `dist/bundle/haproxy-grpc-agent` runs the bundle: what is tested is what ships. */
-function bundleCommand(mayWrite?: string): string[] {
+function bundleCommand(mayWrite?: string, preload?: string): string[] {
   return [
     Deno.execPath(),
     ...runArguments(mayWrite === undefined ? undefined : [mayWrite]),
+    ...preload === undefined ? [] : ["--preload", preload],
     bundle(),
   ];
 }
@@ -122,9 +125,10 @@ export class AgentProcess implements AsyncDisposable {
       ...["--log-format", "json"],
     ];
     const flags = [...options.addressFlags ?? true ? addressFlags : [], ...options.flags ?? []];
-    const command = options.mayWrite === undefined
+    const { mayWrite, preload } = options;
+    const command = mayWrite === undefined && preload === undefined
       ? AGENT_COMMAND
-      : bundleCommand(options.mayWrite);
+      : bundleCommand(mayWrite, preload);
     const [program = "", ...args] = [...options.wrapper ?? [], ...command, ...flags];
     this.#process = new LabProcess(program, {
       args,

@@ -4,7 +4,7 @@ import type { Sample } from "../../tools/soak/samples.ts";
 
 const SAMPLE: Sample = {
   ...{ second: 0, residentMb: 80, peakMb: 90, threads: 7, descriptors: 100, channels: 60 },
-  ...{ connections: 20, up: 0, down: 0, error: 0 },
+  ...{ timers: 40, connections: 20, checks: 3, up: 0, down: 0, error: 0 },
 };
 
 function samples(change: (index: number) => Partial<Sample>): Sample[] {

@@ -8,13 +8,16 @@ export type Figure = readonly [name: string, value: string];
 /** @returns what a soak ran with and on, and how it was started */
 export function figuresOfRun(result: SoakResult): Figure[] {
   const { surroundings, started, minutes, seed, rate, backends } = result;
-  const { agent, deno, grpcJs, grpcio, kernel, processors, memoryGb } = surroundings;
-  const cCore = grpcio === undefined ? [] : [`gRPC's C core ${grpcio}`];
+  const { agent, deno, grpcJs, grpcio, grpcGo, kernel, processors, memoryGb } = surroundings;
+  const others = [
+    ...grpcio === undefined ? [] : [`gRPC's C core ${grpcio}`],
+    ...grpcGo === undefined ? [] : [`grpc-go ${grpcGo}`],
+  ];
   return [
     ["begun", started],
     ["command", `deno task soak --minutes ${minutes} --seed ${seed}`],
     ["agent", `commit ${agent}`],
-    ["versions", [`Deno ${deno}`, `grpc-js ${grpcJs}`, ...cCore, `Linux ${kernel}`].join(", ")],
+    ["versions", [`Deno ${deno}`, `grpc-js ${grpcJs}`, ...others, `Linux ${kernel}`].join(", ")],
     ["machine", `${processors}, ${memoryGb} GB`],
     ["load", `${rate} checks/s (${list(result.manners)}), ${result.hostileVisits} hostile clients`],
     ["backends", list(backends)],
@@ -43,7 +46,11 @@ export function figuresOfAnswers(result: SoakResult): Figure[] {
     ["memory at first, at most, at the end", memory.map((mb) => `${mb.toFixed(1)} MB`).join(", ")],
     ...result.flatness.map(flatness),
     ["descriptors at first, at the end", `${before.descriptors}, ${after.descriptors}`],
-    ["channels, connections at the end", `${after.channels}, ${after.connections}`],
+    ["timers at first, at the end", `${before.timers}, ${after.timers}`],
+    [
+      "channels, connections, checks at the end",
+      `${after.channels}, ${after.connections}, ${after.checks}`,
+    ],
     ["the asker's event loop came late by", milliseconds(askerDelay)],
     ["cores: free, agent, asker", cores.map((share) => share.toFixed(2)).join(", ")],
   ];
@@ -57,6 +64,7 @@ function flatness({ figure, early, late, bound }: Flatness): Figure {
 const FIGURE_NAMES: Record<Flatness["figure"], string> = {
   residentMb: "memory (MB)",
   descriptors: "descriptors",
+  timers: "timers",
   channels: "channels",
   threads: "threads",
 };

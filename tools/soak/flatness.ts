@@ -3,7 +3,7 @@ import type { Sample } from "./samples.ts";
 
 /** One figure of the agent, early and late in the run. */
 export interface Flatness {
-  readonly figure: "residentMb" | "descriptors" | "channels" | "threads";
+  readonly figure: "residentMb" | "descriptors" | "timers" | "channels" | "threads";
   /** Its median in the second quarter, and in the last. */
   readonly early: number;
   readonly late: number;
@@ -16,6 +16,7 @@ export interface Flatness {
 const ALLOWED: Record<Flatness["figure"], { share: number; number: number }> = {
   residentMb: { share: 0.1, number: 4 },
   descriptors: { share: 0.1, number: 8 },
+  timers: { share: 0.1, number: 8 },
   channels: { share: 0.1, number: 8 },
   threads: { share: 0, number: 2 },
 };

@@ -5,13 +5,13 @@ import type { Sample, Sampler } from "./samples.ts";
 /** Within this after its last client the agent must be as it was before the first, in milliseconds. */
 const QUIET_WITHIN_MS = 40_000;
 
-/** A sample of an agent that nobody has asked yet: the least of some, because closing takes a moment. */
+/** A sample of an agent that nobody has asked yet: the last of the least, because starting takes a moment. */
 export async function calmSample(sampler: Sampler): Promise<Sample> {
   let least = await sampler.look();
   for (let look = 0; look < 4; look++) {
     await pause(250);
     const sample = await sampler.look();
-    if (sample.descriptors < least.descriptors) least = sample;
+    if (sample.descriptors <= least.descriptors) least = sample;
   }
   return least;
 }
@@ -28,7 +28,7 @@ export async function quietSample(sampler: Sampler, before: Sample): Promise<Sam
 
 /** @returns what there is more of than before, in words */
 export function leftovers(before: Sample, after: Sample): string[] {
-  return (["descriptors", "channels", "connections"] as const)
+  return (["descriptors", "timers", "channels", "connections", "checks"] as const)
     .filter((name) => after[name] > before[name])
     .map((name) =>
       `At the end there were ${after[name]} ${name}, at the beginning ${before[name]}`

@@ -18,6 +18,7 @@ import { Sampler } from "./samples.ts";
 import type { SoakResult } from "./soak_result.ts";
 import { Stalls } from "./stalls.ts";
 import { surroundings } from "./surroundings.ts";
+import { timerFile } from "./timer_file.ts";
 
 /** What a soak is to be. */
 export interface SoakOptions {
@@ -57,6 +58,9 @@ const EPILOGUE_MS = 3000;
 /** How often progress is told, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
+/** A machine that gives the agent no core more often than this, in shares of all checks, proves nothing. */
+const STARVED_AT_MOST = 0.001;
+
 /** Error types that nothing here can be the reason for. */
 const IMPOSSIBLE_ERRORS = ["internal", "no_descriptor", "dns", "denied"];
 
@@ -72,8 +76,10 @@ export async function runSoak(options: SoakOptions): Promise<SoakResult> {
     ],
     // Half a million lines are for a file, not for this process' memory.
     wrapper: ["sh", "-c", 'exec "$@" 2>"$0"', log],
+    preload: new URL("timer_count.ts", import.meta.url).pathname,
   });
   const result = await soak(options, fleet, agent, log);
+  await Deno.remove(timerFile(agent.pid));
   if (result.problems.length === 0) await Deno.remove(log);
   else options.onProgress(`The agent's log stays in ${log}`);
   return result;
@@ -133,6 +139,9 @@ async function soak(
     ...(["wrong", "late", "missing"] as const)
       .filter((judgement) => counts[judgement] > 0)
       .map((judgement) => `${counts[judgement]} answers were ${judgement}`),
+    ...counts.agent_starved + counts.asker_stalled <= asker.asked * STARVED_AT_MOST
+      ? []
+      : ["The machine had no time for too many checks"],
     ...sampler.failures === 0 ? [] : [`${sampler.failures} scrapes failed`],
     ...IMPOSSIBLE_ERRORS.filter((type) => (agentErrors[type] ?? 0) > 0)
       .map((type) => `${agentErrors[type]} checks were counted as ${type}`),

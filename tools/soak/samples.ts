@@ -1,4 +1,5 @@
 import type { AgentProcess } from "../../tests/lab/agent.ts";
+import { timerFile } from "./timer_file.ts";
 
 /** What was seen of the agent at one moment. */
 export interface Sample {
@@ -8,8 +9,10 @@ export interface Sample {
   readonly peakMb: number;
   readonly threads: number;
   readonly descriptors: number;
+  readonly timers: number;
   readonly channels: number;
   readonly connections: number;
+  readonly checks: number;
   /** Of `check_requests_total`. */
   readonly up: number;
   readonly down: number;
@@ -62,8 +65,10 @@ export class Sampler {
       peakMb: field("VmHWM") / 1024,
       threads: field("Threads"),
       descriptors,
+      timers: Number(Deno.readTextFileSync(timerFile(this.#agent.pid))),
       channels: metric("grpc_channels_active"),
       connections: metric("haproxy_connections_active"),
+      checks: metric("haproxy_grpc_agent_checks_in_flight"),
       up: metric('check_requests_total{result="up"}'),
       down: metric('check_requests_total{result="down"}'),
       error: metric('check_requests_total{result="error"}'),

@@ -9,6 +9,9 @@ export interface Surroundings {
   readonly grpcJs: string;
   /** Of the C core's Python package; undefined without it. */
   readonly grpcio: string | undefined;
+  /** Of Debian's package; undefined without it. */
+  readonly grpcGo: string | undefined;
+  /** Major and minor version. */
   readonly kernel: string;
   readonly processors: string;
   readonly memoryGb: number;
@@ -23,7 +26,8 @@ export function surroundings(): Surroundings {
     deno: Deno.version.deno,
     grpcJs: project.imports["@grpc/grpc-js"].split("@").at(-1) ?? "",
     grpcio: output("/usr/bin/python3", "-c", "import grpc; print(grpc.__version__)"),
-    kernel: Deno.osRelease(),
+    grpcGo: output("dpkg-query", "-W", "-f", "${Version}", "golang-google-grpc-dev"),
+    kernel: Deno.osRelease().split(".").slice(0, 2).join("."),
     processors: `${navigator.hardwareConcurrency} x ${model.trim()}`,
     memoryGb: Math.round(Deno.systemMemoryInfo().total / 2 ** 30),
   };
