@@ -48,6 +48,15 @@ export type RpcOutcome =
  */
 const GOODBYE_MS = 1000;
 
+/** Services whose last status is remembered; a change of the others' is not noticed. */
+const MAX_SERVED = 1000;
+
+/**
+ * Into how many turns the time to connect is divided at most: a server that needs a while for TLS and
+ * SETTINGS must get it however many addresses its name has.
+ */
+const MAX_TURNS = 3;
+
 /** A health reply is a few bytes. What is longer than 4 KiB is not one. */
 const MAX_REPLY_BYTES = 4096;
 
@@ -96,6 +105,7 @@ export class Channel {
   readonly #metadata: Metadata;
   readonly #progress = new ConnectProgress();
   readonly #streams = new Set<WatchStream>();
+  readonly #served = new Set<string>();
   #dials: { readonly host: string; readonly controller: AbortController }[] = [];
   #client: HealthClient | undefined;
   #state: ChannelState = "connecting";
@@ -150,6 +160,11 @@ export class Channel {
     return this.#state === "ready";
   }
 
+  /** Whether the backend has said SERVING of a service on this connection. */
+  hasServed(service: string): boolean {
+    return this.#served.has(service);
+  }
+
   /** How long the steps of connecting took. */
   get connectTimings(): ConnectTimings {
     return this.#progress.timings;
@@ -188,7 +203,9 @@ export class Channel {
         if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
         this.#receivedBytes = 0;
         if (error === null) {
-          resolve({ ok: true, status: String(response?.status ?? "UNKNOWN") });
+          const said = String(response?.status ?? "UNKNOWN");
+          if (said === "SERVING" && this.#served.size < MAX_SERVED) this.#served.add(service);
+          resolve({ ok: true, status: said });
         } else {
           // An answer that grpc-js can make no sense of has no code, or NaN, and no details.
           const readable = Number.isInteger(error.code);
@@ -272,7 +289,7 @@ export class Channel {
       new BackendCredentials(
         tls,
         this.#progress,
-        this.#connectTimeoutMs / addresses.length,
+        this.#connectTimeoutMs / Math.min(addresses.length, MAX_TURNS),
         (count) => this.#countBytes(count),
       ),
       { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },

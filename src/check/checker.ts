@@ -156,7 +156,9 @@ export class Checker {
 
   /**
    * Asks on the kept connection where there is one. A failure or silence there says little of the
-   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked.
+   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked. So
+   * it is when a backend that was SERVING there is no longer: behind a balancer the old connection leads
+   * to the one server that is being replaced, and new ones to the others.
    * Where that is lost as well, it may be for the sake of others that share it (some servers serve one
    * call and say goodbye), so the last connection is for this check alone.
    */
@@ -171,7 +173,7 @@ export class Checker {
     const askOn = async (connection: ConnectionUse): Promise<Attempt> => {
       const { channel, attempt } = await this.#pool.use(target, connection, async (channel) => {
         const kept = channel.openedAt < askedAt;
-        const attempt = await this.#ask(channel, kept, request.service, deadline, signal);
+        const attempt = await this.#ask(channel, kept, request, deadline, signal);
         trace({ ...channel.connectTimings, ...attempt.timings });
         return { channel, attempt };
       });
@@ -187,7 +189,9 @@ export class Checker {
       const [next, ...rest] = others;
       if (!attempt.worthAnother || signal.aborted || next === undefined) return attempt;
       const another = ask(next, ...rest);
-      return await (attempt.later === undefined ? another : firstWord(attempt.later, another));
+      return attempt.later === undefined
+        ? better(attempt, await another)
+        : await firstWord(attempt.later, another);
     };
     return (await ask("shared", "shared", "own")).verdict;
   }
@@ -203,7 +207,7 @@ export class Checker {
   async #ask(
     channel: Channel,
     kept: boolean,
-    service: string,
+    { service, timeoutMs: patienceOfClientMs = Infinity }: CheckRequest,
     deadline: number,
     signal: AbortSignal,
   ): Promise<Attempt> {
@@ -219,18 +223,19 @@ export class Checker {
       : undefined;
     const attempt = channel.check(service, timeoutMs, signal).then((outcome): Attempt => {
       clearTimeout(impatience);
-      if (!outcome.ok && !CODES_OF_SERVERS.has(outcome.code) && signal.reason !== ABANDONED) {
-        channel.close();
-      }
+      const verdict = verdictOf(outcome);
+      const spoken = outcome.ok || CODES_OF_SERVERS.has(outcome.code);
+      const changed = kept && verdict.kind !== "serving" && channel.hasServed(service);
+      if ((!spoken || changed) && signal.reason !== ABANDONED) channel.close();
       return {
-        verdict: verdictOf(outcome),
+        verdict,
         status: outcome.ok ? outcome.status : undefined,
-        worthAnother: !outcome.ok &&
-          (outcome.connectionLost || kept && !CODES_OF_SERVERS.has(outcome.code)),
+        worthAnother: changed || !outcome.ok && (outcome.connectionLost || kept && !spoken),
         timings: { rpc: performance.now() - connectedAt },
       };
     });
-    return kept ? await unlessSilent(channel, attempt, timeoutMs * PATIENCE_WITH_KEPT) : attempt;
+    const patienceMs = Math.min(timeoutMs, patienceOfClientMs) * PATIENCE_WITH_KEPT;
+    return kept ? await unlessSilent(channel, attempt, patienceMs) : attempt;
   }
 }
 
@@ -253,12 +258,16 @@ function unlessSilent(
   });
 }
 
-/** What the backend says first, on either connection; without a word of it, what came of the new one. */
+/** What the backend says first, on either connection, unless the other one is to be heard as well. */
 async function firstWord(old: Promise<Attempt>, fresh: Promise<Attempt>): Promise<Attempt> {
   const first = await Promise.race([old, fresh]);
-  if (first.status !== undefined) return first;
-  const [ofOld, ofFresh] = await Promise.all([old, fresh]);
-  return ofOld.status === undefined ? ofFresh : ofOld;
+  if (first.status !== undefined && !first.worthAnother) return first;
+  return better(...await Promise.all([old, fresh]));
+}
+
+/** What came of the new connection, unless the backend has said something only on the old one. */
+function better(old: Attempt, fresh: Attempt): Attempt {
+  return fresh.status === undefined && old.status !== undefined ? old : fresh;
 }
 
 function verdictOfStatus(status: string): Verdict {
