@@ -97,7 +97,7 @@ export class Responder {
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
     if (fall === 1 && rise === 1) return { word, pending: word, streak: 0, needed: 0 };
-    const key = `${peer.host} ${backendKey(request)}`;
-    return this.#standings.judge(key, word, atOnce, { fall, rise });
+    const key = `${peer.host} ${fall} ${rise} ${backendKey(request)}`;
+    return this.#standings.judge(key, verdict, word, atOnce, { fall, rise });
   }
 }

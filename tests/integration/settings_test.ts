@@ -101,6 +101,22 @@ Deno.test("grpc_connect_timeout_ms bounds a peer that accepts and is silent", as
   });
 });
 
+Deno.test("equal checks that share a failed attempt are one failure of fall", async () => {
+  await using backend = await startHealthBackend({ delayMs: 200 });
+  await withAgent({ flags: ["--grpc-rpc-timeout", "1000"] }, async (agent) => {
+    const line = backend.line().replace("\n", " fall=2\n");
+    using client = await agent.connect();
+    assert.equal(await client.ask(line), "up\n");
+    await backend.setError("", 13);
+    await client.write(line.repeat(3));
+    const shared = [await client.readLine(), await client.readLine(), await client.readLine()];
+    assert.deepEqual(shared, ["up\n", "up\n", "up\n"]);
+    const other = line.replace("fall=2", "fall=4");
+    assert.equal(await client.ask(other), "down\n", "fall=4 has a count of its own");
+    assert.equal(await client.ask(line), "down\n");
+  });
+});
+
 Deno.test("fall and rise damp, per client, and a line may say otherwise", async () => {
   await using backend = await startHealthBackend();
   const env = { HAPROXY_AGENT_FALL: "3", HAPROXY_AGENT_RISE: "2" };

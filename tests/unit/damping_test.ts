@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { damp, describeStanding, type Standing } from "../../src/check/damping.ts";
 import { Standings } from "../../src/check/standings.ts";
-import type { Word } from "../../src/protocol/reply.ts";
+import type { Opinion } from "../../src/check/verdict.ts";
+import { type Word, wordFor } from "../../src/protocol/reply.ts";
 
 /** One check a letter: up, down, drain at once (NOT_SERVING), Down at once (NOT_SERVING). */
 const CHECKS: Readonly<Record<string, readonly [Word, boolean]>> = {
@@ -53,10 +54,28 @@ Deno.test("describeStanding() says how near a change is", () => {
   assert.equal(describeStanding(damp(down, "up", false, thresholds)), "1 of 2 good checks");
 });
 
+/** A verdict of its own, as each attempt gives one. */
+function saying(word: Word): Opinion {
+  return word === "up" ? { kind: "serving" } : { kind: "timeout", detail: "" };
+}
+
+Deno.test("Standings counts a verdict once, however many checks share it", () => {
+  const standings = new Standings(() => 0);
+  const judge = (verdict: Opinion) =>
+    standings.judge("a", verdict, wordFor(verdict, "down"), false, { fall: 2, rise: 2 }).word;
+  judge(saying("up"));
+  const failure = saying("down");
+  for (let check = 0; check < 5; check++) assert.equal(judge(failure), "up");
+  assert.equal(judge(saying("down")), "down");
+  const recovery = saying("up");
+  for (let check = 0; check < 5; check++) assert.equal(judge(recovery), "down");
+  assert.equal(judge(saying("up")), "up");
+});
+
 Deno.test("Standings keeps backends and clients apart", () => {
   const standings = new Standings(() => 0);
   const judge = (key: string, word: Word) =>
-    standings.judge(key, word, false, { fall: 2, rise: 1 });
+    standings.judge(key, saying(word), word, false, { fall: 2, rise: 1 });
   judge("a", "up");
   judge("b", "up");
   assert.equal(judge("a", "down").word, "up");
@@ -67,7 +86,8 @@ Deno.test("Standings keeps backends and clients apart", () => {
 Deno.test("Standings forgets a backend that nobody has asked about for ten minutes", () => {
   let now = 0;
   const standings = new Standings(() => now);
-  const judge = (word: Word) => standings.judge("a", word, false, { fall: 3, rise: 3 }).word;
+  const judge = (word: Word) =>
+    standings.judge("a", saying(word), word, false, { fall: 3, rise: 3 }).word;
   assert.equal(judge("up"), "up");
   now += 599_999;
   assert.equal(judge("down"), "up");
@@ -78,7 +98,7 @@ Deno.test("Standings forgets a backend that nobody has asked about for ten minut
 Deno.test("Standings forgets the backend longest not asked about when there are too many", () => {
   const standings = new Standings(() => 0);
   const judge = (key: string, word: Word) =>
-    standings.judge(key, word, false, { fall: 2, rise: 2 }).word;
+    standings.judge(key, saying(word), word, false, { fall: 2, rise: 2 }).word;
   for (let i = 0; i <= 50_000; i++) judge(`${i}`, "up");
   assert.equal(judge("50000", "down"), "up", "the newest is remembered");
   assert.equal(judge("0", "down"), "down", "the oldest is not");
