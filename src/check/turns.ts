@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { setDeadline } from "./deadline.ts";
 
 interface Turn {
   readonly socket: Socket;
@@ -41,10 +42,11 @@ export class Turns {
     await turn.begun;
     if (socket.destroyed) return;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, turn.begunAt + this.#turnMs - performance.now());
+      const restMs = turn.begunAt + this.#turnMs - performance.now();
+      const cancelDeadline = setDeadline(resolve, restMs);
       for (const either of [socket, next]) {
         either.once("close", () => {
-          clearTimeout(timer);
+          cancelDeadline();
           resolve();
         });
       }

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import { eventually } from "../lab/eventually.ts";
+import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
+import { healthAnswer, http2Peer } from "../lab/http2_peer.ts";
 import { testWithOwnNames } from "../lab/own_names.ts";
+import { PeerServer } from "../lab/peer_server.ts";
 import { blackHole, closing, http1, refusing, resetting, silent } from "../lab/tcp_peers.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
 
@@ -92,6 +96,23 @@ testWithOwnNames(
         return await agent.ask(line) === "down\n";
       });
       assert.equal((await first.report()).connections, 1, "the old server lives on");
+    });
+  },
+);
+
+testWithOwnNames(
+  "a backend that takes its time to greet is up however many addresses its name has",
+  { "many.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] },
+  async (wrapper) => {
+    await using server = http2Peer({
+      answer: ({ streamId, send }) => send(healthAnswer(streamId)),
+    });
+    await using slow = new PeerServer(async (connection) => {
+      await pause(300);
+      server.adopt(connection);
+    }, { hostname: "0.0.0.0", port: freePort() });
+    await withAgent({ wrapper }, async (agent) => {
+      assert.equal(await agent.ask(`many.test ${slow.port} no-ssl backend.test\n`), "up\n");
     });
   },
 );
