@@ -153,13 +153,12 @@ export class Connection {
         }));
         return;
       }
-      const hadRest = this.#lines.rest.length > 0;
       const count = await this.#read();
       if (count === null) {
         if (this.#lines.rest.length > 0) this.#take(this.#lines.takeRest());
         return;
       }
-      if (!hadRest) this.#since = performance.now();
+      if (this.#lines.rest.length === 0) this.#since = performance.now();
       this.#lines.fill(count);
     }
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import type { AgentProcess } from "../lab/agent.ts";
 import { eventually, within } from "../lab/eventually.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
@@ -80,6 +81,20 @@ Deno.test("a line that does not end within request_timeout_ms closes its connect
     }
     assert.equal(await idle.ask("nonsense\n"), "down\n", "Who has sent nothing is not concerned");
     assert.equal(await waiting.ask("nonsense\n"), "down\n");
+  });
+});
+
+Deno.test("the time for a line begins with the line, also after one that had no end", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({ flags: ["--request-timeout", "2000"] }, async (agent) => {
+    using client = await agent.connect();
+    await client.write(backend.line().trimEnd());
+    assert.equal(await client.readLine(), "up\n");
+    await pause(2500);
+    await client.write("127.0.0.1 ");
+    await pause(1300); // at least one look at what is overdue
+    await client.write(backend.line().slice("127.0.0.1 ".length));
+    assert.equal(await client.readLine(), "up\n");
   });
 });
 
