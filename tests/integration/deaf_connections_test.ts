@@ -15,12 +15,18 @@ function goingDeaf(answers: number): PeerServer {
   });
 }
 
-for (const mode of ["check", "watch"]) {
-  Deno.test(`a kept connection that has gone deaf costs no down, check_mode ${mode}`, async () => {
+const CASES: readonly [mode: string, option: string][] = [
+  ["check", ""],
+  ["watch", ""],
+  ["check", " timeout=600"],
+];
+
+for (const [mode, option] of CASES) {
+  Deno.test(`a kept connection that has gone deaf costs no down, check_mode ${mode}${option}`, async () => {
     await using peer = goingDeaf(2);
     const flags = ["--check-mode", mode, "--watch-verify", "100"];
     await withAgent({ flags }, async (agent) => {
-      const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
+      const line = `127.0.0.1 ${peer.port} no-ssl backend.test${option}\n`;
       for (let check = 0; check < 5; check++) {
         const { reply, ms } = await agent.askTimed(line);
         assert.equal(reply, "up\n", `Check ${check}`);
