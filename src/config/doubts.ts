@@ -4,7 +4,7 @@ import type { Configuration } from "./load.ts";
 const SAFE_CHECK_TIMEOUT_MS = 1950;
 
 /** @returns a warning for each thing that is allowed but hardly meant */
-export function doubtsAbout({ settings, tlsProfiles }: Configuration): string[] {
+export function doubtsAbout({ settings, tlsProfiles, metadata }: Configuration): string[] {
   const doubts: string[] = [];
   if (settings.check_timeout_ms > SAFE_CHECK_TIMEOUT_MS) {
     doubts.push(
@@ -25,6 +25,9 @@ export function doubtsAbout({ settings, tlsProfiles }: Configuration): string[] 
       } can have the agent connect to any host ` +
         "and port: set allow_clients or allow_backends",
     );
+  }
+  if (metadata.size > 0 && settings.allow_backends.length === 0) {
+    doubts.push("metadata: whoever may ask can have it sent to any host: set allow_backends");
   }
   if (settings.log_destination === "console" && settings.log_file_path !== undefined) {
     doubts.push("log_file_path: without log_destination = file no file is written");

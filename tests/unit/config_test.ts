@@ -235,6 +235,13 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
   ["insecure_skip_verify", { args: LOOPBACK, toml: "[tls.lab]\ninsecure_skip_verify = true" }, [
     /^tls\.lab\.insecure_skip_verify: /,
   ]],
+  ["metadata for any host", { args: LOOPBACK, toml: '[metadata]\nx-token = "a"' }, [
+    /^metadata: whoever may ask can have it sent to any host: set allow_backends$/,
+  ]],
+  ["nothing of metadata for backends that are listed", {
+    args: LOOPBACK,
+    toml: 'allow_backends = ["10.0.0.0/8"]\n[metadata]\nx-token = "a"',
+  }, []],
   ["a log file's path without a log file", { args: [...LOOPBACK, "--log-file-path", "a"] }, [
     /^log_file_path: without log_destination = file /,
   ]],
