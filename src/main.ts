@@ -69,8 +69,12 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   installPinnedResolver();
   if (commandLine.action === "serve") {
     const stopped = nextStopSignal();
-    const onReload = (reload: () => void) => Deno.addSignalListener("SIGHUP", reload);
-    const outside = { stopped, onReload, load, complain: (line: string) => complain([line]) };
+    const outside = {
+      stopped,
+      onReload: reloadSignals(),
+      load,
+      complain: (line: string) => complain([line]),
+    };
     return await serve(configuration, warnings, outside) ? 0 : EXIT_FAILED;
   }
   const parsed = parseRequest(commandLine.checkFields.join(" "));
@@ -101,6 +105,23 @@ function nextStopSignal(): Promise<string> {
       });
     }
   });
+}
+
+/**
+ * Takes SIGHUP from here on: without a listener it would end the process.
+ *
+ * @returns sets what it does, at once where it has come before
+ */
+function reloadSignals(): (reload: () => void) => void {
+  let missed = false;
+  let onSignal = () => {
+    missed = true;
+  };
+  Deno.addSignalListener("SIGHUP", () => onSignal());
+  return (reload) => {
+    onSignal = reload;
+    if (missed) reload();
+  };
 }
 
 Deno.exit(await run(Deno.args));
