@@ -18,7 +18,7 @@ function goingDeaf(answers: number): PeerServer {
 const CASES: readonly [mode: string, option: string][] = [
   ["check", ""],
   ["watch", ""],
-  ["check", " timeout=600"],
+  ["check", " timeout=400"],
 ];
 
 for (const [mode, option] of CASES) {
