@@ -68,13 +68,9 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   installGoawayGuard();
   installPinnedResolver();
   if (commandLine.action === "serve") {
+    const onReload = reloadSignals();
     const stopped = nextStopSignal();
-    const outside = {
-      stopped,
-      onReload: reloadSignals(),
-      load,
-      complain: (line: string) => complain([line]),
-    };
+    const outside = { stopped, onReload, load, complain: (line: string) => complain([line]) };
     return await serve(configuration, warnings, outside) ? 0 : EXIT_FAILED;
   }
   const parsed = parseRequest(commandLine.checkFields.join(" "));

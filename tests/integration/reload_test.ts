@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { AgentProcess, LogEntry } from "../lab/agent.ts";
+import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
@@ -210,4 +210,26 @@ Deno.test("a change that needs a restart is told at each reload until it is take
     const entries = await reload(agent, RELOADED);
     assert.deepEqual(entries.map(({ level }) => level), ["info"]);
   });
+});
+
+/** Whether a process has a listener for SIGTERM: the agent begins to serve. */
+function catchesSigterm(pid: number): boolean {
+  const [, mask = "0"] = /^SigCgt:\s+(\w+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`)) ??
+    [];
+  return (BigInt(`0x${mask}`) >> 14n) % 2n === 1n;
+}
+
+Deno.test("SIGHUP while the agent starts does not end it, and is heeded", async () => {
+  for (let start = 0; start < 5; start++) {
+    await using agent = await startAgent({ until: "nothing" });
+    await eventually("a listener", () => catchesSigterm(agent.pid), { everyMs: 1 });
+    const signals = setInterval(() => agent.signal("SIGHUP"), 1);
+    try {
+      await agent.ready("ready");
+    } finally {
+      clearInterval(signals);
+    }
+    await agent.waitForLog("of the reload", ({ message }) => message === RELOADED);
+    assert.deepEqual(agent.faults(), []);
+  }
 });
