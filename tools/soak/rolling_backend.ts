@@ -23,11 +23,16 @@ export class RollingBackend implements AsyncDisposable {
     return new RollingBackend(implementation, await implementation.start({}));
   }
 
-  /** Replaces the server; the address always serves. */
-  async update(): Promise<void> {
+  /**
+   * Replaces the server; the address always serves.
+   *
+   * @param announced whether the old one says NOT_SERVING before its end
+   */
+  async update(announced: boolean): Promise<void> {
     const old = this.#server;
     this.#server = await this.#implementation.start({});
     const wayToOld = this.front.replace(wayTo(this.#server.port));
+    if (announced) await old.setStatus("", "NOT_SERVING");
     await pause(OUT_OF_ROTATION_MS);
     await old.terminate();
     await wayToOld[Symbol.asyncDispose]();
@@ -40,11 +45,14 @@ export class RollingBackend implements AsyncDisposable {
 }
 
 /** What happens to a backend of this kind. */
-export const ROLLING_FAULTS: readonly SoakFault<{ name: string; rolling: RollingBackend }>[] = [{
-  name: "is replaced by a rolling update (SIGTERM to the old server)",
+export const ROLLING_FAULTS: readonly SoakFault<{ name: string; rolling: RollingBackend }>[] = [
+  ["SIGTERM to the old server", false] as const,
+  ["NOT_SERVING by the old server, then SIGTERM", true] as const,
+].map(([how, announced]) => ({
+  name: `is replaced by a rolling update (${how})`,
   truth: "up all the time",
   run: async ({ rolling }, hold) => {
-    await rolling.update();
+    await rolling.update(announced);
     await hold();
   },
-}];
+}));
