@@ -16,6 +16,7 @@ import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Responder } from "./server/responder.ts";
 import { type Admission, Server } from "./server/server.ts";
+import { reasonOf, stackOf } from "./describe_error.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
 export class ListenError extends Error {
@@ -107,7 +108,7 @@ export class Agent {
         listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));
       } catch (error) {
         for (const listener of listeners) listener.close();
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         throw new ListenError(`Cannot listen on ${address}: ${reason}`);
       }
       this.#logs.server.info("Listening", { address });
@@ -143,15 +144,20 @@ export class Agent {
     };
   }
 
-  /** Without its metrics the agent still does its work, so a taken port is only told. */
+  /** The agent works without its metrics, so a port that is taken is only logged. */
   #startHttp({ settings }: Configuration): HttpServer {
     const { metrics_bind_address: hostname, metrics_port: port } = settings;
     const { metrics: log } = this.#logs;
     const address = formatHostPort(hostname, port);
+    addProcessMetrics(this.#metrics.registry);
+    addBackendMetrics(
+      this.#metrics.registry,
+      this.#history,
+      () => this.#changeable.configuration.settings.metrics_backend_up,
+    );
     const http = new HttpServer(hostname, port, this.#makeHttpPaths(), {
       onBug: (error) => {
-        const stack = error instanceof Error ? error.stack : String(error);
-        log.error("A bug in the agent ended an HTTP request", { error: stack });
+        log.error("A bug in the agent ended an HTTP request", { error: stackOf(error) });
       },
       onDeaf: (error) => {
         log.error("Cannot accept HTTP connections: trying on", { address, error: String(error) });
@@ -161,7 +167,7 @@ export class Agent {
     http.listening.then(
       () => log.info("Listening", { address }),
       (error) => {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         log.error("Cannot listen: going on without metrics", { address, error: reason });
       },
     );
@@ -169,19 +175,11 @@ export class Agent {
   }
 
   #makeHttpPaths(): HttpPaths {
-    const { registry } = this.#metrics;
-    const configuration = () => this.#changeable.configuration;
-    addProcessMetrics(registry);
-    addBackendMetrics(
-      registry,
-      this.#history,
-      () => configuration().settings.metrics_backend_up,
-    );
     return httpPaths(this.#metrics, {
       history: this.#history,
       metrics: this.#metrics,
       channelFor: (question) => this.#changeable.pool.stateFor(question),
-      configuration: () => effectiveConfiguration(configuration()),
+      configuration: () => effectiveConfiguration(this.#changeable.configuration),
       ready: () => !this.#stopping,
       now: Date.now,
     });

@@ -4,6 +4,7 @@ import { LineWriter } from "./observe/line_writer.ts";
 import type { LogDestination } from "./observe/log_destination.ts";
 import { type FallbackListener, LogFallback } from "./observe/log_fallback.ts";
 import { LogFile, type LogFileOptions } from "./observe/log_file.ts";
+import { reasonOf } from "./describe_error.ts";
 
 /** Where log files go unless Deno is told otherwise: `permissions.agent.write` in deno.json. */
 const LOG_FOLDER = "/var/log";
@@ -80,8 +81,4 @@ function isMissing(folder: string): boolean {
 
 function cannotBeWritten(path: string, reason: string): string {
   return `log_file_path: ${JSON.stringify(path)} cannot be written: ${reason}`;
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

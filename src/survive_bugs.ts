@@ -1,5 +1,6 @@
 import type { Logger } from "@logtape/logtape";
 import type { Metrics } from "./observe/metrics.ts";
+import { stackOf } from "./describe_error.ts";
 
 /**
  * Logs and counts (`error_type="internal"`) an exception that nothing caught instead of dying of it: a bug
@@ -19,8 +20,4 @@ export function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): vo
     event.preventDefault();
     survive("Unhandled rejection", event.reason);
   });
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? error.stack ?? error.message : String(error);
 }

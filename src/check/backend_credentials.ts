@@ -7,6 +7,7 @@ import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
 import { watchBytes } from "./watch_bytes.ts";
+import { reasonOf } from "../describe_error.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {
@@ -78,7 +79,7 @@ export class BackendCredentials extends ChannelCredentials {
       this.#speakHttp2(secured);
       return { socket: secured, secure: true };
     } catch (error) {
-      this.#progress.tlsFailure = error instanceof Error ? error.message : String(error);
+      this.#progress.tlsFailure = reasonOf(error);
       throw error;
     }
   }

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { certificatesOf, privateKeyOf } from "./pem.ts";
+import { reasonOf } from "../describe_error.ts";
 
 /** What a TLS profile is made of: paths of PEM files and how to check the backend. */
 export interface TlsProfileSettings {
@@ -30,6 +31,11 @@ export interface TlsProfile {
   readonly context: () => SecureContext;
 }
 
+/** A TLS profile, or all of its files that cannot be used. */
+export type LoadedTlsProfile =
+  | { readonly ok: true; readonly profile: TlsProfile }
+  | { readonly ok: false; readonly mistakes: readonly TlsFileMistake[] };
+
 /**
  * Reads the files of a TLS profile. Node takes any text for CAs, certificate and key, and fails at each
  * handshake instead, so they are checked here.
@@ -37,14 +43,13 @@ export interface TlsProfile {
  * @param name the profile's name in requests (`tls=NAME`); empty for the one without a name
  * @param readTextFile reads a file; throws when it cannot
  * @param machineCas gives the CAs that are trusted where no `caFile` is set
- * @returns the profile, or all files that cannot be used
  */
 export function loadTlsProfile(
   name: string,
   settings: TlsProfileSettings,
   readTextFile: (path: string) => string,
   machineCas: () => readonly string[],
-): TlsProfile | readonly TlsFileMistake[] {
+): LoadedTlsProfile {
   const { caFile, certFile, keyFile } = settings;
   const mistakes: TlsFileMistake[] = [];
   const read = <Content>(
@@ -56,8 +61,7 @@ export function loadTlsProfile(
     try {
       return parse(readTextFile(path));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      mistakes.push({ setting, path, reason });
+      mistakes.push({ setting, path, reason: reasonOf(error) });
       return undefined;
     }
   };
@@ -71,9 +75,9 @@ export function loadTlsProfile(
       mistakes.push({ setting: "key_file", path: keyFile, reason });
     }
   }
-  if (mistakes.length > 0) return mistakes;
+  if (mistakes.length > 0) return { ok: false, mistakes };
   let context: SecureContext | undefined;
-  return {
+  const profile = {
     name,
     settings,
     context: () =>
@@ -83,4 +87,5 @@ export function loadTlsProfile(
         ...(key === undefined ? {} : { key: key.export({ type: "pkcs8", format: "pem" }) }),
       }),
   };
+  return { ok: true, profile };
 }

@@ -1,3 +1,5 @@
+import { stackOf } from "../describe_error.ts";
+
 /** How a check ended: what the backend said of itself, or why nothing was heard. */
 export type Verdict =
   /** The backend said SERVING. */
@@ -32,20 +34,8 @@ export function isOpinion(verdict: Verdict): verdict is Opinion {
   return verdict.kind !== "no_descriptor";
 }
 
-/** The `error_type` label of a check without a word from the backend. */
-export type ErrorType =
-  | "backend_unreachable"
-  | "timeout"
-  | "tls"
-  | "dns"
-  | "rpc"
-  | "denied"
-  | "parse_error"
-  | "internal"
-  | "no_descriptor";
-
 /** Every value of `error_type`, so that a metric can show them all at 0 from the start. */
-export const ERROR_TYPES: readonly ErrorType[] = [
+export const ERROR_TYPES = [
   "backend_unreachable",
   "timeout",
   "tls",
@@ -55,7 +45,10 @@ export const ERROR_TYPES: readonly ErrorType[] = [
   "parse_error",
   "internal",
   "no_descriptor",
-];
+] as const;
+
+/** The `error_type` label of a check without a word from the backend. */
+export type ErrorType = (typeof ERROR_TYPES)[number];
 
 /** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
 export function errorType(
@@ -95,8 +88,6 @@ export function describeVerdict(verdict: Verdict): string {
     case "denied":
       return "The target is not in allow_backends";
     case "internal":
-      return verdict.error instanceof Error
-        ? verdict.error.stack ?? verdict.error.message
-        : String(verdict.error);
+      return stackOf(verdict.error);
   }
 }

@@ -12,6 +12,7 @@ import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./setting
 import { suggest } from "./suggest.ts";
 import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
+import { reasonOf } from "../describe_error.ts";
 
 /** Everything that the agent is told. */
 export interface Configuration {
@@ -146,7 +147,7 @@ function readEntries(
   try {
     text = readTextFile(configFile);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     mistakes.push(`--config: ${JSON.stringify(configFile)} cannot be read: ${reason}`);
     return [];
   }

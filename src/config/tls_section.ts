@@ -1,4 +1,5 @@
 import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../check/tls_profile.ts";
+import { PROFILE_NAME } from "../protocol/request.ts";
 import { bool, file, type Kind, serverName } from "./kinds.ts";
 import { wrongValue } from "./mistakes.ts";
 import { suggest } from "./suggest.ts";
@@ -31,9 +32,6 @@ export interface TlsFiles {
   /** Gives the CAs of the machine. */
   readonly machineCas: () => readonly string[];
 }
-
-/** A name that can stand in a request as `tls=NAME`. */
-const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /**
  * Reads the tables `[tls.NAME]` and the files that they name.
@@ -94,8 +92,8 @@ export function readTlsProfile(
     return undefined;
   }
   const loaded = loadTlsProfile(name, settings, files.readTextFile, files.machineCas);
-  if (!("length" in loaded)) return loaded;
-  for (const { setting, path, reason } of loaded) {
+  if (loaded.ok) return loaded.profile;
+  for (const { setting, path, reason } of loaded.mistakes) {
     const [name, source] = [label.name(setting), label.source(setting)];
     mistakes.push(`${name} (from ${source}): ${JSON.stringify(path)} cannot be used: ${reason}`);
   }

@@ -18,6 +18,7 @@ export class LogOutput {
   /** Characters of the lines that wait or are being written. */
   #waiting = 0;
   #flushing: Promise<void> | undefined;
+  #dropped = 0;
   #told = 0;
 
   /** @param onResumed told how many lines were dropped, once lines get out again; must not throw */
@@ -27,12 +28,14 @@ export class LogOutput {
   }
 
   /** Lines that were dropped since the start. */
-  dropped = 0;
+  get dropped(): number {
+    return this.#dropped;
+  }
 
   /** @param line a whole line with its newline */
   add(line: string): void {
     if (this.#waiting + line.length > MAX_WAITING) {
-      this.dropped++;
+      this.#dropped++;
       return;
     }
     this.#lines.push(line);
@@ -56,16 +59,16 @@ export class LogOutput {
       const bytes = this.#encoder.encode(text);
       const result = await this.#destination.write(bytes);
       this.#waiting -= text.length;
-      if (!result.ok) this.dropped += countLines(bytes.subarray(result.written));
+      if (!result.ok) this.#dropped += countLines(bytes.subarray(result.written));
       else this.#tellDropped();
     }
     this.#flushing = undefined;
   }
 
   #tellDropped(): void {
-    const dropped = this.dropped - this.#told;
+    const dropped = this.#dropped - this.#told;
     if (dropped === 0) return;
-    this.#told = this.dropped;
+    this.#told = this.#dropped;
     this.#onResumed(dropped);
   }
 }

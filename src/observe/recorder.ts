@@ -34,7 +34,7 @@ export interface AnsweredCheck extends HistoricCheck {
   readonly verdict: Opinion;
 }
 
-/** Counts, logs and remembers each line that is answered. */
+/** Counts, logs and remembers what came of each line. */
 export class Recorder {
   readonly #metrics: Metrics;
   readonly #log: Logger;
@@ -44,9 +44,9 @@ export class Recorder {
     readonly noVerdict: ThrottledWarnings;
   };
   readonly #history: BackendHistory;
-  #logChecks: LogChecks;
+  /** Which answers are logged at level `info`. */
+  logChecks: LogChecks;
 
-  /** @param logChecks which answers are logged */
   constructor(metrics: Metrics, logs: Logs, history: BackendHistory, logChecks: LogChecks) {
     this.#metrics = metrics;
     this.#log = logs.checker;
@@ -56,12 +56,7 @@ export class Recorder {
       noVerdict: new ThrottledWarnings(logs.checker, "error"),
     };
     this.#history = history;
-    this.#logChecks = logChecks;
-  }
-
-  /** Changes which answers are logged. */
-  set logChecks(logChecks: LogChecks) {
-    this.#logChecks = logChecks;
+    this.logChecks = logChecks;
   }
 
   /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
@@ -69,7 +64,7 @@ export class Recorder {
     this.#metrics.checksInFlight.inc();
   }
 
-  /** A check has ended, be it that nobody waits for it any more. */
+  /** A check has ended, even one that nobody waits for any more. */
   checkEnded(): void {
     this.#metrics.checksInFlight.dec();
   }
@@ -98,7 +93,7 @@ export class Recorder {
   }
 
   /** A check that was not answered, because the agent itself could not ask. */
-  recordNoVerdict(
+  recordUnanswered(
     request: CheckRequest,
     peer: string,
     traceId: string,
@@ -124,7 +119,7 @@ export class Recorder {
     const changed = this.#history.add(backendKey(request), check);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
-    if (this.#logChecks === "all" || this.#logChecks === "changes" && changed) {
+    if (this.logChecks === "all" || this.logChecks === "changes" && changed) {
       this.#log.info("Check answered", fields);
     }
     if (type === "denied") this.#warnings.denied.warn("Target denied", fields);

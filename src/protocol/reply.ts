@@ -75,9 +75,9 @@ function lineOf(state: string, reason: string): string {
 
 function reasonOf(verdict: Opinion): string {
   const type = errorType(verdict);
-  if (type === undefined || type === "denied") return type ?? describeVerdict(verdict);
-  // The stack of a bug is for the log.
-  return type === "internal" ? type : `${type}: ${describeVerdict(verdict)}`;
+  if (type === undefined) return describeVerdict(verdict);
+  // The stack of a bug is for the log; of a denied target there is no more to say.
+  return type === "internal" || type === "denied" ? type : `${type}: ${describeVerdict(verdict)}`;
 }
 
 /** HAProxy puts the text into its CSV and JSON without escaping quotes and backslashes. */

@@ -28,14 +28,19 @@ export interface CheckRequest {
 /** What a line is: a request, or why it is none. */
 export type ParsedRequest =
   | { readonly ok: true; readonly request: CheckRequest }
-  | { readonly ok: false; readonly reason: string };
+  | InvalidRequest;
+
+interface InvalidRequest {
+  readonly ok: false;
+  readonly reason: string;
+}
 
 /** Full names of gRPC services, and the free names that servers use beside them (`live-ness`). */
 const SERVICE_NAME = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
 const MAX_SERVICE_LENGTH = 253;
 
 /** The names that `[tls.NAME]` can have. */
-const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+export const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** The options that may follow the four fields, each with its reader: `undefined` is malformed. */
 const OPTIONS = {
@@ -76,8 +81,9 @@ export function parseRequest(line: string): ParsedRequest {
   if (authority === undefined) {
     return invalid("proxy_host_name must be a host with an optional port");
   }
-  const options = parseOptions(rest);
-  if (typeof options === "string") return invalid(options);
+  const parsed = parseOptions(rest);
+  if (!parsed.ok) return parsed;
+  const { options } = parsed;
   if (options.tls !== undefined && flag === "no-ssl") return invalid("the option tls needs ssl");
   return {
     ok: true,
@@ -96,18 +102,20 @@ export function parseRequest(line: string): ParsedRequest {
   };
 }
 
-function parseOptions(fields: readonly string[]): Options | string {
+function parseOptions(
+  fields: readonly string[],
+): { readonly ok: true; readonly options: Options } | InvalidRequest {
   const options: Record<string, unknown> = {};
   for (const field of fields) {
     const equals = field.indexOf("=");
     const name = field.slice(0, equals);
-    if (equals < 0 || !isOptionName(name)) return "an option is unknown";
-    if (options[name] !== undefined) return `the option ${name} is repeated`;
+    if (equals < 0 || !isOptionName(name)) return invalid("an option is unknown");
+    if (options[name] !== undefined) return invalid(`the option ${name} is repeated`);
     const value = OPTIONS[name](field.slice(equals + 1));
-    if (value === undefined) return `the option ${name} is malformed`;
+    if (value === undefined) return invalid(`the option ${name} is malformed`);
     options[name] = value;
   }
-  return options;
+  return { ok: true, options };
 }
 
 /** Decimal digits without sign or leading zero, 1 to `max`. */
@@ -119,6 +127,6 @@ function isOptionName(name: string): name is OptionName {
   return Object.hasOwn(OPTIONS, name);
 }
 
-function invalid(reason: string): ParsedRequest {
+function invalid(reason: string): InvalidRequest {
   return { ok: false, reason };
 }

@@ -1,5 +1,5 @@
 import type { Checker } from "../check/checker.ts";
-import { describeStanding, type Standing, type Thresholds } from "../check/damping.ts";
+import { damp, describeStanding, type Standing, type Thresholds } from "../check/damping.ts";
 import type { Standings } from "../check/standings.ts";
 import { isOpinion, type Opinion } from "../check/verdict.ts";
 import type { Recorder } from "../observe/recorder.ts";
@@ -65,11 +65,11 @@ export class Responder {
     }
     const startedAt = performance.now();
     this.#recorder.checkBegun();
-    const verdict = await this.#checker.check(request, abandoned);
-    this.#recorder.checkEnded();
+    const verdict = await this.#checker.check(request, abandoned)
+      .finally(() => this.#recorder.checkEnded());
     if (abandoned.aborted) return undefined;
     if (!isOpinion(verdict)) {
-      this.#recorder.recordNoVerdict(request, peer.text, traceId, verdict);
+      this.#recorder.recordUnanswered(request, peer.text, traceId, verdict);
       return undefined;
     }
     const standing = this.#damp(request, peer, verdict);
@@ -96,7 +96,8 @@ export class Responder {
     const word = wordFor(verdict, this.#options.notServingReply);
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
-    if (fall === 1 && rise === 1) return { word, pending: word, streak: 0, needed: 0 };
+    if (fall === 1 && rise === 1) return damp(undefined, word, atOnce, { fall, rise });
+    // Lines that want other thresholds for the same backend have a count of their own.
     const key = `${peer.host} ${fall} ${rise} ${backendKey(request)}`;
     return this.#standings.judge(key, verdict, word, atOnce, { fall, rise });
   }

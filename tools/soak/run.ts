@@ -91,7 +91,7 @@ async function soak(
   agent: AgentProcess,
   log: string,
 ): Promise<SoakResult> {
-  const started = new Date().toISOString();
+  const where = { started: new Date().toISOString(), surroundings: surroundings() };
   const bounds = { deadlineMs: CHECK_TIMEOUT_MS, graceMs, lookBackMs: LOOK_BACK_MS };
   using stalls = new Stalls();
   using agentWaits = new CoreWaits(agent.pid);
@@ -151,7 +151,7 @@ async function soak(
     ...mischief.problems,
   ];
   return {
-    ...{ started, surroundings: surroundings(), minutes, seed, rate: RATE, bounds, counts },
+    ...{ ...where, minutes, seed, rate: RATE, bounds, counts },
     ...{ processors, agentErrors, before, after, flatness, problems },
     backends: countBy(fleet.members.map(({ kind }) => kind)),
     missing: fleet.missing,
