@@ -1,15 +1,16 @@
-import { connectivityState, Metadata, status } from "@grpc/grpc-js";
+import { connectivityState, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { isIP } from "node:net";
 import { formatHostPort } from "../protocol/host.ts";
 import { BackendCredentials, type BackendTls } from "./backend_credentials.ts";
-import { type ConnectPhase, ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
+import { type ConnectFailure, connectFailure, connectTimeout } from "./connect_failure.ts";
+import { ConnectProgress, type ConnectTimings } from "./connect_progress.ts";
 import { setDeadline } from "./deadline.ts";
-import { saysDescriptorsLack } from "./descriptors.ts";
+import { FloodGuard, MAX_REPLY_BYTES } from "./flood_guard.ts";
 import { HealthClient } from "./health_client.ts";
 import { PINNED_ADDRESSES, PINNED_SCHEME, type PinnedAddress } from "./pinned_resolver.ts";
 import type { Resolver } from "./resolve.ts";
-import type { Verdict } from "./verdict.ts";
-import { WatchStream } from "./watch_stream.ts";
+import type { RpcOutcome } from "./rpc_outcome.ts";
+import { openWatchStream } from "./watch_stream.ts";
 import { Watches, type WatchOptions } from "./watches.ts";
 
 /** Where a channel leads and what it says there. */
@@ -20,27 +21,8 @@ export interface ChannelTarget {
   readonly tls: BackendTls | undefined;
 }
 
-/** Why no connection could be made. */
-export type ConnectFailure = Extract<
-  Verdict,
-  { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "no_descriptor" | "internal" }
->;
-
 /** How far a channel is. */
 export type ChannelState = "connecting" | "ready" | "closed";
-
-/** How an RPC ended: what the backend said, or the RPC's status. */
-export type RpcOutcome =
-  | { readonly ok: true; readonly status: string }
-  | {
-    readonly ok: false;
-    readonly code: status;
-    readonly detail: string;
-    /** Whether it had no more time. */
-    readonly timedOut: boolean;
-    /** Whether the connection was lost over it. */
-    readonly connectionLost: boolean;
-  };
 
 /**
  * A closed connection gets this long to say goodbye (TLS close_notify, FIN), in milliseconds;
@@ -48,7 +30,7 @@ export type RpcOutcome =
  */
 const GOODBYE_MS = 1000;
 
-/** Services whose last status is remembered; a change of the others' is not noticed. */
+/** Services of which SERVING is remembered; of others no change is noticed. */
 const MAX_SERVED = 1000;
 
 /**
@@ -56,19 +38,6 @@ const MAX_SERVED = 1000;
  * SETTINGS must get it however many addresses its name has.
  */
 const MAX_TURNS = 3;
-
-/** A health reply is a few bytes. What is longer than 4 KiB is not one. */
-const MAX_REPLY_BYTES = 4096;
-
-/** What an RPC may bring in all: its reply, and twice as much of headers and trailers. */
-const MAX_RPC_BYTES = 3 * MAX_REPLY_BYTES;
-
-/**
- * What a peer may send besides, from the end of one RPC to that of the next: SETTINGS, PINGs, the words of
- * streams. Small frames cost much time each, and whoever sends them without end would keep the other checks
- * waiting.
- */
-const MAX_OTHER_BYTES = 64 * 1024;
 
 const FLOODS = "The peer sends without end";
 
@@ -104,17 +73,13 @@ export class Channel {
   readonly #onClosed: (channel: Channel) => void;
   readonly #metadata: Metadata;
   readonly #progress = new ConnectProgress();
-  readonly #streams = new Set<WatchStream>();
+  readonly #flood = new FloodGuard();
   readonly #served = new Set<string>();
   #dials: { readonly host: string; readonly controller: AbortController }[] = [];
   #client: HealthClient | undefined;
   #state: ChannelState = "connecting";
   #settleConnected: (failure: ConnectFailure | undefined) => void = () => {};
   #rpcsUnderWay = 0;
-  /** What came since the last RPC ended. */
-  #receivedBytes = 0;
-  /** It brought too much. */
-  #floods = false;
 
   /**
    * @param connectTimeoutMs how long the look-up, TCP, TLS and HTTP/2's SETTINGS may take together
@@ -140,7 +105,7 @@ export class Channel {
       : new Watches(watch, this.#openStream.bind(this), () => performance.now());
     this.connected = new Promise((resolve) => {
       const cancelDeadline = setDeadline(() => {
-        this.#fail({ kind: "timeout", detail: timeoutDetail(this.#progress.phase) });
+        this.#fail(connectTimeout(this.#progress));
       }, connectTimeoutMs);
       this.#settleConnected = (failure) => {
         cancelDeadline();
@@ -193,6 +158,7 @@ export class Channel {
     this.#rpcsUnderWay++;
     const begunAt = performance.now();
     const metadata = this.#metadata.clone();
+    // By hand: with a deadline of its own grpc-js would end the call by a timer that cannot be put off.
     metadata.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
     return new Promise((resolve) => {
       let late = false;
@@ -201,26 +167,18 @@ export class Channel {
         signal.removeEventListener("abort", cancel);
         this.#rpcsUnderWay--;
         if (this.#state === "closed" && this.#rpcsUnderWay === 0) this.#release();
-        this.#receivedBytes = 0;
+        this.#flood.rpcEnded();
         if (error === null) {
           const said = String(response?.status ?? "UNKNOWN");
           if (said === "SERVING" && this.#served.size < MAX_SERVED) this.#served.add(service);
           resolve({ ok: true, status: said });
         } else {
-          // An answer that grpc-js can make no sense of has no code, or NaN, and no details.
-          const readable = Number.isInteger(error.code);
-          const code = readable ? error.code : status.UNKNOWN;
-          const given = readable ? error.details : "The answer makes no sense in gRPC";
           // The server has the same deadline, and its word of it may come a moment before ours.
           const timedOut = late ||
-            code === status.DEADLINE_EXCEEDED && performance.now() - begunAt > timeoutMs * 0.9;
-          // grpc-js reports the end of a stream before the end of its session. A reply that is too long
-          // ends the call first, and then perhaps the connection.
-          setImmediate(() => {
-            const connectionLost = !this.ready && code !== status.RESOURCE_EXHAUSTED;
-            const detail = connectionLost && this.#floods ? FLOODS : given;
-            resolve({ ok: false, code, detail, timedOut, connectionLost });
-          });
+            error.code === status.DEADLINE_EXCEEDED &&
+              performance.now() - begunAt > timeoutMs * 0.9;
+          // grpc-js reports the end of a stream before the end of its session.
+          setImmediate(() => resolve(this.#failedRpc(error, timedOut)));
         }
       });
       const cancel = () => call.cancel();
@@ -255,7 +213,7 @@ export class Channel {
     if (this.#state === "closed") return;
     const wasReady = this.#state === "ready";
     this.#state = "closed";
-    for (const stream of this.#streams) stream.cancel();
+    this.watches?.close();
     this.#settleConnected({ kind: "unreachable", detail: "The channel was closed" });
     this.#onClosed(this);
     if (!wasReady) {
@@ -297,24 +255,25 @@ export class Channel {
     this.#follow(this.#client);
   }
 
+  #failedRpc(error: ServiceError, timedOut: boolean): RpcOutcome {
+    // An answer that grpc-js can make no sense of has no code, or NaN, and no details.
+    const readable = Number.isInteger(error.code);
+    const code = readable ? error.code : status.UNKNOWN;
+    const given = readable ? error.details : "The answer makes no sense in gRPC";
+    // A reply that is too long ends the call first, and then perhaps the connection.
+    const connectionLost = !this.ready && code !== status.RESOURCE_EXHAUSTED;
+    const detail = connectionLost && this.#flood.flooded ? FLOODS : given;
+    return { ok: false, code, detail, timedOut, connectionLost };
+  }
+
   #openStream(service: string, onStatus: (status: string) => void, onEnd: () => void): () => void {
     const client = this.#client;
     if (client === undefined || this.#state !== "ready") return () => {};
-    const stream = new WatchStream(client, service, this.#metadata, onStatus, () => {
-      this.#streams.delete(stream);
-      onEnd();
-    });
-    this.#streams.add(stream);
-    return () => {
-      this.#streams.delete(stream);
-      stream.cancel();
-    };
+    return openWatchStream(client, service, this.#metadata, onStatus, onEnd);
   }
 
   #countBytes(count: number): void {
-    this.#receivedBytes += count;
-    if (this.#receivedBytes <= MAX_OTHER_BYTES + this.#rpcsUnderWay * MAX_RPC_BYTES) return;
-    this.#floods = true;
+    if (!this.#flood.count(count, this.#rpcsUnderWay)) return;
     this.#fail({ kind: "unreachable", detail: FLOODS });
     this.#abortDials();
   }
@@ -343,32 +302,13 @@ export class Channel {
   /** A call on a channel in TRANSIENT_FAILURE ends at once, with the error that brought it there. */
   #failFromMemory(client: HealthClient): void {
     client.check({ service: "" }, new Metadata(), {}, (error) => {
-      this.#fail(this.#failureOf(connectErrorDetail(error?.details ?? "")));
+      this.#fail(connectFailure(error?.details ?? "", this.#progress, this.#target.tls?.profile));
     });
-  }
-
-  #failureOf(detail: string): ConnectFailure {
-    const tlsFailure = this.#progress.tlsFailure ?? this.#refusedClientCertificate();
-    if (tlsFailure !== undefined) return { kind: "tls", detail: tlsFailure };
-    // Later the text could be the peer's.
-    const isOurs = this.#progress.phase === "connect" && saysDescriptorsLack(detail);
-    return { kind: isOurs ? "no_descriptor" : "unreachable", detail };
-  }
-
-  /**
-   * With TLS 1.3 a server judges the client's certificate after the handshake has ended for the client:
-   * it closes, and its alert seldom gets past Deno (which reports a broken pipe, or nothing at all).
-   */
-  #refusedClientCertificate(): string | undefined {
-    if (!this.#progress.isSilentAfterTls()) return undefined;
-    return this.#target.tls?.profile.settings.certFile === undefined
-      ? "The peer closed the connection after the TLS handshake: does it demand a client certificate?"
-      : "The peer closed the connection after the TLS handshake: does it refuse the client certificate?";
   }
 
   #fail(failure: ConnectFailure): void {
     if (this.#state === "connecting") this.#progress.enter();
-    this.#settleConnected(failure);
+    this.#settleConnected(failure); // before close() does, since the first counts
     this.close();
   }
 
@@ -388,23 +328,4 @@ export class Channel {
   #abortDials(): void {
     for (const dial of this.#dials) dial.controller.abort();
   }
-}
-
-function timeoutDetail(phase: ConnectPhase): string {
-  switch (phase) {
-    case "resolve":
-      return "The name was not resolved in time";
-    case "connect":
-      return "The TCP connection was not made in time";
-    case "tls":
-      return "The TLS handshake did not end in time";
-    case "http2":
-      return "The peer sent no HTTP/2 SETTINGS in time";
-  }
-}
-
-/** Takes grpc-js's wrapping off: "No connection established. Last error: ... . Resolution note: " */
-function connectErrorDetail(details: string): string {
-  const [, cause] = /Last error: (?:Error: )?(.*?)\.? Resolution note:/.exec(details) ?? [];
-  return (cause ?? details).replace(/ \(\d{4}-\d\d-\d\dT[\d:.]+Z\)$/, "");
 }

@@ -1,11 +1,11 @@
-import { status } from "@grpc/grpc-js";
 import { backendKey } from "../protocol/backend_key.ts";
 import type { CheckRequest } from "../protocol/request.ts";
-import type { Channel, ChannelTarget, RpcOutcome } from "./channel.ts";
+import type { Channel, ChannelTarget } from "./channel.ts";
 import type { ChannelPool, ConnectionUse } from "./channel_pool.ts";
 import { Coalescer } from "./coalescer.ts";
 import { setDeadline } from "./deadline.ts";
 import type { ConnectTimings } from "./connect_progress.ts";
+import { isWordOfBackend, verdictOf, verdictOfStatus } from "./rpc_outcome.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import type { Verdict } from "./verdict.ts";
 
@@ -32,18 +32,22 @@ interface Attempt {
   readonly timings: CheckTimings;
 }
 
+/** What a check under way is about, for itself and all that share it. */
+interface Run {
+  readonly request: CheckRequest;
+  readonly target: ChannelTarget;
+  /** In milliseconds of `performance.now()`, as is the deadline. */
+  readonly begunAt: number;
+  readonly deadline: number;
+  /** Ends it. */
+  readonly signal: AbortSignal;
+  readonly trace: (timings: CheckTimings) => void;
+}
+
 /** How long the steps of a check took, in milliseconds; a step that was not reached is missing. */
 export interface CheckTimings extends ConnectTimings {
   readonly rpc?: number;
 }
-
-/** Codes that only a server gives: the connection that brought one is sound. */
-const CODES_OF_SERVERS: ReadonlySet<status> = new Set([
-  status.NOT_FOUND,
-  status.PERMISSION_DENIED,
-  status.UNAUTHENTICATED,
-  status.UNIMPLEMENTED,
-]);
 
 /**
  * How much of its time an RPC waits before the Watch streams beside it are ended: that they are what it
@@ -105,8 +109,8 @@ export class Checker {
    *
    * @param abandoned ends the check when nobody waits for its verdict any more
    * @param trace is told how long the steps took
-   * @returns the verdict, within `checkTimeoutMs`, or at once where a Watch stream has told it; never
-   * rejects
+   * @returns the verdict, within `checkTimeoutMs` ({@linkcode PUT_OFF_MS} later where the agent is
+   * behind), or at once where a Watch stream has told it; never rejects
    */
   check(
     request: CheckRequest,
@@ -119,11 +123,12 @@ export class Checker {
     const timeoutMs = Math.min(checkTimeoutMs, request.timeoutMs ?? Infinity);
     // Others may join, so the tighter deadline of this request does not bound what is run for all.
     const deadline = performance.now() + checkTimeoutMs;
+    // Without coalescing a key of its own, so that nobody joins.
     const key = coalesce ? backendKey(request) : `${++this.#checks}`;
     const { result, joined, leave } = this.#coalescer.join(
       key,
       (signal) =>
-        this.#run(request, deadline, signal, trace)
+        this.#run({ request, deadline, signal, trace })
           .catch((error): Verdict => ({ kind: "internal", error })),
     );
     if (joined) this.#onCoalesced();
@@ -156,44 +161,38 @@ export class Checker {
 
   /**
    * Asks on the kept connection where there is one. A failure or silence there says little of the
-   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked. So
-   * it is when a backend that was SERVING there is no longer: behind a balancer the old connection leads
-   * to the one server that is being replaced, and new ones to the others.
-   * Where that is lost as well, it may be for the sake of others that share it (some servers serve one
-   * call and say goodbye), so the last connection is for this check alone.
+   * backend, which may have restarted or said goodbye (GOAWAY) since: then a new connection is asked. The
+   * same goes for a backend that was SERVING there and no longer is: behind a balancer the old connection
+   * may lead to a server that is being replaced, and new ones to others.
+   * Where the new one is lost as well, it may be for the sake of others that share it (some servers serve
+   * one call and say goodbye), so the last connection is for this check alone.
    */
-  async #run(
-    request: CheckRequest,
-    deadline: number,
-    signal: AbortSignal,
-    trace: (timings: CheckTimings) => void,
-  ): Promise<Verdict> {
-    const askedAt = performance.now();
-    const target = this.#targetOf(request);
-    const askOn = async (connection: ConnectionUse): Promise<Attempt> => {
-      const { channel, attempt } = await this.#pool.use(target, connection, async (channel) => {
-        const kept = channel.openedAt < askedAt;
-        const attempt = await this.#ask(channel, kept, request, deadline, signal);
-        trace({ ...channel.connectTimings, ...attempt.timings });
-        return { channel, attempt };
-      });
-      // After its use, when the pool has closed a channel that it does not keep: no stream on that.
-      channel.watches?.checked(request.service, attempt.status);
-      return attempt;
-    };
-    const ask = async (
-      connection: ConnectionUse,
-      ...others: ConnectionUse[]
-    ): Promise<Attempt> => {
-      const attempt = await askOn(connection);
-      const [next, ...rest] = others;
-      if (!attempt.worthAnother || signal.aborted || next === undefined) return attempt;
-      const another = ask(next, ...rest);
-      return attempt.later === undefined
-        ? better(attempt, await another)
-        : await firstWord(attempt.later, another);
-    };
-    return (await ask("shared", "shared", "own")).verdict;
+  async #run(asked: Omit<Run, "target" | "begunAt">): Promise<Verdict> {
+    const target = this.#targetOf(asked.request);
+    const run = { ...asked, target, begunAt: performance.now() };
+    return (await this.#ask(run, "shared", "shared", "own")).verdict;
+  }
+
+  /** Asks on a connection, and on the others in turn where there may be something else to hear. */
+  async #ask(run: Run, connection: ConnectionUse, ...others: ConnectionUse[]): Promise<Attempt> {
+    const attempt = await this.#askOn(run, connection);
+    const [next, ...rest] = others;
+    if (!attempt.worthAnother || run.signal.aborted || next === undefined) return attempt;
+    const another = this.#ask(run, next, ...rest);
+    return attempt.later === undefined
+      ? better(attempt, await another)
+      : await firstWord(attempt.later, another);
+  }
+
+  async #askOn(run: Run, connection: ConnectionUse): Promise<Attempt> {
+    const { channel, attempt } = await this.#pool.use(run.target, connection, async (channel) => {
+      const attempt = await this.#askBy(channel, run);
+      run.trace({ ...channel.connectTimings, ...attempt.timings });
+      return { channel, attempt };
+    });
+    // After its use, when the pool has closed a channel that it does not keep: no stream on that.
+    channel.watches?.checked(run.request.service, attempt.status);
+    return attempt;
   }
 
   #targetOf({ host, port, authority, tls, tlsProfile, serverName }: CheckRequest): ChannelTarget {
@@ -204,13 +203,9 @@ export class Checker {
     return { host, port, authority, tls: { profile, serverName: name } };
   }
 
-  async #ask(
-    channel: Channel,
-    kept: boolean,
-    { service, timeoutMs: patienceOfClientMs = Infinity }: CheckRequest,
-    deadline: number,
-    signal: AbortSignal,
-  ): Promise<Attempt> {
+  async #askBy(channel: Channel, { request, begunAt, deadline, signal }: Run): Promise<Attempt> {
+    const { service } = request;
+    const kept = channel.openedAt < begunAt;
     const failure = await channel.connected;
     if (failure !== undefined) {
       return { verdict: failure, status: undefined, worthAnother: kept, timings: {} };
@@ -224,7 +219,7 @@ export class Checker {
     const attempt = channel.check(service, timeoutMs, signal).then((outcome): Attempt => {
       clearTimeout(impatience);
       const verdict = verdictOf(outcome);
-      const spoken = outcome.ok || CODES_OF_SERVERS.has(outcome.code);
+      const spoken = isWordOfBackend(outcome);
       const changed = kept && verdict.kind !== "serving" && channel.hasServed(service);
       if ((!spoken || changed) && signal.reason !== ABANDONED) channel.close();
       return {
@@ -234,7 +229,7 @@ export class Checker {
         timings: { rpc: performance.now() - connectedAt },
       };
     });
-    const patienceMs = Math.min(timeoutMs, patienceOfClientMs) * PATIENCE_WITH_KEPT;
+    const patienceMs = Math.min(timeoutMs, request.timeoutMs ?? Infinity) * PATIENCE_WITH_KEPT;
     return kept ? await unlessSilent(channel, attempt, patienceMs) : attempt;
   }
 }
@@ -268,16 +263,4 @@ async function firstWord(old: Promise<Attempt>, fresh: Promise<Attempt>): Promis
 /** What came of the new connection, unless the backend has said something only on the old one. */
 function better(old: Attempt, fresh: Attempt): Attempt {
   return fresh.status === undefined && old.status !== undefined ? old : fresh;
-}
-
-function verdictOfStatus(status: string): Verdict {
-  return status === "SERVING" ? { kind: "serving" } : { kind: "not_serving", status };
-}
-
-function verdictOf(outcome: RpcOutcome): Verdict {
-  if (outcome.ok) return verdictOfStatus(outcome.status);
-  const { code, detail, timedOut, connectionLost } = outcome;
-  if (timedOut) return { kind: "timeout", detail: "The RPC did not end in time" };
-  if (connectionLost) return { kind: "unreachable", detail };
-  return { kind: "rpc", code: status[code] ?? String(code), detail };
 }

@@ -30,7 +30,7 @@ const MAX_STREAMS = 50;
 /** Statuses that a stream may tell between two questions. One that tells more costs more than Checks. */
 const MAX_TOLD = 100;
 
-/** A stream that ended without a word (no Watch there), or that did harm, is not missed so soon. */
+/** A stream that ended without a word (no Watch there), or did harm, is not opened again before this. */
 const RETRY_MS = 30_000;
 
 /** A stream that said something and ended is opened again, but no more often than this. */
@@ -43,7 +43,7 @@ interface Watched {
   askedAt: number;
   /** How many statuses have come since. */
   told: number;
-  /** No new stream earlier. */
+  /** No new stream before this time. */
   notBefore: number;
 }
 
@@ -78,8 +78,8 @@ export class Watches {
   }
 
   /**
-   * A Check has ended. After a good one the service is watched; a service that is not there, or fails,
-   * gets no stream, so requests for made-up names open none.
+   * A Check has ended. Where the backend named a status, the service is watched; a service that is not
+   * there, or fails, gets no stream, so requests for made-up names open none.
    *
    * @param status what the backend said; `undefined` when the Check failed
    */
@@ -102,6 +102,11 @@ export class Watches {
     for (const watched of this.#watched.values()) {
       if (watched.memory !== undefined) this.#endForAWhile(watched);
     }
+  }
+
+  /** Ends all streams for good. */
+  close(): void {
+    for (const watched of this.#watched.values()) end(watched);
   }
 
   #add(service: string, status: string | undefined, now: number): Watched | undefined {
