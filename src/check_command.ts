@@ -12,7 +12,7 @@ import type { CheckRequest } from "./protocol/request.ts";
 /** The steps in their order, and how they are called. */
 const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP/2", rpc: "RPC" };
 
-/** A check that was cut off tells its times when its attempt has ended, a moment later; in milliseconds. */
+/** How long a check that was cut off may take to tell its times, in milliseconds. */
 const CUT_OFF_MS = 20;
 
 /**
@@ -53,7 +53,7 @@ export async function checkByHand(
     duration_ms: round(durationMs),
     timings_ms: Object.fromEntries(Object.entries(timings).map(([step, ms]) => [step, round(ms)])),
   };
-  const up = word && word === "up";
+  const up = word === undefined ? undefined : word === "up";
   if (json) {
     console.log(JSON.stringify(result));
     return up;

@@ -106,7 +106,7 @@ function nextStopSignal(): Promise<string> {
 /**
  * Takes SIGHUP from here on: without a listener it would end the process.
  *
- * @returns sets what it does, at once where it has come before
+ * @returns sets what SIGHUP does; where one has come already, does it at once
  */
 function reloadSignals(): (reload: () => void) => void {
   let missed = false;

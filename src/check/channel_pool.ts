@@ -32,7 +32,7 @@ interface Kept {
 }
 
 /**
- * The open channels, one per host, port, TLS profile and authority: a second authority on the same
+ * The channels. One is kept per host, port, TLS profile and authority: a second authority on the same
  * address must not inherit the connection of the first.
  */
 export class ChannelPool {

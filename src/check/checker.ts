@@ -50,15 +50,15 @@ export interface CheckTimings extends ConnectTimings {
 }
 
 /**
- * How much of its time an RPC waits before the Watch streams beside it are ended: that they are what it
- * waits for must show early enough for it to be answered still.
+ * How much of its time an RPC waits before the Watch streams beside it are ended: whether they hold it up
+ * must show while there is still time to answer.
  */
 const PATIENCE_WITH_STREAMS = 1 / 3;
 
 /**
  * How much of its time an RPC waits on a kept connection before a new one is asked as well. A firewall or
- * NAT that has forgotten a connection drops what is sent on it without a word. By default that is so early
- * that a new connection which is not made either is known when the RPC's time ends.
+ * NAT that has forgotten a connection drops what is sent on it without a word. By default early enough for
+ * a new connection that fails too to have failed by the end of the RPC's time.
  */
 const PATIENCE_WITH_KEPT = 1 / 3;
 

@@ -12,7 +12,7 @@ export interface Thresholds {
 export interface Standing {
   /** What HAProxy is told. */
   readonly word: Word;
-  /** What the last checks would have said, while there were too few of them; else the same. */
+  /** What the last checks say while they are too few to count; else the same. */
   readonly pending: Word;
   /** How many checks in a row said so. */
   readonly streak: number;
@@ -25,7 +25,7 @@ export interface Standing {
  *
  * @param before the standing so far; `undefined` for a backend not known: its first verdict counts at once
  * @param word what the check by itself says
- * @param atOnce whether it counts without waiting: a backend that says NOT_SERVING of itself knows
+ * @param atOnce whether it counts without waiting: what a backend says of itself, and a denied target
  */
 export function damp(
   before: Standing | undefined,

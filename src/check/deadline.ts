@@ -12,7 +12,8 @@ const GRACE_MS = 50;
  *
  * @param passed called once it has passed
  * @param timeoutMs from now, in milliseconds
- * @param putOffMs how far it may be put off, in milliseconds; after a pause by one moment in any case
+ * @param putOffMs how far it may be put off, in milliseconds; after a pause by one moment in any case.
+ * @default {1000}
  * @returns takes it back
  */
 export function setDeadline(passed: () => void, timeoutMs: number, putOffMs = 1000): () => void {

@@ -13,7 +13,7 @@ export function saysDescriptorsLack(text: string): boolean {
 }
 
 /**
- * Whether file descriptors are so short that a name look-up may fail over it. getaddrinfo() says "no such
+ * Whether so few file descriptors are left that a look-up may fail for want of one. getaddrinfo() says "no such
  * name" then, so the error itself does not tell.
  */
 export function descriptorsLack(): boolean {

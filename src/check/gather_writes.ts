@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 
 /**
- * Has what is written to a socket in one tick leave in one system call. Deno's `node:http2` writes each
+ * Makes what is written to a socket in one tick leave in one system call. Deno's `node:http2` writes each
  * frame by itself, so an RPC would be two (HEADERS, DATA), each of which wakes the backend up; RPCs that
  * begin together become one.
  *

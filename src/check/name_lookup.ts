@@ -7,7 +7,7 @@ export type LookUp =
   | {
     readonly ok: false;
     readonly detail: string;
-    /** What it is the fault of; only in the first case something is said of the name. */
+    /** Whose fault it is; only "name" says anything of the name itself. */
     readonly fault: "name" | "name_server" | "no_descriptor";
   };
 

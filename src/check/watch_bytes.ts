@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 
 /**
- * Tells how many bytes come from a socket that another reads, after that one has had them. It does not
- * begin to read: the first bytes are for whoever else listens for them.
+ * Tells how many bytes arrive on a socket that another reads, once that one has had them. It does not
+ * start the flow: the first bytes are for whoever else listens for them.
  */
 export function watchBytes(socket: Socket, onBytes: (count: number) => void): void {
   const begin = (event: string | symbol) => {

@@ -4,7 +4,7 @@ import { parseHost } from "../protocol/host.ts";
 export interface Kind<Value> {
   /** What is accepted, as a mistake or the help says it. */
   readonly accepted: string;
-  /** How the value is called in the help: `PORT`, `MS`. */
+  /** What the value is called in the help: `PORT`, `MS`. */
   readonly placeholder: string;
   /** Whether the flag may stand alone, meaning `true`. */
   readonly isSwitch?: boolean;

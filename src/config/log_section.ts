@@ -2,13 +2,13 @@ import { type Component, COMPONENTS, LOG_LEVELS, type LogLevel } from "../observ
 import { wrongValue } from "./mistakes.ts";
 import type { TomlEntry } from "./toml_file.ts";
 
-/** How the Rust agent calls itself in its `[logging.packages]`; a module of it is a component here. */
+/** What the Rust agent calls itself in its `[logging.packages]`; a module of it is a component here. */
 const RUST_PACKAGE = /^haproxy_grpc_agent(?:::(\w+))?$/;
 
 /**
  * Reads `[logging.packages]`: the level of each component. The names that a configuration of the Rust
- * agent holds are understood; the packages it is made of (`tonic`) do not exist here and are only warned
- * of.
+ * agent holds are understood; the packages it is made of (`tonic`) do not exist here and only give a
+ * warning.
  *
  * @param mistakes takes one line per mistake
  * @param warnings takes one line per name that is passed over

@@ -5,7 +5,7 @@ import { RecentDurations } from "./recent_durations.ts";
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
-/** How often it is looked for those, in milliseconds. */
+/** How often to look for those, in milliseconds. */
 const FORGET_EVERY_MS = 60_000;
 
 /** How many are remembered; then those longest not asked about go. */
@@ -154,8 +154,8 @@ export class BackendHistory {
   }
 
   /**
-   * Now and then over all of them: a map in the order of the last use would pay at each check for the
-   * places that its entries have left.
+   * Now and then over all of them: a map kept in the order of the last use would slow each check by the
+   * holes that its moved entries leave.
    */
   #forget(now: number): void {
     this.#forgetAt = now + FORGET_EVERY_MS;

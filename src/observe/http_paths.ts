@@ -4,8 +4,8 @@ import { Rendered } from "./rendered.ts";
 import { STATUS_PAGE_POLICY, statusPage } from "./status_page.ts";
 import { collectStatus, type StatusSources } from "./status.ts";
 
-/** How often the page shows itself again where that is wanted, in seconds. */
-const REFRESH_S = 5;
+/** How often the page reloads itself where that is wanted, in seconds. */
+export const REFRESH_S = 5;
 
 /** @returns what the agent shows of itself over HTTP */
 export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {

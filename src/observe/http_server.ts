@@ -11,10 +11,10 @@ import { loopbackOf } from "../loopback.ts";
 /** Open connections; one more pushes out the one that is open longest. */
 const MAX_CONNECTIONS = 64;
 
-/** Bounds on what a client may send, in bytes. */
+/** The longest header of a request, in bytes. */
 const MAX_HEADER_BYTES = 8192;
 
-/** Time for what a client may let the server wait for, in milliseconds. */
+/** How long a client may keep the server waiting, in milliseconds. */
 export interface HttpLimits {
   /** From the opening, or from the first byte of a further request, to the end of its header. */
   readonly headersMs: number;
@@ -38,7 +38,7 @@ const PROBE_MS = 5000;
 /** How long it may take over that answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 2000;
 
-/** How often it is tried to listen anew where it did not, in milliseconds. */
+/** How long to wait after a failed attempt to listen again, in milliseconds. */
 const RELISTEN_MS = 1000;
 
 /** What every response carries: a page that shows the inside must not be kept, framed or sniffed. */
@@ -68,7 +68,7 @@ export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Prom
 export interface HttpEvents {
   /** A path threw instead of answering: a bug. */
   readonly onBug: (error: unknown) => void;
-  /** It does not answer any more: no file descriptor is left, say. It tries on by itself. */
+  /** It no longer answers: no file descriptor is left, say. It keeps trying by itself. */
   readonly onDeaf: (error: unknown) => void;
   /** It answers again. */
   readonly onRecovered: () => void;
@@ -77,7 +77,7 @@ export interface HttpEvents {
 /**
  * Serves a few paths over HTTP, for GET and HEAD.
  *
- * It stands on node:http since `Deno.serve` bounds neither connections nor the time that a request takes:
+ * It is built on node:http because `Deno.serve` bounds neither connections nor the time that a request takes:
  * whoever reaches the port must not be able to use up what checks need.
  *
  * Once no file descriptor was left for a connection, Deno's HTTP servers (node:http, and `Deno.serve` too)
@@ -97,7 +97,7 @@ export class HttpServer {
   readonly #connections = new Set<Socket>();
   readonly #answering = new WeakSet<Socket>();
   #server: Server;
-  /** Of the next look at itself, or of the next try to listen. */
+  /** For the next self-probe, or the next attempt to listen. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
@@ -171,7 +171,7 @@ export class HttpServer {
       if (this.#stopped) return void this.#server.close();
       this.#events.onRecovered();
       this.#probeLater();
-    } catch {
+    } catch { // onDeaf has told that it does not answer
       if (!this.#stopped) this.#timer = setTimeout(() => this.#listenAnew(), RELISTEN_MS);
     }
   }

@@ -11,7 +11,7 @@ export interface FallbackListener {
   recovered(): void;
 }
 
-/** Writes to one destination, and while that fails to another. No line is lost, none comes twice. */
+/** Writes to one destination, and while that fails to another. No line comes twice; one is lost only where both fail. */
 export class LogFallback implements LogDestination {
   readonly #first: LogDestination;
   readonly #second: LogDestination;
@@ -19,7 +19,7 @@ export class LogFallback implements LogDestination {
   readonly #now: () => number;
   #failedAt: number | undefined;
 
-  /** @param now milliseconds of a clock that is never set */
+  /** @param now a clock in milliseconds that never goes back */
   constructor(
     first: LogDestination,
     second: LogDestination,

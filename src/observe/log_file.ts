@@ -45,9 +45,9 @@ export class LogFile implements LogDestination, Disposable {
   }
 
   /**
-   * Opens the file of now, unless it is open.
+   * Opens the current file, unless it is open.
    *
-   * @throws when that cannot be
+   * @throws when it cannot be opened
    */
   async open(): Promise<void> {
     await this.#current();

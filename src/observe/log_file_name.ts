@@ -6,7 +6,7 @@ export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
 /** A value of `log_file_rotation`. */
 export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
 
-/** Letters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */
+/** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */
 const LETTERS = { daily: 10, hourly: 13 };
 
 /** What rotation appends; either form, so that files from before a change of the setting are found. */

@@ -54,7 +54,7 @@ export class Metrics {
     registers: [this.registry],
   });
 
-  /** Checks whose answer is being found out. */
+  /** Checks under way. */
   readonly checksInFlight = new Gauge({
     name: "haproxy_grpc_agent_checks_in_flight",
     help: "Checks begun and not ended",
@@ -94,7 +94,7 @@ export class Metrics {
     return this.registry.contentType;
   }
 
-  /** Counts one line that was answered; `errorType` exactly with the result `error`. */
+  /** Counts one line; `errorType` exactly with the result `error`. */
   countAnswer(result: CheckResult, errorType: ErrorType | undefined): void {
     this.#requests.inc({ result });
     if (errorType !== undefined) this.#errors.inc({ error_type: errorType });

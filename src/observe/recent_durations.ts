@@ -1,4 +1,4 @@
-/** Checks whose durations are kept. A failed one is a bit of a number, so no more than 31. */
+/** Checks whose durations are kept. Failures are bits of one number, so no more than 31. */
 export const RECENT_CHECKS = 30;
 
 /** How long one check took, and whether it failed. */

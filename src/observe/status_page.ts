@@ -21,7 +21,7 @@ export const STATUS_PAGE_POLICY = [
 /**
  * Writes the status page: one document that needs nothing else, no script either.
  *
- * @param refreshes whether the page is shown again by itself, so that it can offer the other
+ * @param refreshes whether the page reloads itself; it links to the other variant
  */
 export function statusPage(status: Status, refreshes: boolean): string {
   const { now, backends, backends_left_out: leftOut } = status;

@@ -19,7 +19,7 @@ export class LineBuffer {
   #scanned = 0;
   /** Where the bytes end. */
   #end = 0;
-  /** A line end here belongs to the line before: none, `\n` only, or `\r`, `\n` or `\r\n`. */
+  /** Which line end, if it comes next, still belongs to the line before: none, `\n`, or any. */
   #skip: "nothing" | "lf" | "end" = "nothing";
 
   /** @param maxLineBytes longest line, without its end, in bytes */

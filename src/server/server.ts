@@ -128,7 +128,7 @@ export class Server {
   }
 }
 
-/** Whether accepting failed because that one client has reset its connection before: the next one is well. */
+/** Whether accepting failed because that one client has already reset: the next may be fine. */
 function isGoneClient(error: unknown): boolean {
   const { ConnectionAborted, ConnectionReset, NotConnected } = Deno.errors;
   return [ConnectionAborted, ConnectionReset, NotConnected].some((kind) => error instanceof kind);

@@ -3,7 +3,7 @@ import { timerFile } from "./timer_file.ts";
 
 /** What was seen of the agent at one moment. */
 export interface Sample {
-  /** Seconds since the first sample. */
+  /** Seconds since the sampler was made. */
   readonly second: number;
   readonly residentMb: number;
   readonly peakMb: number;

@@ -1,5 +1,5 @@
-// Loaded into the agent's process before the agent: tells five times a second how many timers are pending that
-// would keep the process alive. The agent's periodic ones would not, nor does this one.
+// Loaded into the agent's process before the agent: tells five times a second how many timers are
+// pending that would keep the process alive.
 
 import process from "node:process";
 import { timerFile } from "./timer_file.ts";
