@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import type { AgentProcess } from "../lab/agent.ts";
 import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
+import { resetAfter } from "../lab/reset_after.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 /** An agent with a backend that is up, and the request for it without its line end. */
@@ -43,21 +43,6 @@ Deno.test("clients that reset in the middle of a check or a line harm nobody", a
     await eventually("the descriptors to be closed", () => agent.fds() <= descriptors + 2);
   });
 });
-
-/** As HAProxy does after each reply, and at its timeout. */
-async function resetAfter(
-  port: number,
-  text: string,
-  condition: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const socket = connect({ port, host: "127.0.0.1" });
-  const closed = new Promise((resolve) => socket.once("close", resolve));
-  socket.on("error", () => {});
-  await new Promise<void>((resolve) => socket.write(text, () => resolve()));
-  await eventually("the moment to reset", condition);
-  socket.resetAndDestroy();
-  await closed;
-}
 
 Deno.test("clients that reset before they are accepted delay nobody", async () => {
   await withHealthy(async (agent, up) => {
