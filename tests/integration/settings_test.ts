@@ -112,6 +112,11 @@ Deno.test("fall and rise damp, per client, and a line may say otherwise", async 
     assert.equal(await ask("127.0.0.2"), "up\n");
     await backend.setError("", 13);
     assert.deepEqual([await ask("127.0.0.1"), await ask("127.0.0.1")], ["up\n", "up\n"]);
+    for (const damping of ["1 of 3 failures", "2 of 3 failures"]) {
+      const entry = await agent.waitForLog(damping, (entry) => entry.damping === damping);
+      assert.equal(entry.status, "up");
+      assert.equal(entry.error_type, "rpc");
+    }
     assert.equal(await ask("127.0.0.2"), "up\n", "Another client has seen one failure");
     assert.equal(await ask("127.0.0.1"), "down\n");
     assert.equal(await ask("127.0.0.3"), "down\n", "The first verdict counts at once");
