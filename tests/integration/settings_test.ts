@@ -8,6 +8,7 @@ import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { LineClient } from "../lab/line_client.ts";
 import { silent } from "../lab/tcp_peers.ts";
+import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -151,10 +152,7 @@ Deno.test("coalesce_checks lets equal checks at once share an RPC, unless it is 
 
 Deno.test("shutdown_timeout_ms bounds the stop", async () => {
   await using backend = await startHealthBackend();
-  const flags = ["--shutdown-timeout", "700"];
-  for (const name of ["grpc-connect", "grpc-rpc", "check"]) {
-    flags.push(`--${name}-timeout`, "20000");
-  }
+  const flags = ["--shutdown-timeout", "700", ...LONG_DEADLINES];
   await using agent = await startAgent({ flags });
   backend.freeze();
   using client = await agent.connect();
