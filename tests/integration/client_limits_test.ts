@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { AgentProcess } from "../lab/agent.ts";
+import { DeafClient } from "../lab/deaf_client.ts";
 import { eventually, within } from "../lab/eventually.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
 import type { LineClient } from "../lab/line_client.ts";
@@ -124,15 +125,9 @@ Deno.test("a connection without a request for idle_timeout_ms is closed, one tha
 Deno.test("a client that does not read its answers is closed after idle_timeout_ms", async () => {
   const flags = ["--idle-timeout", "1000", "--log-level", "error"];
   await withAgent({ flags }, async (agent) => {
-    const socket = await Deno.connect({ hostname: "127.0.0.1", port: agent.port });
-    const lines = new TextEncoder().encode("x\n".repeat(32_768));
-    let sent = 0;
-    const sending = (async () => {
-      while (true) sent += await socket.write(lines);
-    })().catch(() => {});
-    await within("the agent to close", 30_000, sending);
-    socket.close();
-    assert.ok(sent > lines.length);
+    await using client = await DeafClient.open(agent.port, "x\n");
+    await within("the agent to close", 30_000, client.ended);
+    assert.ok(client.sentBytes > 64 * 1024);
     await untilConnections(agent, 0);
   });
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import type { AgentProcess } from "../lab/agent.ts";
+import { DeafClient } from "../lab/deaf_client.ts";
 import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
+import { resetAfter } from "../lab/reset_after.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 /** An agent with a backend that is up, and the request for it without its line end. */
@@ -44,21 +45,6 @@ Deno.test("clients that reset in the middle of a check or a line harm nobody", a
   });
 });
 
-/** As HAProxy does after each reply, and at its timeout. */
-async function resetAfter(
-  port: number,
-  text: string,
-  condition: () => boolean | Promise<boolean>,
-): Promise<void> {
-  const socket = connect({ port, host: "127.0.0.1" });
-  const closed = new Promise((resolve) => socket.once("close", resolve));
-  socket.on("error", () => {});
-  await new Promise<void>((resolve) => socket.write(text, () => resolve()));
-  await eventually("the moment to reset", condition);
-  socket.resetAndDestroy();
-  await closed;
-}
-
 Deno.test("clients that reset before they are accepted delay nobody", async () => {
   await withHealthy(async (agent, up) => {
     // What comes while it stands still waits to be accepted, and is reset by then.
@@ -83,44 +69,30 @@ async function connectionsToEnd(agent: AgentProcess): Promise<void> {
 }
 
 function ignoreReset(error: unknown): undefined {
-  if (!isClosed(error)) throw error;
-}
-
-function isClosed(error: unknown): boolean {
   const { BadResource, BrokenPipe, ConnectionReset, Interrupted, NotConnected } = Deno.errors;
-  return [BadResource, BrokenPipe, ConnectionReset, Interrupted, NotConnected]
+  const isReset = [BadResource, BrokenPipe, ConnectionReset, Interrupted, NotConnected]
     .some((kind) => error instanceof kind);
+  if (!isReset) throw error;
 }
 
 Deno.test("clients that ask without end and never read harm nobody", async () => {
   await withHealthy(async (agent, up) => {
     const before = agent.residentBytes();
     const end = performance.now() + 5000;
-    const floods = [1, 2, 3].map((nth) => flood(agent.port, nth, end));
+    await using floods = new AsyncDisposableStack();
+    for (const nth of [1, 2, 3]) {
+      floods.use(await DeafClient.open(agent.port, `nonsense ${nth}\n`));
+    }
     for (let checks = 0; performance.now() < end; checks++) {
       assert.equal(await agent.ask(`${up}\n`), "up\n", `Check ${checks}`);
     }
     const grown = (agent.residentBytes() - before) / 1e6;
     // Garbage at full speed takes 140 MB; what is kept of each request would take more.
     assert.ok(grown < 300, `The agent has grown by ${Math.round(grown)} MB`);
-    await Promise.all(floods);
+    await floods.disposeAsync();
     await connectionsToEnd(agent);
   });
 });
-
-/** Writes requests as fast as they are taken, and reads nothing. */
-async function flood(port: number, nth: number, end: number): Promise<void> {
-  using connection = await Deno.connect({ hostname: "127.0.0.1", port });
-  const lines = new TextEncoder().encode(`nonsense ${nth}\n`.repeat(10_000));
-  const timer = setTimeout(() => connection.close(), end - performance.now());
-  try {
-    while (true) await connection.write(lines);
-  } catch (error) {
-    if (!isClosed(error)) throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 Deno.test("a line that is not ended within ten seconds closes its connection", async () => {
   await withHealthy(async (agent, up) => {

@@ -5,6 +5,7 @@ import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { concat, data, grpcMessage, healthResponse } from "../lab/http2_frames.ts";
 import { http2Peer, responseHeaders, trailers } from "../lab/http2_peer.ts";
+import { resetAfter } from "../lab/reset_after.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
@@ -66,10 +67,11 @@ Deno.test("all entries of one request carry its trace id, those of another one a
 Deno.test("a connection that is reset while its request is checked is told with a trace id", async () => {
   await using backend = await startHealthBackend({ delayMs: 1000 });
   await withAgent({}, async (agent) => {
-    const socket = connect(agent.port, "127.0.0.1");
-    socket.write(backend.line());
-    await eventually("the check to begin", async () => (await backend.report()).calls === 1);
-    socket.resetAndDestroy();
+    await resetAfter(
+      agent.port,
+      backend.line(),
+      async () => (await backend.report()).calls === 1,
+    );
     const entry = await agent.waitForLog("of the reset", ({ message }) => /broken/.test(message));
     assert.equal(entry.level, "warn");
     assert.match(entry.trace_id ?? "", TRACE_ID);

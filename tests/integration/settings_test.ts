@@ -8,6 +8,7 @@ import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { LineClient } from "../lab/line_client.ts";
 import { silent } from "../lab/tcp_peers.ts";
+import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -128,6 +129,11 @@ Deno.test("fall and rise damp, per client, and a line may say otherwise", async 
     assert.equal(await ask("127.0.0.2"), "up\n");
     await backend.setError("", 13);
     assert.deepEqual([await ask("127.0.0.1"), await ask("127.0.0.1")], ["up\n", "up\n"]);
+    for (const damping of ["1 of 3 failures", "2 of 3 failures"]) {
+      const entry = await agent.waitForLog(damping, (entry) => entry.damping === damping);
+      assert.equal(entry.status, "up");
+      assert.equal(entry.error_type, "rpc");
+    }
     assert.equal(await ask("127.0.0.2"), "up\n", "Another client has seen one failure");
     assert.equal(await ask("127.0.0.1"), "down\n");
     assert.equal(await ask("127.0.0.3"), "down\n", "The first verdict counts at once");
@@ -162,10 +168,7 @@ Deno.test("coalesce_checks lets equal checks at once share an RPC, unless it is 
 
 Deno.test("shutdown_timeout_ms bounds the stop", async () => {
   await using backend = await startHealthBackend();
-  const flags = ["--shutdown-timeout", "700"];
-  for (const name of ["grpc-connect", "grpc-rpc", "check"]) {
-    flags.push(`--${name}-timeout`, "20000");
-  }
+  const flags = ["--shutdown-timeout", "700", ...LONG_DEADLINES];
   await using agent = await startAgent({ flags });
   backend.freeze();
   using client = await agent.connect();

@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
 import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent.ts";
+import { DeafClient } from "../lab/deaf_client.ts";
 import { eventually, within } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
+import type { LineClient } from "../lab/line_client.ts";
+import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
 
 /** shutdown_timeout_ms by default. */
 const SHUTDOWN_MS = 2500;
-
-/** Time limits beyond that of the shutdown. */
-const PATIENT = [
-  ...["--grpc-connect-timeout", "20000"],
-  ...["--grpc-rpc-timeout", "20000"],
-  ...["--check-timeout", "20000"],
-];
 
 /** Services of their own, so that no two checks share an RPC. */
 const SERVICES = Array.from({ length: 5 }, (_, index) => `service.N${index}`);
@@ -55,29 +51,99 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     assert.deepEqual(agent.faults(), []);
     for (const client of clients) client.close();
   });
-
-  Deno.test(`${signal} closes idle and half-sent connections without a byte`, async () => {
-    await using agent = await startAgent();
-    using idle = await agent.connect();
-    using halfSent = await agent.connect();
-    await halfSent.write("127.0.0.1 50051 no-");
-    await eventually("both connections to be accepted", async () => {
-      return (await agent.metrics()).get("haproxy_connections_active") === 2;
-    });
-    agent.signal(signal);
-    assert.equal(await idle.readToEnd(), "");
-    assert.equal(await halfSent.readToEnd(), "");
-    const { code } = await within("the agent to end", SHUTDOWN_MS, agent.exited);
-    assert.equal(code, 0);
-    assert.deepEqual(agent.faults(), []);
-  });
 }
+
+/** Asks over a connection of its own every ten milliseconds, until the agent accepts no more. */
+async function askUntilRefused(agent: AgentProcess, line: string): Promise<string[]> {
+  const replies: Promise<string>[] = [];
+  for (let accepts = true; accepts;) {
+    const reply = askUnlessClosed(agent, line).catch((error) => {
+      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+      accepts = false;
+      return "";
+    });
+    replies.push(reply);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return await Promise.all(replies);
+}
+
+/** Asks once. @returns the answer, or nothing when the agent closes a connection that it has not read from */
+async function askUnlessClosed(agent: AgentProcess, line: string): Promise<string> {
+  using client = await agent.connect();
+  try {
+    return await client.ask(line);
+  } catch (error) {
+    return unreadAtReset(client, error);
+  }
+}
+
+/** @returns all that comes until the connection ends, be it by a reset: lines of it were not read */
+async function readAll(client: LineClient): Promise<string> {
+  try {
+    return await client.readToEnd();
+  } catch (error) {
+    return unreadAtReset(client, error);
+  }
+}
+
+function unreadAtReset(client: LineClient, error: unknown): string {
+  const { BrokenPipe, ConnectionReset } = Deno.errors;
+  if (!(error instanceof ConnectionReset || error instanceof BrokenPipe)) throw error;
+  return client.unread;
+}
+
+/** Waits until the agent takes no more lines of a client that does not read. */
+async function untilStuck(agent: AgentProcess): Promise<void> {
+  let before = 0;
+  await eventually("the agent to wait for its reader", async () => {
+    const taken = (await agent.metrics()).get('check_errors_total{error_type="parse_error"}') ?? 0;
+    const isStuck = taken > 0 && taken === before;
+    before = taken;
+    return isStuck;
+  }, { everyMs: 200, timeoutMs: 30_000 });
+}
+
+Deno.test("under load a shutdown answers each check that has begun, and closes the rest without a byte", async () => {
+  await using backend = await startSlowBackend(400);
+  // The reason makes the answers long that nobody reads.
+  const flags = [...LONG_DEADLINES, "--coalesce-checks", "false", "--reply-reason", "true"];
+  await using agent = await startAgent({ flags });
+  const [fresh = "", kept = "", queued = ""] = SERVICES;
+  const calls = async (service: string) =>
+    (await backend.report()).recent.filter((call) => call.service === service).length;
+  await using _deaf = await DeafClient.open(agent.port, "nonsense\n");
+  await untilStuck(agent);
+  using clients = new DisposableStack();
+  const idle = await Promise.all(Array.from({ length: 20 }, async () => {
+    const client = clients.use(await agent.connect());
+    assert.equal(await client.ask(backend.line({ service: kept })), "up\n");
+    return client;
+  }));
+  const halfSent = clients.use(await agent.connect());
+  await halfSent.write("127.0.0.1 50051 no-");
+  const load = askUntilRefused(agent, backend.line({ service: fresh }));
+  await eventually("the load", async () => await calls(fresh) > 50);
+  const queue = clients.use(await agent.connect());
+  await queue.write(backend.line({ service: queued }).repeat(1000));
+  await eventually("the queue", async () => await calls(queued) > 0);
+
+  agent.signal("SIGTERM");
+  for (const client of [...idle, halfSent]) assert.equal(await client.readToEnd(), "");
+  const replies = await load;
+  const answers = replies.filter((reply) => reply !== "");
+  assert.deepEqual(answers, Array(await calls(fresh)).fill("up\n"));
+  assert.match(await readAll(queue), /^(up\n){1,999}$/);
+  // Only the one that does not read keeps it.
+  assert.equal((await agent.get("/readyz")).status, 503);
+  const { code } = await within("the agent to end", SHUTDOWN_MS + 1000, agent.exited);
+  assert.equal(code, 0);
+  assert.deepEqual(agent.faults(), []);
+});
 
 Deno.test("a check that outlives the shutdown is not answered down", async () => {
   await using backend = await startSlowBackend(0);
-  await using agent = await startAgent({
-    flags: PATIENT,
-  });
+  await using agent = await startAgent({ flags: [...LONG_DEADLINES] });
   backend.freeze();
   using client = await agent.connect();
   await client.write(backend.line());
@@ -91,24 +157,25 @@ Deno.test("a check that outlives the shutdown is not answered down", async () =>
   assert.deepEqual(agent.faults(), []);
 });
 
-Deno.test("a second signal ends the agent at once", async () => {
-  await using backend = await startSlowBackend(0);
-  await using agent = await startAgent({
-    flags: PATIENT,
+for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
+  Deno.test(`a second ${signal} ends the agent at once with ${code}`, async () => {
+    await using backend = await startSlowBackend(0);
+    await using agent = await startAgent({ flags: [...LONG_DEADLINES] });
+    backend.freeze();
+    using client = await agent.connect();
+    await client.write(backend.line());
+    await eventually("the check to begin", async () => {
+      return (await agent.metrics()).get("grpc_channels_active") === 1;
+    });
+    agent.signal(signal);
+    await agent.waitForLog("of the shutdown", isOfShutdown);
+    agent.signal(signal);
+    // The first signal alone would leave it 2.5 s.
+    const status = await within("the agent to end", 1000, agent.exited);
+    assert.deepEqual([status.code, status.signal], [code, null], "By itself, not killed");
+    assert.equal(await client.readToEnd().catch(() => ""), "");
   });
-  backend.freeze();
-  using client = await agent.connect();
-  await client.write(backend.line());
-  await eventually("the check to begin", async () => {
-    return (await agent.metrics()).get("grpc_channels_active") === 1;
-  });
-  agent.signal("SIGTERM");
-  await agent.waitForLog("of the shutdown", isOfShutdown);
-  agent.signal("SIGTERM");
-  // The first signal alone would leave it 2.5 s.
-  await within("the agent to end", 1000, agent.exited);
-  assert.equal(await client.readToEnd().catch(() => ""), "");
-});
+}
 
 Deno.test("an agent port that is taken ends the agent with 1 and one line that names it", async () => {
   const port = freePort();

@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { connect } from "node:net";
 import { type AgentProcess, startAgent } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually, within } from "../lab/eventually.ts";
@@ -12,10 +10,10 @@ import {
   untilReply,
 } from "../lab/health_backend.ts";
 import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { resetAfter } from "../lab/reset_after.ts";
 import { runAgent } from "../lab/run_agent.ts";
+import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
-
-type Start = (options?: HealthBackendOptions) => Promise<HealthBackend>;
 
 /** Longer than any test: within it, no Check is due. */
 const NO_VERIFY = ["--watch-verify", "600000"];
@@ -27,13 +25,6 @@ const GOODBYE_MS = 1000;
 const VERIFY_SOON = ["--watch-verify", `${VERIFY_MS}`];
 
 const flags = (...more: string[]) => ["--check-mode", "watch", "--log-level", "warn", ...more];
-
-/** Runs a test against a backend on grpc-js, against one on gRPC's C core, and against one on grpc-go. */
-function testWithBackends(name: string, test: (start: Start) => Promise<void>) {
-  Deno.test(`${name} (grpc-js)`, () => test(startHealthBackend));
-  testWithPython(`${name} (C core)`, () => test(startPythonBackend));
-  testWithGo(`${name} (Go)`, () => test(startGoBackend));
-}
 
 /** Asks until the answer comes from a stream: without a Check. */
 async function untilWatched(agent: AgentProcess, backend: HealthBackend, line = backend.line()) {
@@ -295,7 +286,7 @@ Deno.test("of many services on a connection some are watched, and all are answer
   });
 });
 
-const CRAMPED: [what: string, start: Start, options: HealthBackendOptions][] = [
+const CRAMPED: [what: string, start: StartBackend, options: HealthBackendOptions][] = [
   ["one stream a connection (grpc-js)", startHealthBackend, { maxConcurrentStreams: 1 }],
   ["one thread (C core)", startPythonBackend, { threads: 1 }],
 ];
@@ -350,10 +341,11 @@ Deno.test("a client that goes away during a Check that was due harms no other", 
     await backend.setDelay(300);
     await pause(VERIFY_MS);
     const { checks } = await backend.report();
-    const client = connect(agent.port, "127.0.0.1", () => client.write(backend.line()));
-    client.on("error", () => {}); // of the reset
-    await eventually("the Check", async () => (await backend.report()).checks > checks);
-    client.resetAndDestroy();
+    await resetAfter(
+      agent.port,
+      backend.line(),
+      async () => (await backend.report()).checks > checks,
+    );
     await eventually("the client to be gone", async () => {
       return (await agent.metrics()).get("haproxy_connections_active") === 0;
     });

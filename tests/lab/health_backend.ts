@@ -46,6 +46,8 @@ export interface BackendReport {
   calls: number;
   /** How many of them were Checks. */
   checks: number;
+  /** Checks that were given up, by their client or at their deadline, before they were answered. */
+  cancelled: number;
   /** Watch streams that are open. */
   streams: number;
   /** Connections that carried at least one of them. */

@@ -34,6 +34,7 @@ const seen: BackendCall[] = [];
 const peers = new Set<string>();
 let calls = 0;
 let checks = 0;
+let cancelled = 0;
 let delayMs = options.delayMs ?? 0;
 
 const NOT_FOUND: Answer = { error: { code: grpc.status.NOT_FOUND, details: "unknown service" } };
@@ -59,7 +60,16 @@ function check(
   record("Check", call);
   checks++;
   const answer = answers.get(call.request.service) ?? NOT_FOUND;
-  const reply = () => "error" in answer ? done(answer.error) : done(null, answer);
+  let answered = false;
+  // grpc-js says it of each call that has ended.
+  call.on("cancelled", () => {
+    if (!answered) cancelled++;
+  });
+  const reply = () => {
+    answered = true;
+    if ("error" in answer) done(answer.error);
+    else done(null, answer);
+  };
   if (delayMs > 0) setTimeout(reply, delayMs);
   else reply();
 }
@@ -101,7 +111,10 @@ async function run(command: Command): Promise<unknown> {
       for (const call of watchers.keys()) call.end();
       return watchers.clear();
     case "report":
-      return { calls, checks, streams: watchers.size, connections: peers.size, recent: seen };
+      return {
+        ...{ calls, checks, cancelled },
+        ...{ streams: watchers.size, connections: peers.size, recent: seen },
+      };
     case "close":
       return await closePolitely();
   }

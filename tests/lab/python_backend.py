@@ -65,6 +65,7 @@ class Health:
         self.delay_ms = delay_ms
         self.without_watch = without_watch
         self.calls = {"Check": 0, "Watch": 0}
+        self.cancelled = 0
         self.streams = 0
         self.peers = set()
         self.recent = []
@@ -79,6 +80,7 @@ class Health:
             return {
                 "calls": sum(self.calls.values()),
                 "checks": self.calls["Check"],
+                "cancelled": self.cancelled,
                 "streams": self.streams,
                 "connections": len(self.peers),
                 "recent": self.recent,
@@ -101,13 +103,22 @@ class Health:
             answer = self.answers.get(service)
             delay_ms = self.delay_ms
         if delay_ms > 0:
-            time.sleep(delay_ms / 1000)
+            self.hold_back(delay_ms / 1000, context)
         if answer is None:
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         if "code" in answer:
             code = next(code for code in grpc.StatusCode if code.value[0] == answer["code"])
             context.abort(code, answer["details"])
         return encode_response(answer["status"])
+
+    def hold_back(self, seconds, context):
+        """Takes its time, and notes when nobody waits for the answer any more."""
+        over = time.monotonic() + seconds
+        given_up = threading.Event()
+        if not context.add_callback(given_up.set) or given_up.wait(seconds):
+            with self.lock:
+                self.cancelled += 1
+            time.sleep(max(0, over - time.monotonic()))
 
     def watch(self, data, context):
         service = decode_request(data)

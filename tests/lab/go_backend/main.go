@@ -74,6 +74,7 @@ type call struct {
 type report struct {
 	Calls       int    `json:"calls"`
 	Checks      int    `json:"checks"`
+	Cancelled   int    `json:"cancelled"`
 	Streams     int    `json:"streams"`
 	Connections int    `json:"connections"`
 	Recent      []call `json:"recent"`
@@ -96,11 +97,24 @@ func (b *backend) Check(ctx context.Context, request *healthpb.HealthCheckReques
 	b.seen.Checks++
 	delay, err := b.delay, b.errors[request.Service]
 	b.mutex.Unlock()
-	time.Sleep(delay)
+	b.holdBack(ctx, delay)
 	if err != nil {
 		return nil, err
 	}
 	return b.Server.Check(ctx, request)
+}
+
+// holdBack takes its time, and notes when nobody waits for the answer any more.
+func (b *backend) holdBack(ctx context.Context, delay time.Duration) {
+	over := time.After(delay)
+	select {
+	case <-over:
+	case <-ctx.Done():
+		b.mutex.Lock()
+		b.seen.Cancelled++
+		b.mutex.Unlock()
+		<-over
+	}
 }
 
 func (b *backend) Watch(request *healthpb.HealthCheckRequest, stream healthpb.Health_WatchServer) error {

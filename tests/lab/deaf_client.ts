@@ -1,0 +1,35 @@
+/** A client that sends a line without end, as fast as it is taken, and reads nothing. */
+export class DeafClient implements AsyncDisposable {
+  /** Settles when nothing more can be sent: the agent has closed the connection, or its owner has. */
+  readonly ended: Promise<void>;
+  #connection: Deno.TcpConn;
+  #sentBytes = 0;
+
+  private constructor(connection: Deno.TcpConn, line: string) {
+    this.#connection = connection;
+    this.ended = this.#send(new TextEncoder().encode(line.repeat(10_000)));
+  }
+
+  /** Connects to a loopback port. */
+  static async open(port: number, line: string): Promise<DeafClient> {
+    return new DeafClient(await Deno.connect({ hostname: "127.0.0.1", port }), line);
+  }
+
+  /** What was taken so far. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connection.close();
+    await this.ended;
+  }
+
+  async #send(lines: Uint8Array): Promise<void> {
+    try {
+      while (true) this.#sentBytes += await this.#connection.write(lines);
+    } catch {
+      // The one way it ends.
+    }
+  }
+}
