@@ -14,6 +14,16 @@ const QUIET_MS = 100;
 /** Answers of one connection that may be outstanding; then reading stops until some are out. */
 const MAX_PIPELINED = 64;
 
+/**
+ * What a client still sends is thrown away for so long before the agent closes, in milliseconds: bytes
+ * that nobody has read make a close a reset, and that overtakes the replies.
+ */
+const LINGER_MS = 300;
+
+/** Nor is more thrown away than this, in reads of {@linkcode DISCARD_BYTES}. */
+const MAX_DISCARDED = 64;
+const DISCARD_BYTES = 16 * 1024;
+
 /** The other end of a connection. */
 export interface Peer {
   /** Its IP address. */
@@ -78,7 +88,11 @@ export class Connection {
   #writing = false;
   /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
   #finished = false;
+  /** The client sends no more. */
+  #ended = false;
   #closed = false;
+  /** Closes after the goodbye. */
+  #goodbye: ReturnType<typeof setTimeout> | undefined;
   /** When the unfinished line began, or else when something last happened. */
   #since = performance.now();
 
@@ -106,6 +120,7 @@ export class Connection {
     try {
       await this.#readLines();
       await this.#answering;
+      await this.#discardRest();
     } catch (error) {
       this.#logBroken(error);
     } finally {
@@ -155,6 +170,7 @@ export class Connection {
       }
       const count = await this.#read();
       if (count === null) {
+        this.#ended = true;
         if (this.#lines.rest.length > 0) this.#take(this.#lines.takeRest());
         return;
       }
@@ -223,7 +239,23 @@ export class Connection {
     }
     // In the same step as the loop has found nothing more: a line taken later begins anew.
     this.#answering = undefined;
-    if (this.#finished) this.#close();
+    if (this.#finished) this.#sayGoodbye();
+  }
+
+  /** After the last reply: the client hears that there are no more, and may end first. */
+  #sayGoodbye(): void {
+    if (this.#closed || this.#goodbye !== undefined) return;
+    this.#goodbye = setTimeout(() => this.#close(), LINGER_MS);
+    this.#socket.closeWrite().catch(() => {}); // it has ended already
+  }
+
+  async #discardRest(): Promise<void> {
+    if (this.#closed || this.#ended) return;
+    this.#sayGoodbye();
+    const rest = new Uint8Array(DISCARD_BYTES);
+    for (let reads = 0; reads < MAX_DISCARDED; reads++) {
+      if (await this.#socket.read(rest) === null) return;
+    }
   }
 
   /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
@@ -248,6 +280,7 @@ export class Connection {
     if (this.#closed) return;
     this.#closed = true;
     this.#finished = true;
+    clearTimeout(this.#goodbye);
     // With a reason of its own: without one an exception is made, stack and all, for each connection.
     this.#gone.abort("closed");
     this.#socket.close();

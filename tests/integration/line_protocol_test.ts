@@ -155,6 +155,17 @@ Deno.test("a line that is too long closes its connection, after the answers that
   });
 });
 
+Deno.test("the answers before a line that is too long arrive, however much of it is left unread", async () => {
+  await using backend = await startHealthBackend({ delayMs: 300 });
+  await withAgent({}, async (agent) => {
+    for (const unread of [1500, 200_000, 200_000]) {
+      using client = await agent.connect();
+      await client.write(backend.line().repeat(63) + "x".repeat(unread));
+      assert.equal(await client.readToEnd(), "up\n".repeat(63));
+    }
+  });
+});
+
 Deno.test("bytes that are not UTF-8 make the line invalid, not the connection", async () => {
   await withBackend(async (agent, { up }) => {
     using client = await agent.connect();
