@@ -5,6 +5,7 @@ import { NameLookup } from "./check/name_lookup.ts";
 import { Standings } from "./check/standings.ts";
 import type { Configuration } from "./config/load.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
+import { reasonOf, stackOf } from "./describe_error.ts";
 import { addBackendMetrics } from "./observe/backend_metrics.ts";
 import { BackendHistory } from "./observe/backend_history.ts";
 import { httpPaths } from "./observe/http_paths.ts";
@@ -16,7 +17,6 @@ import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Responder } from "./server/responder.ts";
 import { type Admission, Server } from "./server/server.ts";
-import { reasonOf, stackOf } from "./describe_error.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
 export class ListenError extends Error {
@@ -108,8 +108,7 @@ export class Agent {
         listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));
       } catch (error) {
         for (const listener of listeners) listener.close();
-        const reason = reasonOf(error);
-        throw new ListenError(`Cannot listen on ${address}: ${reason}`);
+        throw new ListenError(`Cannot listen on ${address}: ${reasonOf(error)}`);
       }
       this.#logs.server.info("Listening", { address });
     }
@@ -167,8 +166,7 @@ export class Agent {
     http.listening.then(
       () => log.info("Listening", { address }),
       (error) => {
-        const reason = reasonOf(error);
-        log.error("Cannot listen: going on without metrics", { address, error: reason });
+        log.error("Cannot listen: going on without metrics", { address, error: reasonOf(error) });
       },
     );
     return http;

@@ -1,10 +1,10 @@
 import { dirname, resolve } from "node:path";
 import type { Settings } from "./config/settings.ts";
+import { reasonOf } from "./describe_error.ts";
 import { LineWriter } from "./observe/line_writer.ts";
 import type { LogDestination } from "./observe/log_destination.ts";
 import { type FallbackListener, LogFallback } from "./observe/log_fallback.ts";
 import { LogFile, type LogFileOptions } from "./observe/log_file.ts";
-import { reasonOf } from "./describe_error.ts";
 
 /** Where log files go unless Deno is told otherwise: `permissions.agent.write` in deno.json. */
 const LOG_FOLDER = "/var/log";

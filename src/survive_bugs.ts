@@ -1,6 +1,6 @@
 import type { Logger } from "@logtape/logtape";
-import type { Metrics } from "./observe/metrics.ts";
 import { stackOf } from "./describe_error.ts";
+import type { Metrics } from "./observe/metrics.ts";
 
 /**
  * Logs and counts (`error_type="internal"`) an exception that nothing caught instead of dying of it: a bug

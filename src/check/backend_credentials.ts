@@ -1,13 +1,13 @@
 import { CallCredentials, ChannelCredentials, type experimental } from "@grpc/grpc-js";
 import { isIP, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
+import { reasonOf } from "../describe_error.ts";
 import type { ConnectProgress } from "./connect_progress.ts";
 import { gatherWrites } from "./gather_writes.ts";
 import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
 import { watchBytes } from "./watch_bytes.ts";
-import { reasonOf } from "../describe_error.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {

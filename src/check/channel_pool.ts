@@ -21,7 +21,10 @@ export interface ChannelPoolOptions {
   readonly watch: WatchOptions | undefined;
 }
 
-/** `shared` is the connection that is kept, connecting or ready, or else a new one; `own` is for one task alone. */
+/**
+ * `shared` is the connection that is kept, connecting or ready, or else a new one; `own` is for one task
+ * alone.
+ */
 export type ConnectionUse = "shared" | "own";
 
 interface Kept {

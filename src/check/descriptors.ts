@@ -13,8 +13,8 @@ export function saysDescriptorsLack(text: string): boolean {
 }
 
 /**
- * Whether so few file descriptors are left that a look-up may fail for want of one. getaddrinfo() says "no such
- * name" then, so the error itself does not tell.
+ * Whether so few file descriptors are left that a look-up may fail for want of one. getaddrinfo() says
+ * "no such name" then, so the error itself does not tell.
  */
 export function descriptorsLack(): boolean {
   const files: Deno.FsFile[] = [];

@@ -25,7 +25,7 @@ export function readMachineCas(
     try {
       return certificatesOf(readTextFile(file));
     } catch {
-      // Not this one; as OpenSSL does with a SSL_CERT_FILE that cannot be read.
+      // Not this one. OpenSSL, too, passes over a SSL_CERT_FILE that cannot be read.
     }
   }
   return rootCertificates;

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { certificatesOf, privateKeyOf } from "./pem.ts";
 import { reasonOf } from "../describe_error.ts";
+import { certificatesOf, privateKeyOf } from "./pem.ts";
 
 /** What a TLS profile is made of: paths of PEM files and how to check the backend. */
 export interface TlsProfileSettings {

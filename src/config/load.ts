@@ -2,6 +2,7 @@ import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
 import { readMachineCas } from "../check/machine_cas.ts";
 import type { TlsProfile } from "../check/tls_profile.ts";
+import { reasonOf } from "../describe_error.ts";
 import type { Component, LogLevel } from "../observe/log.ts";
 import { doubtsAbout } from "./doubts.ts";
 import { readLogPackages } from "./log_section.ts";
@@ -12,7 +13,6 @@ import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./setting
 import { suggest } from "./suggest.ts";
 import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
-import { reasonOf } from "../describe_error.ts";
 
 /** Everything that the agent is told. */
 export interface Configuration {

@@ -5,7 +5,7 @@ import { STATUS_PAGE_POLICY, statusPage } from "./status_page.ts";
 import { collectStatus, type StatusSources } from "./status.ts";
 
 /** How often the page reloads itself where that is wanted, in seconds. */
-export const REFRESH_S = 5;
+const REFRESH_S = 5;
 
 /** @returns what the agent shows of itself over HTTP */
 export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {

@@ -77,8 +77,8 @@ export interface HttpEvents {
 /**
  * Serves a few paths over HTTP, for GET and HEAD.
  *
- * It is built on node:http because `Deno.serve` bounds neither connections nor the time that a request takes:
- * whoever reaches the port must not be able to use up what checks need.
+ * It is built on node:http because `Deno.serve` bounds neither connections nor the time that a request
+ * takes: whoever reaches the port must not be able to use up what checks need.
  *
  * Once no file descriptor was left for a connection, Deno's HTTP servers (node:http, and `Deno.serve` too)
  * accept none any more and say nothing of it, and probes that are refused for ever have a healthy agent

@@ -57,7 +57,7 @@ export function formatReply(
   { notServingReply, reason }: ReplyOptions,
 ): string {
   const state = word === "up" && notServingReply !== "down" ? "up ready" : word;
-  const text = reason ? [note, reasonOf(verdict)].filter((part) => part !== "").join(": ") : "";
+  const text = reason ? [note, explain(verdict)].filter((part) => part !== "").join(": ") : "";
   return lineOf(state, text);
 }
 
@@ -73,7 +73,7 @@ function lineOf(state: string, reason: string): string {
     : `${`${state} #${printable(reason)}`.slice(0, MAX_LINE_BYTES)}\n`;
 }
 
-function reasonOf(verdict: Opinion): string {
+function explain(verdict: Opinion): string {
   const type = errorType(verdict);
   if (type === undefined) return describeVerdict(verdict);
   // The stack of a bug is for the log; of a denied target there is no more to say.

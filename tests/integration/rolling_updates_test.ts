@@ -2,21 +2,12 @@
 
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { testWithBackends } from "../lab/test_with_backends.ts";
 import { withAgent } from "../lab/with_agent.ts";
 import { Front, wayTo } from "../../tools/soak/front.ts";
 
-type Start = typeof startHealthBackend;
-
 const REASON = ["--reply-reason", "true"];
-
-function testWithBackends(name: string, test: (start: Start) => Promise<void>) {
-  Deno.test(`${name} (grpc-js)`, () => test(startHealthBackend));
-  testWithPython(`${name} (C core)`, () => test(startPythonBackend));
-  testWithGo(`${name} (Go)`, () => test(startGoBackend));
-}
 
 testWithBackends("NOT_SERVING before a server's end costs its address no down", async (start) => {
   await using first = await start();

@@ -74,23 +74,10 @@ async function askUnlessClosed(agent: AgentProcess, line: string): Promise<strin
   try {
     return await client.ask(line);
   } catch (error) {
-    return unreadAtReset(client, error);
+    const { BrokenPipe, ConnectionReset } = Deno.errors;
+    if (!(error instanceof ConnectionReset || error instanceof BrokenPipe)) throw error;
+    return client.unread;
   }
-}
-
-/** @returns all that comes until the connection ends, be it by a reset: lines of it were not read */
-async function readAll(client: LineClient): Promise<string> {
-  try {
-    return await client.readToEnd();
-  } catch (error) {
-    return unreadAtReset(client, error);
-  }
-}
-
-function unreadAtReset(client: LineClient, error: unknown): string {
-  const { BrokenPipe, ConnectionReset } = Deno.errors;
-  if (!(error instanceof ConnectionReset || error instanceof BrokenPipe)) throw error;
-  return client.unread;
 }
 
 /** Waits until the agent takes no more lines of a client that does not read. */
@@ -133,7 +120,7 @@ Deno.test("under load a shutdown answers each check that has begun, and closes t
   const replies = await load;
   const answers = replies.filter((reply) => reply !== "");
   assert.deepEqual(answers, Array(await calls(fresh)).fill("up\n"));
-  const queueAnswers = await readAll(queue);
+  const queueAnswers = await queue.readToEnd();
   assert.equal(queueAnswers, "up\n".repeat(await calls(queued)));
   // Only the one that does not read keeps it.
   assert.equal((await agent.get("/readyz")).status, 503);
@@ -142,15 +129,21 @@ Deno.test("under load a shutdown answers each check that has begun, and closes t
   assert.deepEqual(agent.faults(), []);
 });
 
-Deno.test("a check that outlives the shutdown is not answered down", async () => {
-  await using backend = await startSlowBackend(0);
-  await using agent = await startAgent({ flags: [...LONG_DEADLINES] });
+/** Freezes the backend and asks for it. */
+async function beginEndlessCheck(agent: AgentProcess, backend: HealthBackend): Promise<LineClient> {
   backend.freeze();
-  using client = await agent.connect();
+  const client = await agent.connect();
   await client.write(backend.line());
   await eventually("the check to begin", async () => {
     return (await agent.metrics()).get("grpc_channels_active") === 1;
   });
+  return client;
+}
+
+Deno.test("a check that outlives the shutdown is not answered down", async () => {
+  await using backend = await startSlowBackend(0);
+  await using agent = await startAgent({ flags: [...LONG_DEADLINES] });
+  using client = await beginEndlessCheck(agent, backend);
   agent.signal("SIGTERM");
   assert.equal(await client.readToEnd(), "");
   const { code } = await within("the agent to end", SHUTDOWN_MS + 1000, agent.exited);
@@ -162,12 +155,7 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   Deno.test(`a second ${signal} ends the agent at once with ${code}`, async () => {
     await using backend = await startSlowBackend(0);
     await using agent = await startAgent({ flags: [...LONG_DEADLINES] });
-    backend.freeze();
-    using client = await agent.connect();
-    await client.write(backend.line());
-    await eventually("the check to begin", async () => {
-      return (await agent.metrics()).get("grpc_channels_active") === 1;
-    });
+    using client = await beginEndlessCheck(agent, backend);
     agent.signal(signal);
     await agent.waitForLog("of the shutdown", isOfShutdown);
     agent.signal(signal);

@@ -5,7 +5,7 @@ import type { Sample, Sampler } from "./samples.ts";
 /** Within this after its last client the agent must be as it was before the first, in milliseconds. */
 const QUIET_WITHIN_MS = 40_000;
 
-/** A sample of an agent that nobody has asked yet: the last of the least, because starting takes a moment. */
+/** A sample of an agent that nobody has asked yet: the last of the least, as starting takes a moment. */
 export async function calmSample(sampler: Sampler): Promise<Sample> {
   let least = await sampler.look();
   for (let look = 0; look < 4; look++) {
