@@ -82,7 +82,7 @@ Deno.test("docs/operations.md has a paragraph for each alert and each error type
   assert.deepEqual(runbooks, alerts.map((name) => name.toLowerCase()));
   assert.deepEqual(
     headings.toSorted(),
-    [...alerts, ...Object.keys(ADVICE), "parse_error"].toSorted(),
+    [...alerts, ...Object.keys(ADVICE), "parse_error", "no_descriptor"].toSorted(),
   );
 });
 

@@ -58,7 +58,9 @@ async function askUntilRefused(agent: AgentProcess, line: string): Promise<strin
   const replies: Promise<string>[] = [];
   for (let accepts = true; accepts;) {
     const reply = askUnlessClosed(agent, line).catch((error) => {
-      if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+      const { ConnectionRefused, ConnectionReset } = Deno.errors;
+      // Reset while it connects: it waited to be accepted when the agent stopped listening.
+      if (!(error instanceof ConnectionRefused || error instanceof ConnectionReset)) throw error;
       accepts = false;
       return "";
     });
