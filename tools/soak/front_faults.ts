@@ -8,7 +8,7 @@ import {
 import { type Peer, PeerServer } from "../../tests/lab/peer_server.ts";
 import { blackHole, refusing, resetting } from "../../tests/lab/tcp_peers.ts";
 import type { SoakFault } from "./fault.ts";
-import { wayTo } from "./front.ts";
+import { wayTo } from "../../tests/lab/front.ts";
 import type { FrontBackend } from "./front_backend.ts";
 import { POLITE_WAYS } from "./polite_peers.ts";
 import { SILENCE_FAULTS } from "./silence_faults.ts";
