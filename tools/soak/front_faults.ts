@@ -2,10 +2,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../../tests/lab/faulty_peers.ts";
 import { wayTo } from "../../tests/lab/front.ts";
 import type { Peer, PeerServer } from "../../tests/lab/peer_server.ts";
+import { POLITE_WAYS } from "../../tests/lab/polite_peers.ts";
 import { blackHole, refusing, resetting } from "../../tests/lab/tcp_peers.ts";
 import type { SoakFault } from "./fault.ts";
 import type { FrontBackend } from "./front_backend.ts";
-import { POLITE_WAYS } from "./polite_peers.ts";
 import { SILENCE_FAULTS } from "./silence_faults.ts";
 import { change } from "./timeline.ts";
 
