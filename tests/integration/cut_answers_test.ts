@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
+import { atEachPlace, type Place } from "../lab/cut_places.ts";
 import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
 import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
@@ -14,9 +15,6 @@ import { withAgent } from "../lab/with_agent.ts";
 const DEADLINES = [
   ...["--grpc-connect-timeout", "400", "--grpc-rpc-timeout", "600", "--check-timeout", "800"],
 ];
-
-/** In how many places an answer is cut. */
-const PLACES = 8;
 
 /** What a check of a connection that is cut may come to. */
 const ERRORS: Readonly<Record<Cut, readonly string[]>> = {
@@ -35,12 +33,6 @@ const MODES = {
 };
 
 type Start = (options: { tls?: { cert: string; key: string } }) => Promise<HealthBackend>;
-
-/** One address, one place, one way to break off. */
-interface Place {
-  readonly after: number;
-  readonly by: Cut;
-}
 
 async function cutEverywhere(start: Start, flags: readonly string[], ssl: boolean): Promise<void> {
   await using authority = await CertificateAuthority.create();
@@ -69,20 +61,6 @@ async function cutLaterEverywhere(start: Start, ssl: boolean, behind = 0): Promi
     const whole = Math.min(...later) - behind;
     await atEachPlace(whole, (place) => cutLaterAt(agent, backend.port, ssl, place));
   });
-}
-
-/** In all ways, at places that are spread evenly over so many bytes. */
-async function atEachPlace(whole: number, cut: (place: Place) => Promise<void>): Promise<void> {
-  const places = (["silence", "close", "reset"] as const).flatMap((by) =>
-    Array.from({ length: PLACES }, (_, index) => ({
-      after: Math.floor(whole * index / PLACES),
-      by,
-    }))
-  );
-  // At once, but a few at a time: what takes a deadline here waits and does no work.
-  for (let at = 0; at < places.length; at += PLACES) {
-    await Promise.all(places.slice(at, at + PLACES).map(cut));
-  }
 }
 
 async function cutAt(agent: AgentProcess, backendPort: number, ssl: boolean, { after, by }: Place) {
