@@ -5,7 +5,7 @@ import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { testWithBackends } from "../lab/test_with_backends.ts";
 import { withAgent } from "../lab/with_agent.ts";
-import { Front, wayTo } from "../../tools/soak/front.ts";
+import { Front, wayTo } from "../lab/front.ts";
 
 const REASON = ["--reply-reason", "true"];
 

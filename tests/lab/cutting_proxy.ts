@@ -4,14 +4,15 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 export type Cut = "silence" | "close" | "reset";
 
 /**
- * A backend's address that breaks off what the backend sends, on each connection after the same number of
- * bytes: in the middle of a TLS flight, of a frame, of an answer.
+ * A backend's address that breaks off what the backend sends after some number of bytes: in the middle of
+ * a TLS flight, of a frame, of an answer.
  */
 export class CuttingProxy implements AsyncDisposable {
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #passages = new Set<Passage>();
   #cut: { readonly after: number; readonly by: Cut } | undefined;
   #sent = 0;
+  #connections = 0;
 
   private constructor(backendPort: number) {
     this.#server = createServer((client) => this.#join(client, connect(backendPort, "127.0.0.1")));
@@ -35,9 +36,19 @@ export class CuttingProxy implements AsyncDisposable {
     return this.#sent;
   }
 
-  /** From the next connection on. */
+  /** Connections accepted so far. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** From the next connection on, on each after the same number of bytes. */
   cut(after: number, by: Cut): void {
     this.#cut = { after, by };
+  }
+
+  /** The connections that there are, after so many bytes more; later ones are whole. */
+  cutKept(after: number, by: Cut): void {
+    for (const passage of this.#passages) passage.cut(after, by);
   }
 
   /** New connections are whole again; those that were cut stay so. */
@@ -47,40 +58,63 @@ export class CuttingProxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
-    for (const socket of this.#sockets) socket.destroy();
+    for (const passage of this.#passages) passage.destroy();
     await closed;
   }
 
   #join(client: Socket, backend: Socket): void {
-    const cut = this.#cut;
-    let left = cut?.after ?? Infinity;
+    this.#connections++;
+    const passage = new Passage(client, backend, (count) => this.#sent += count);
+    if (this.#cut !== undefined) passage.cut(this.#cut.after, this.#cut.by);
+    this.#passages.add(passage);
+    client.on("close", () => this.#passages.delete(passage));
+  }
+}
+
+/** One connection through the proxy; it ends with the client's. */
+class Passage {
+  readonly #client: Socket;
+  readonly #backend: Socket;
+  #left = Infinity;
+  #by: Cut = "silence";
+
+  /** @param onSent told of the backend's bytes that are passed on */
+  constructor(client: Socket, backend: Socket, onSent: (count: number) => void) {
+    this.#client = client;
+    this.#backend = backend;
     for (const socket of [client, backend]) {
-      this.#sockets.add(socket);
       socket.setNoDelay();
       socket.on("error", () => {});
     }
     client.on("data", (bytes) => backend.write(bytes));
-    client.on("close", () => {
-      this.#sockets.delete(client);
-      backend.destroy();
-    });
+    client.on("close", () => backend.destroy());
+    let isBroken = false;
     backend.on("close", () => {
-      this.#sockets.delete(backend);
-      if (left > 0) client.end();
+      if (!isBroken) client.end();
     });
-    const breakOff = () => {
-      if (cut?.by === "close") client.end();
-      if (cut?.by === "reset") client.resetAndDestroy();
-    };
-    if (left === 0) breakOff();
     backend.on("data", (bytes: Uint8Array) => {
-      if (left === 0) return;
-      const part = bytes.subarray(0, left);
-      left -= part.length;
-      this.#sent += part.length;
-      client.write(part, () => {
-        if (left === 0) breakOff();
-      });
+      if (isBroken) return;
+      const part = bytes.subarray(0, this.#left);
+      this.#left -= part.length;
+      isBroken = this.#left === 0;
+      onSent(part.length);
+      client.write(part, isBroken ? () => this.#breakOff() : undefined);
     });
+  }
+
+  /** Lets so many bytes of the backend pass, and no more; without any, it breaks where the first would come. */
+  cut(after: number, by: Cut): void {
+    this.#left = after;
+    this.#by = by;
+  }
+
+  destroy(): void {
+    this.#client.destroy();
+    this.#backend.destroy();
+  }
+
+  #breakOff(): void {
+    if (this.#by === "close") this.#client.end();
+    if (this.#by === "reset") this.#client.resetAndDestroy();
   }
 }

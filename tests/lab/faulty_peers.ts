@@ -25,40 +25,59 @@ import * as tcp from "./tcp_peers.ts";
 export type Outcome = "up" | "down" | "backend_unreachable" | "tls" | "timeout" | "rpc";
 
 /** A way in which a backend can be wrong. */
-export interface Fault {
+export type Fault = FaultyBackend & (FaultBehindAddress | FaultOfAddress);
+
+interface FaultyBackend {
   /** What the peer does, to be read after "a backend that". */
   name: string;
   /**
    * How a check of it counts: "up" and "down" are what the backend said of itself, the others are an
-   * `error_type`. Where the design leaves it open, any of several.
+   * `error_type`.
    */
-  outcomes: Outcome[];
+  outcome: Outcome;
   /** Asked with TLS. @default {false} */
   ssl?: boolean;
-  start: () => Peer | Promise<Peer>;
+}
+
+/** What takes connections, and may be handed those of another listener. */
+interface FaultBehindAddress {
+  ofAddress?: false;
+  start: () => PeerServer;
+}
+
+/** What must have the port itself. */
+interface FaultOfAddress {
+  ofAddress: true;
+  /** @param port where; a free one by default */
+  start: (port?: number) => Peer | Promise<Peer>;
 }
 
 /** Faults below HTTP/2. */
 export const CONNECTION_FAULTS: Fault[] = [
-  { name: "refuses connections", outcomes: ["backend_unreachable"], start: tcp.refusing },
-  { name: "drops every SYN", outcomes: ["timeout"], start: tcp.blackHole },
-  { name: "accepts and is silent", outcomes: ["timeout"], start: tcp.silent },
-  { name: "closes at once", outcomes: ["backend_unreachable"], start: tcp.closing },
-  { name: "resets at once", outcomes: ["backend_unreachable"], start: tcp.resetting },
-  { name: "speaks HTTP/1.1", outcomes: ["backend_unreachable"], start: tcp.http1 },
-  { name: "speaks SSH", outcomes: ["backend_unreachable"], start: tcp.ssh },
-  { name: "sends garbage", outcomes: ["backend_unreachable"], start: tcp.garbage },
-  { name: "is silent where TLS is asked for", outcomes: ["timeout"], ssl: true, start: tcp.silent },
-  { name: "stalls in the TLS handshake", outcomes: ["timeout"], ssl: true, start: tcp.stallingTls },
+  {
+    name: "refuses connections",
+    outcome: "backend_unreachable",
+    ofAddress: true,
+    start: tcp.refusing,
+  },
+  { name: "drops every SYN", outcome: "timeout", ofAddress: true, start: tcp.blackHole },
+  { name: "accepts and is silent", outcome: "timeout", start: tcp.silent },
+  { name: "closes at once", outcome: "backend_unreachable", start: tcp.closing },
+  { name: "resets at once", outcome: "backend_unreachable", ofAddress: true, start: tcp.resetting },
+  { name: "speaks HTTP/1.1", outcome: "backend_unreachable", start: tcp.http1 },
+  { name: "speaks SSH", outcome: "backend_unreachable", start: tcp.ssh },
+  { name: "sends garbage", outcome: "backend_unreachable", start: tcp.garbage },
+  { name: "is silent where TLS is asked for", outcome: "timeout", ssl: true, start: tcp.silent },
+  { name: "stalls in the TLS handshake", outcome: "timeout", ssl: true, start: tcp.stallingTls },
   {
     name: "speaks HTTP/1.1 where TLS is asked for",
-    outcomes: ["tls"],
+    outcome: "tls",
     ssl: true,
     start: tcp.http1,
   },
   {
     name: "closes at once where TLS is asked for",
-    outcomes: ["backend_unreachable", "tls"],
+    outcome: "tls",
     ssl: true,
     start: tcp.closing,
   },
@@ -66,25 +85,25 @@ export const CONNECTION_FAULTS: Fault[] = [
 
 /** Faults of a peer that speaks HTTP/2. */
 export const HTTP2_FAULTS: Fault[] = [
-  { name: "sends SETTINGS and then nothing", outcomes: ["timeout"], start: () => http2Peer() },
+  { name: "sends SETTINGS and then nothing", outcome: "timeout", start: () => http2Peer() },
   {
     name: "sends SETTINGS and GOAWAY in one segment",
-    outcomes: ["backend_unreachable", "rpc"],
+    outcome: "rpc",
     start: () => http2Peer({ greeting: concat(settings(), goaway(0)) }),
   },
   {
     name: "resets the stream",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () => http2Peer({ answer: ({ streamId, send }) => send(resetStream(streamId, 2)) }),
   },
   {
     name: "closes the connection in place of an answer",
-    outcomes: ["backend_unreachable"],
+    outcome: "backend_unreachable",
     start: () => http2Peer({ answer: ({ close }) => close() }),
   },
   {
     name: "sends header fields that do not decode",
-    outcomes: ["backend_unreachable", "rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) => {
@@ -95,7 +114,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "answers 404 with a page",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -107,7 +126,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "answers 200 with a page",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -119,7 +138,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "answers 503 without a body",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -128,7 +147,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "answers 502 with a page",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -141,7 +160,7 @@ export const HTTP2_FAULTS: Fault[] = [
   {
     name: "calls a good answer text/plain",
     // gRPC's C core takes it too: the status and the message are those of gRPC.
-    outcomes: ["up"],
+    outcome: "up",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -154,7 +173,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "ends the call with OK in trailers only",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -167,7 +186,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "ends the call with UNIMPLEMENTED in trailers only",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -180,17 +199,17 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "ends the call with DEADLINE_EXCEEDED at once",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () => answering([], { "grpc-status": "4" }),
   },
   {
     name: "ends the call with a status that is no number",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () => answering([], { "grpc-status": "good" }),
   },
   {
     name: "ends the call with OK and no message",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) => send(responseHeaders(streamId), trailers(streamId)),
@@ -198,23 +217,23 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "says SERVING and ends the call with UNAVAILABLE",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () => answering([healthResponse(1)], { "grpc-status": "14" }),
   },
   {
     name: "sends two messages",
-    // Libraries read one and wait for the end, which comes behind the other, until the deadline.
-    outcomes: ["rpc", "timeout"],
+    // grpc-js reads one and waits for the end, which comes behind the other, until the deadline.
+    outcome: "timeout",
     start: () => answering([healthResponse(1), healthResponse(1)]),
   },
   {
     name: "sends a message that does not decode",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () => answering([new Uint8Array([0x08, 0xff, 0xff])]),
   },
   {
     name: "announces a message of two gigabytes",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: ({ streamId, send }) =>
@@ -223,7 +242,7 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "sends a message of a hundred megabytes",
-    outcomes: ["rpc"],
+    outcome: "rpc",
     start: () =>
       http2Peer({
         answer: async ({ streamId, send }) => {
@@ -236,17 +255,17 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "sends informational headers without end",
-    outcomes: ["backend_unreachable"],
+    outcome: "backend_unreachable",
     start: () => floodingWith((streamId) => headers(streamId, { ":status": "103" })),
   },
   {
     name: "acknowledges PINGs that nobody sent, without end",
-    outcomes: ["backend_unreachable"],
+    outcome: "backend_unreachable",
     start: () => floodingWith(() => frame(FrameType.PING, FrameFlag.ACK, 0, new Uint8Array(8))),
   },
   {
     name: "sends its answer byte by byte, and too slowly",
-    outcomes: ["timeout"],
+    outcome: "timeout",
     start: () =>
       http2Peer({
         answer: async ({ streamId, send }) => {
@@ -259,12 +278,12 @@ export const HTTP2_FAULTS: Fault[] = [
   },
   {
     name: "says a status that does not exist",
-    outcomes: ["down"],
+    outcome: "down",
     start: () => answering([healthResponse(999)]),
   },
   {
     name: "sends its answer byte by byte",
-    outcomes: ["up"],
+    outcome: "up",
     start: () =>
       http2Peer({
         answer: async ({ streamId, send }) => {
@@ -395,7 +414,7 @@ function telling(...statuses: number[]): (call: Http2Call) => Promise<void> {
     );
 }
 
-function answering(messages: Uint8Array[], trailerFields: Record<string, string> = {}): Peer {
+function answering(messages: Uint8Array[], trailerFields: Record<string, string> = {}): PeerServer {
   return http2Peer({
     answer: ({ streamId, send }) =>
       send(
@@ -407,7 +426,7 @@ function answering(messages: Uint8Array[], trailerFields: Record<string, string>
 }
 
 /** Sends one frame again and again in place of an answer. */
-function floodingWith(makeFrame: (streamId: number) => Uint8Array): Peer {
+function floodingWith(makeFrame: (streamId: number) => Uint8Array): PeerServer {
   return http2Peer({
     answer: async ({ streamId, send }) => {
       const frames = concat(...Array(1000).fill(makeFrame(streamId)));

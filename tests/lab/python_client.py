@@ -1,8 +1,9 @@
 """A gRPC client on gRPC's C core, to hold the agent's verdicts against.
 
 Reads JSON lines {"id", "port", "authority", "ca", "service", "timeoutMs"} from standard input ("ca" is the
-path of a PEM file, and asks for TLS) and answers each with {"id", "outcome"}: the status as a number, or
-the name of the RPC's code.
+path of a PEM file, and asks for TLS) and answers each with {"id", "status"}, a number, or with
+{"id", "code", "details"}, the name of the RPC's code. "OK" is that of a call
+without a message.
 """
 
 import json
@@ -55,16 +56,19 @@ def check(request):
     with channel:
         call = channel.unary_unary(CHECK, encode_request, decode_response)
         try:
-            return call(request["service"], timeout=request["timeoutMs"] / 1000)
+            status = call(request["service"], timeout=request["timeoutMs"] / 1000)
         except grpc.RpcError as error:
-            return error.code().name
+            return {"code": error.code().name, "details": error.details()}
+    if status is None:
+        return {"code": "OK", "details": "no message"}
+    return {"status": status}
 
 
 def answer(request):
     """Answers one request."""
     outcome = check(request)
     with output:
-        print(json.dumps({"id": request["id"], "outcome": outcome}), flush=True)
+        print(json.dumps({"id": request["id"], **outcome}), flush=True)
 
 
 for line in sys.stdin:

@@ -11,7 +11,10 @@ export interface ClientCheck {
   timeoutMs: number;
 }
 
-const SERVING = 1;
+/** What it was told: the number of a status, or the code of the RPC, "OK" for one without a message. */
+export type ClientOutcome =
+  | { readonly status: number; readonly code?: never; readonly details?: never }
+  | { readonly status?: never; readonly code: string; readonly details: string };
 
 /** A gRPC client on gRPC's C core, in a process of its own: the judge of the agent's verdicts. */
 export class PythonClient implements AsyncDisposable {
@@ -20,15 +23,14 @@ export class PythonClient implements AsyncDisposable {
   });
   #lastId = 0;
 
-  /** Asks once on a channel of its own. @returns `up` for SERVING in time, otherwise why not */
-  async check(check: ClientCheck): Promise<string> {
+  /** Asks once on a channel of its own. */
+  async check(check: ClientCheck): Promise<ClientOutcome> {
     const id = ++this.#lastId;
     await this.#process.writeLine(JSON.stringify({ id, service: "", ...check }));
-    const outcome = await this.#process.stdout.waitFor(`outcome ${id}`, (line) => {
+    return await this.#process.stdout.waitFor(`outcome ${id}`, (line) => {
       const answer = JSON.parse(line);
       return answer.id === id ? answer : undefined;
     });
-    return outcome.outcome === SERVING ? "up" : String(outcome.outcome);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,17 +11,17 @@ export function refusing(port = freePort()): Peer {
 }
 
 /** A listener that accepts and never says a word. */
-export function silent(): Peer {
+export function silent(): PeerServer {
   return new PeerServer(drain);
 }
 
 /** A listener that closes each connection at once. */
-export function closing(): Peer {
+export function closing(): PeerServer {
   return new PeerServer(close);
 }
 
 /** A listener that says something in reply to the first bytes, and goes on listening. */
-export function saying(bytes: Uint8Array): Peer {
+export function saying(bytes: Uint8Array): PeerServer {
   return new PeerServer(async (connection) => {
     await connection.read(new Uint8Array(4096));
     await send(connection, bytes);
@@ -30,7 +30,7 @@ export function saying(bytes: Uint8Array): Peer {
 }
 
 /** A web server of the old kind: it answers HTTP/1.1 and closes. */
-export function http1(): Peer {
+export function http1(): PeerServer {
   return new PeerServer(async (connection) => {
     await connection.read(new Uint8Array(4096));
     const head = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -40,7 +40,7 @@ export function http1(): Peer {
 }
 
 /** An SSH server: it speaks first. */
-export function ssh(): Peer {
+export function ssh(): PeerServer {
   return new PeerServer(async (connection) => {
     await send(connection, ascii("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n"));
     await drain(connection);
@@ -48,12 +48,12 @@ export function ssh(): Peer {
 }
 
 /** Bytes that belong to no protocol; the same in each run. */
-export function garbage(): Peer {
+export function garbage(): PeerServer {
   return saying(Uint8Array.from({ length: 512 }, (_, index) => (index * 151 + 89) % 256));
 }
 
 /** A TLS server that begins its answer to the handshake (a record of 16000 bytes) and stalls. */
-export function stallingTls(): Peer {
+export function stallingTls(): PeerServer {
   return saying(new Uint8Array([0x16, 0x03, 0x03, 0x3e, 0x80, 0x02, 0x00, 0x00]));
 }
 

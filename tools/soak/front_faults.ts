@@ -1,16 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  CONNECTION_FAULTS,
-  type Fault,
-  HTTP2_FAULTS,
-  type Outcome,
-} from "../../tests/lab/faulty_peers.ts";
-import { type Peer, PeerServer } from "../../tests/lab/peer_server.ts";
+import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../../tests/lab/faulty_peers.ts";
+import { wayTo } from "../../tests/lab/front.ts";
+import type { Peer, PeerServer } from "../../tests/lab/peer_server.ts";
+import { POLITE_WAYS } from "../../tests/lab/polite_peers.ts";
 import { blackHole, refusing, resetting } from "../../tests/lab/tcp_peers.ts";
 import type { SoakFault } from "./fault.ts";
-import { wayTo } from "./front.ts";
 import type { FrontBackend } from "./front_backend.ts";
-import { POLITE_WAYS } from "./polite_peers.ts";
 import { SILENCE_FAULTS } from "./silence_faults.ts";
 import { change } from "./timeline.ts";
 
@@ -22,12 +17,12 @@ const DOWN_TRUTH = "down from the switch on, up from the switch back on";
 const DRAIN_MS = 1000;
 
 /** Another answers for a while, and nobody must notice. */
-function politelyLeadingTo(name: string, start: () => Promise<PeerServer>): FrontFault {
+function politelyLeadingTo(name: string, start: () => PeerServer): FrontFault {
   return {
     name,
     truth: "up all the time",
     run: async ({ front, healthy }, hold) => {
-      await drained(front.replace(await start()));
+      await drained(front.replace(start()));
       await hold();
       await drained(front.replace(healthy()));
     },
@@ -40,12 +35,12 @@ async function drained(before: PeerServer): Promise<void> {
 }
 
 /** Another answers for a while; connections end at both switches. */
-function leadingTo(name: string, start: () => Promise<PeerServer>): FrontFault {
+function leadingTo(name: string, start: () => PeerServer): FrontFault {
   return {
     name,
     truth: DOWN_TRUTH,
     run: async ({ front, healthy, target: { timeline } }, hold) => {
-      const peer = await start();
+      const peer = start();
       await change([timeline], "down", name, () => front.lead(peer));
       await hold();
       await change([timeline], "up", "healthy again", () => front.lead(healthy()));
@@ -80,26 +75,11 @@ function occupied(
 
 /** What the integration tests try one by one, as far as it can stand behind an address. */
 function known(faults: readonly Fault[], ssl: boolean): FrontFault[] {
-  return faults.filter((fault) => (fault.ssl ?? false) === ssl)
-    .filter(({ start }) => !BELOW_TCP.some((other) => other === start))
-    .flatMap(({ name, outcomes, start }) => {
-      const state = stateOf(outcomes);
-      if (state === undefined) return [];
-      const lead = state === "up" ? politelyLeadingTo : leadingTo;
-      return lead(name, async () => {
-        const peer = await start();
-        if (peer instanceof PeerServer) return peer;
-        throw new Error(`A backend that ${name} cannot stand behind an address`);
-      });
-    });
-}
-
-/** These are not reached by handing connections on: they need the port. */
-const BELOW_TCP: readonly unknown[] = [refusing, resetting, blackHole];
-
-function stateOf(outcomes: readonly Outcome[]): "up" | "down" | undefined {
-  if (outcomes.every((outcome) => outcome === "up")) return "up";
-  return outcomes.includes("up") ? undefined : "down";
+  return faults.filter((fault) => (fault.ssl ?? false) === ssl).flatMap((fault) => {
+    if (fault.ofAddress) return [];
+    const lead = fault.outcome === "up" ? politelyLeadingTo : leadingTo;
+    return [lead(fault.name, fault.start)];
+  });
 }
 
 const OCCUPIED: readonly FrontFault[] = [
@@ -110,7 +90,7 @@ const OCCUPIED: readonly FrontFault[] = [
 
 /** What happens to backends without TLS. */
 export const PLAIN_FAULTS: readonly FrontFault[] = [
-  ...POLITE_WAYS.map(({ name, start }) => politelyLeadingTo(name, () => Promise.resolve(start()))),
+  ...POLITE_WAYS.map(({ name, start }) => politelyLeadingTo(name, start)),
   ...known([...CONNECTION_FAULTS, ...HTTP2_FAULTS], false),
   ...OCCUPIED,
   ...SILENCE_FAULTS,
@@ -126,7 +106,7 @@ export interface WrongCertificates {
 
 /** @returns what happens to backends with TLS */
 export function tlsFaults(wrong: WrongCertificates): FrontFault[] {
-  const to = (name: string, port: number) => leadingTo(name, () => Promise.resolve(wayTo(port)));
+  const to = (name: string, port: number) => leadingTo(name, () => wayTo(port));
   return [
     to("shows an expired certificate", wrong.expiredPort),
     to("shows a certificate with another name", wrong.wrongNamePort),

@@ -1,5 +1,5 @@
-import { freePort } from "../../tests/lab/free_port.ts";
-import { close, type Peer, PeerServer, send } from "../../tests/lab/peer_server.ts";
+import { freePort } from "./free_port.ts";
+import { close, type Peer, PeerServer, send } from "./peer_server.ts";
 
 /** An address that stays while what answers there changes. */
 export class Front implements AsyncDisposable {

@@ -1,9 +1,9 @@
 /** Healthy peers that end calls and connections as servers may: a check of them is always up. */
 
-import { concat, goaway, PREFACE, resetStream, settings } from "../../tests/lab/http2_frames.ts";
-import { healthAnswer, type Http2Call, http2Peer } from "../../tests/lab/http2_peer.ts";
-import { goingAway, goingAwayGracefully } from "../../tests/lab/faulty_peers.ts";
-import type { PeerServer } from "../../tests/lab/peer_server.ts";
+import { concat, goaway, PREFACE, resetStream, settings } from "./http2_frames.ts";
+import { healthAnswer, type Http2Call, http2Peer } from "./http2_peer.ts";
+import { goingAway, goingAwayGracefully } from "./faulty_peers.ts";
+import type { PeerServer } from "./peer_server.ts";
 
 /** HTTP/2's error codes (RFC 9113, section 7). */
 const Code = { INTERNAL_ERROR: 2, REFUSED_STREAM: 7, ENHANCE_YOUR_CALM: 11 } as const;
