@@ -7,7 +7,7 @@ export type HealthStatus = "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKN
 
 /** How a backend starts; `restart` starts it the same way. */
 export interface HealthBackendOptions {
-  /** The loopback address. @default {"127.0.0.1"} */
+  /** The loopback address; IPv6 in brackets. @default {"127.0.0.1"} */
   host?: string;
   /** The port. @default {a free one} */
   port?: number;
@@ -212,12 +212,18 @@ export class HealthBackend implements AsyncDisposable {
   }
 }
 
-/** Starts a backend on grpc-js. */
+/**
+ * Starts a backend on grpc-js.
+ *
+ * @param wrapper a program, with arguments, that sets something up and then becomes the backend by exec
+ */
 export async function startHealthBackend(
   options: HealthBackendOptions = {},
+  wrapper: string[] = [],
 ): Promise<HealthBackend> {
   const program = `${ROOT}tests/lab/health_backend_process.ts`;
-  return await new HealthBackend([Deno.execPath(), "run", "--allow-all", program], options).start();
+  const command = [...wrapper, Deno.execPath(), "run", "--allow-all", program];
+  return await new HealthBackend(command, options).start();
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createSocket } from "node:dgram";
+import { testThatNeeds } from "./test_that_needs.ts";
 
 /** An address of the loopback network on which no name server is expected. */
 const NAME_SERVER = "127.0.53.53";
@@ -7,44 +8,38 @@ const NAME_SERVER = "127.0.53.53";
 const DNS_HEADER = 12;
 
 /** Addresses by name; of a name without any the name server says that it does not exist. */
-type Hosts = Readonly<Record<string, readonly string[]>>;
+export type Hosts = Readonly<Record<string, readonly string[]>>;
 
 type TestOfNames = (wrapper: string[], change: (hosts: Hosts) => Promise<void>) => Promise<void>;
 
 /**
- * A test in which the agent knows names of the test's own; every other name it asks of a name server
+ * A test in which the agent knows names of the test's own; see {@linkcode testThatNeeds} for machines where
+ * that cannot be had, and {@linkcode withOwnNames} for what the test is given.
+ */
+export function testWithOwnNames(name: string, hosts: Hosts, test: TestOfNames): void {
+  testThatNeeds({ missing: namesProblem() }, name, () => withOwnNames(hosts, test));
+}
+
+/** Why nobody here can have names of their own; undefined when that is possible. */
+export function namesProblem(): string | undefined {
+  try {
+    if (new Deno.Command("unshare", { args: ["--mount", "true"] }).outputSync().success) return;
+  } catch {
+    // Not even the program is there.
+  }
+  return "it takes root to give the agent names of its own";
+}
+
+/**
+ * Runs a test in which the agent knows names of the test's own; every other name it asks of a name server
  * that takes questions and never answers them, unless the name is said not to exist.
  *
- * The agent gets a mount namespace with another /etc/hosts and /etc/resolv.conf, which takes root;
- * without it the test is ignored with the reason printed, and in CI (environment variable CI) it fails.
+ * The agent gets a mount namespace with another /etc/hosts and /etc/resolv.conf, which takes root.
  *
  * @param hosts addresses by name, in the order of preference
  * @param test is given the wrapper with which to start the agent, and a way to change the names
  */
-export function testWithOwnNames(name: string, hosts: Hosts, test: TestOfNames): void {
-  const possible = mayMount();
-  const ignore = !possible && !Deno.env.has("CI");
-  const reason = "it takes root to give the agent names of its own";
-  if (ignore) console.warn(`Ignored: "${name}": ${reason}`);
-  Deno.test({
-    name,
-    ignore,
-    fn: async () => {
-      if (!possible) throw new Error(reason);
-      await withOwnNames(hosts, test);
-    },
-  });
-}
-
-function mayMount(): boolean {
-  try {
-    return new Deno.Command("unshare", { args: ["--mount", "true"] }).outputSync().success;
-  } catch {
-    return false;
-  }
-}
-
-async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<void> {
+export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "names-" });
   const socket = createSocket("udp4");
   try {
@@ -84,8 +79,11 @@ function hostsFile(hosts: Hosts): string {
 /** The name that a DNS message asks for: labels with their lengths before them (RFC 1035, section 4.1.2). */
 function nameIn(message: Uint8Array): string {
   const labels: string[] = [];
-  for (let at = DNS_HEADER, length: number; (length = message[at] ?? 0) > 0; at += length + 1) {
-    labels.push(new TextDecoder().decode(message.subarray(at + 1, at + 1 + length)).toLowerCase());
+  let at = DNS_HEADER;
+  while (message[at]) {
+    const end = at + 1 + (message[at] ?? 0);
+    labels.push(new TextDecoder().decode(message.subarray(at + 1, end)).toLowerCase());
+    at = end;
   }
   return labels.join(".");
 }
