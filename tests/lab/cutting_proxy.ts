@@ -12,6 +12,7 @@ export class CuttingProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   #cut: { readonly after: number; readonly by: Cut } | undefined;
   #sent = 0;
+  readonly #flights: number[] = [];
 
   private constructor(backendPort: number) {
     this.#server = createServer((client) => this.#join(client, connect(backendPort, "127.0.0.1")));
@@ -35,6 +36,14 @@ export class CuttingProxy implements AsyncDisposable {
     return this.#sent;
   }
 
+  /**
+   * After how many bytes of the backend each flight began: what it sent in reply to something, beginning with
+   * the first.
+   */
+  get flights(): readonly number[] {
+    return this.#flights;
+  }
+
   /** From the next connection on. */
   cut(after: number, by: Cut): void {
     this.#cut = { after, by };
@@ -54,12 +63,16 @@ export class CuttingProxy implements AsyncDisposable {
   #join(client: Socket, backend: Socket): void {
     const cut = this.#cut;
     let left = cut?.after ?? Infinity;
+    let replies = true;
     for (const socket of [client, backend]) {
       this.#sockets.add(socket);
       socket.setNoDelay();
       socket.on("error", () => {});
     }
-    client.on("data", (bytes) => backend.write(bytes));
+    client.on("data", (bytes) => {
+      replies = true;
+      backend.write(bytes);
+    });
     client.on("close", () => {
       this.#sockets.delete(client);
       backend.destroy();
@@ -75,6 +88,8 @@ export class CuttingProxy implements AsyncDisposable {
     if (left === 0) breakOff();
     backend.on("data", (bytes: Uint8Array) => {
       if (left === 0) return;
+      if (replies) this.#flights.push(this.#sent);
+      replies = false;
       const part = bytes.subarray(0, left);
       left -= part.length;
       this.#sent += part.length;

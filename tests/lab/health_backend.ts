@@ -15,6 +15,8 @@ export interface HealthBackendOptions {
   services?: Record<string, HealthStatus>;
   /** Paths of PEM files; with them the server speaks TLS. */
   tls?: { cert: string; key: string; clientCa?: string };
+  /** Whether TLS 1.2 is the highest version that it speaks (Go). @default {false} */
+  tls12?: boolean;
   /** Milliseconds after which a connection is closed politely (`grpc.max_connection_age_ms`). */
   maxConnectionAgeMs?: number;
   /** Milliseconds for the calls of such a connection to end. @default {1000} */
