@@ -4,17 +4,20 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace, type Place } from "../lab/cut_places.ts";
+import { atEachPlace, everywhereIn, type Place } from "../lab/cut_places.ts";
 import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
 import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { startPythonBackend } from "../lab/python_backend.ts";
+import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
 /** Silent peers take all of these. Their proportions are those of the defaults. */
 const DEADLINES = [
   ...["--grpc-connect-timeout", "400", "--grpc-rpc-timeout", "600", "--check-timeout", "800"],
 ];
+
+/** HAProxy drops what comes later: its default agent-inter. */
+const CONTRACT_MS = 2000;
 
 /** What a check of a connection that is cut may come to. */
 const ERRORS: Readonly<Record<Cut, readonly string[]>> = {
@@ -32,46 +35,66 @@ const MODES = {
   "in watch mode": ["--check-mode", "watch"],
 };
 
-type Start = (options: { tls?: { cert: string; key: string } }) => Promise<HealthBackend>;
+/** A backend behind nothing yet, and how it is asked. */
+interface Target {
+  readonly agent: AgentProcess;
+  readonly port: number;
+  readonly ssl: boolean;
+}
 
-async function cutEverywhere(start: Start, flags: readonly string[], ssl: boolean): Promise<void> {
+async function withTarget(
+  start: StartBackend,
+  flags: readonly string[],
+  ssl: boolean,
+  test: (target: Target) => Promise<void>,
+): Promise<void> {
   await using authority = await CertificateAuthority.create();
   const certificate = await authority.issue("a.test", { names: ["a.test"] });
   await using backend = await start(ssl ? { tls: certificate } : {});
-  const options = {
-    flags: [...DEADLINES, "--reply-reason", "true", "--tls-ca-file", authority.caFile, ...flags],
+  const { port } = backend;
+  const options = { flags: ["--reply-reason", "true", "--tls-ca-file", authority.caFile, ...flags] };
+  await withAgent(options, (agent) => test({ agent, port, ssl }));
+}
+
+/** What a backend sends on one connection, in bytes. */
+interface Sent {
+  /** Until its first answer is there. */
+  readonly first: number;
+  /** Where the flights begin of which the first consists. */
+  readonly flights: readonly number[];
+  /** From there to the next answer, and so on; PINGs come with some. */
+  readonly later: readonly number[];
+}
+
+async function sentBy(target: Target): Promise<Sent> {
+  await using proxy = await CuttingProxy.start(target.port);
+  const ask = async () => {
+    const before = proxy.sent;
+    assert.equal(await target.agent.ask(lineFor(proxy, target)), "up\n");
+    return proxy.sent - before;
   };
-  await withAgent(options, async (agent) => {
-    const [whole = 0] = await lengthsOfAnswers(agent, backend.port, ssl);
-    await atEachPlace(whole, (place) => cutAt(agent, backend.port, ssl, place));
-  });
+  const first = await ask();
+  const flights = [...proxy.flights];
+  return { first, flights, later: [await ask(), await ask(), await ask()] };
 }
 
-/** @param behind bytes that the backend may send behind an answer, which is whole without them */
-async function cutLaterEverywhere(start: Start, ssl: boolean, behind = 0): Promise<void> {
-  await using authority = await CertificateAuthority.create();
-  const certificate = await authority.issue("a.test", { names: ["a.test"] });
-  await using backend = await start(ssl ? { tls: certificate } : {});
-  // An RPC may take all of a check's time here: who waits for it to end has none left for another.
-  const deadlines = ["--grpc-rpc-timeout", "1500", "--check-timeout", "1500"];
-  const flags = [...deadlines, "--reply-reason", "true", "--tls-ca-file", authority.caFile];
-  await withAgent({ flags }, async (agent) => {
-    // PINGs come with some.
-    const [, ...later] = await lengthsOfAnswers(agent, backend.port, ssl);
-    const whole = Math.min(...later) - behind;
-    await atEachPlace(whole, (place) => cutLaterAt(agent, backend.port, ssl, place));
-  });
+function lineFor(proxy: CuttingProxy, { ssl }: Target): string {
+  return `127.0.0.1 ${proxy.port} ${ssl ? "ssl" : "no-ssl"} a.test\n`;
 }
 
-async function cutAt(agent: AgentProcess, backendPort: number, ssl: boolean, { after, by }: Place) {
-  await using proxy = await CuttingProxy.start(backendPort);
-  const line = lineFor(proxy.port, ssl);
+/** @param says what the replies must say besides */
+async function cutFirst(target: Target, { after, by }: Place, says = /^/) {
+  await using proxy = await CuttingProxy.start(target.port);
+  const { agent } = target;
+  const line = lineFor(proxy, target);
   const where = `${by} after ${after} bytes`;
   proxy.cut(after, by);
   for (const time of ["first", "second"]) {
-    const reply = await agent.ask(line);
+    const { reply, ms } = await agent.askTimed(line);
+    assert.ok(ms < CONTRACT_MS, `${where}: the ${time} check took ${Math.round(ms)} ms`);
     const [, error = reply] = /^down #(\w+):/.exec(reply) ?? [];
     assert.ok(ERRORS[by].includes(error), `${where}: the ${time} check gave ${reply}`);
+    assert.match(reply, says, where);
   }
   proxy.heal();
   assert.equal(await agent.ask(line), "up\n", `${where}: the check after it`);
@@ -79,14 +102,10 @@ async function cutAt(agent: AgentProcess, backendPort: number, ssl: boolean, { a
 }
 
 /** The first answer of a connection is whole, that of the next check is cut; a new connection is whole. */
-async function cutLaterAt(
-  agent: AgentProcess,
-  backendPort: number,
-  ssl: boolean,
-  { after, by }: Place,
-) {
-  await using proxy = await CuttingProxy.start(backendPort);
-  const line = lineFor(proxy.port, ssl);
+async function cutLater(target: Target, { after, by }: Place) {
+  await using proxy = await CuttingProxy.start(target.port);
+  const { agent } = target;
+  const line = lineFor(proxy, target);
   const where = `${by} after ${after} bytes`;
   assert.equal(await agent.ask(line), "up\n", `${where}: on a new connection`);
   proxy.cutKept(after, by);
@@ -96,45 +115,49 @@ async function cutLaterAt(
   assert.equal(proxy.connections, 2, `${where}: connections after it`);
 }
 
-/** What the backend sends in bytes until its first answer is there, then until the next, and so on. */
-async function lengthsOfAnswers(
-  agent: AgentProcess,
-  port: number,
-  ssl: boolean,
-): Promise<number[]> {
-  await using proxy = await CuttingProxy.start(port);
-  const lengths: number[] = [];
-  for (let answer = 0; answer < 4; answer++) {
-    const before = proxy.sent;
-    assert.equal(await agent.ask(lineFor(proxy.port, ssl)), "up\n");
-    lengths.push(proxy.sent - before);
-  }
-  return lengths;
-}
-
-function lineFor(port: number, ssl: boolean): string {
-  return `127.0.0.1 ${port} ${ssl ? "ssl" : "no-ssl"} a.test\n`;
-}
-
-for (const [mode, flags] of Object.entries(MODES)) {
-  for (const ssl of [false, true]) {
-    const what = `an answer cut at any place is down in time, and up when it is whole again: ${
-      ssl ? "TLS" : "plain"
-    } ${mode}`;
-    Deno.test(`${what}, grpc-js`, () => cutEverywhere(startHealthBackend, flags, ssl));
-    testWithGo(`${what}, Go`, () => cutEverywhere(startGoBackend, flags, ssl));
-    testWithPython(`${what}, C core`, () => cutEverywhere(startPythonBackend, flags, ssl));
-  }
-}
-
 for (const ssl of [false, true]) {
-  const what = `a later answer cut at any place of its connection costs no down: ${
-    ssl ? "TLS" : "plain"
-  }`;
-  Deno.test(`${what}, grpc-js`, () => cutLaterEverywhere(startHealthBackend, ssl));
-  testWithGo(`${what}, Go`, () => cutLaterEverywhere(startGoBackend, ssl));
-  testWithPython(
-    `${what}, C core`,
-    () => cutLaterEverywhere(startPythonBackend, ssl, WINDOW_UPDATE_BYTES),
+  const how = ssl ? "TLS" : "plain";
+
+  for (const [mode, flags] of Object.entries(MODES)) {
+    testWithBackends(
+      `an answer cut at any place is down in time, and up when it is whole again: ${how} ${mode}`,
+      async (start) => {
+        await withTarget(start, [...DEADLINES, ...flags], ssl, async (target) => {
+          const { first } = await sentBy(target);
+          await atEachPlace(everywhereIn(first), (place) => cutFirst(target, place));
+        });
+      },
+    );
+  }
+
+  testWithBackends(
+    `a later answer cut at any place of its connection costs no down: ${how}`,
+    async (start) => {
+      // An RPC may take all of a check's time here: who waits for it to end has none left for another.
+      const deadlines = ["--grpc-rpc-timeout", "1500", "--check-timeout", "1500"];
+      await withTarget(start, deadlines, ssl, async (target) => {
+        const { later } = await sentBy(target);
+        const behind = start === startPythonBackend ? WINDOW_UPDATE_BYTES : 0;
+        const places = everywhereIn(Math.min(...later) - behind);
+        await atEachPlace(places, (place) => cutLater(target, place));
+      });
+    },
   );
 }
+
+testWithGo(
+  "a backend that stalls in any flight of TLS 1.2 is down in time, and up when it goes on",
+  async () => {
+    const start: StartBackend = (options) => startGoBackend({ ...options, tls12: true });
+    await withTarget(start, DEADLINES, true, async (target) => {
+      const { first, flights } = await sentBy(target);
+      for (const [index, begin] of flights.entries()) {
+        const middle = Math.floor((begin + (flights[index + 1] ?? first)) / 2);
+        const places = [begin, middle].map((after) => ({ after, by: "silence" }) as const);
+        // The server's first two are the handshake's.
+        const says = index < 2 ? /TLS handshake/ : /timeout/;
+        await atEachPlace(places, (place) => cutFirst(target, place, says));
+      }
+    });
+  },
+);

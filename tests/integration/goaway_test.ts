@@ -17,7 +17,6 @@ async function checkGoingAway(kinds: Peer[], flags: string[]): Promise<void> {
   await using peers = new AsyncDisposableStack();
   for (const peer of kinds) peers.use(peer);
   await withAgent({ flags: ["--log-level", "warn", ...flags] }, async (agent) => {
-    const descriptors = agent.fds();
     const end = performance.now() + SOAK_MS;
     const asked = kinds.map(async (peer) => {
       let checks = 0;
@@ -34,12 +33,13 @@ async function checkGoingAway(kinds: Peer[], flags: string[]): Promise<void> {
       assert.ok(checks > 200, `Only ${checks} checks`);
     }
     for (const peer of kinds) assert.ok(peer.connections > 40, `${peer.connections} connections`);
-    // A channel to each peer stays.
-    await eventually(
-      "the closed connections' descriptors",
-      () => agent.fds() <= descriptors + kinds.length,
-      { timeoutMs: 10_000 },
-    );
+    for (const { port } of kinds) {
+      await eventually(
+        "no socket but that of a channel to stay",
+        () => agent.socketsTo(port) <= 1,
+        { timeoutMs: 10_000 },
+      );
+    }
   });
 }
 

@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually } from "../lab/eventually.ts";
 import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
+import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
-
-type Start = (options: {
-  tls: CertificateFiles & { clientCa?: string };
-}) => Promise<HealthBackend>;
 
 /** A line that names a profile of the configuration. */
 function lineFor(backend: HealthBackend, profile?: string, authority?: string): string {
@@ -31,7 +27,7 @@ async function assertRefused(agent: AgentProcess, line: string, why: RegExp): Pr
   }
 }
 
-async function testMutualTls(t: Deno.TestContext, start: Start): Promise<void> {
+async function testMutualTls(t: Deno.TestContext, start: StartBackend): Promise<void> {
   await using authority = await CertificateAuthority.create("Our authority");
   await using stranger = await CertificateAuthority.create("Another authority");
   const server = await authority.issue("backend.test", { names: ["backend.test"] });
@@ -85,13 +81,10 @@ key_file = "${strange.key}"
   });
 }
 
-Deno.test("a grpc-js backend that demands a client certificate", async (t) => {
-  await testMutualTls(t, startHealthBackend);
-});
-
-testWithPython("a C core backend that demands a client certificate", async (t) => {
-  await testMutualTls(t, startPythonBackend);
-});
+testWithBackends(
+  "a backend that demands a client certificate",
+  (start, t) => testMutualTls(t, start),
+);
 
 Deno.test("what is wrong with a backend's certificate stands in the log", async (t) => {
   await using authority = await CertificateAuthority.create("Our authority");

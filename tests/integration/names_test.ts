@@ -76,6 +76,29 @@ testWithOwnNames(
 );
 
 testWithOwnNames(
+  "a name that is gone when its backend's connection is lost is down as dns, and up when it is back",
+  TWO_ADDRESSES,
+  async (wrapper, change) => {
+    await using backend = await startHealthBackend();
+    await withAgent({ wrapper }, async (agent) => {
+      const line = `two.test ${backend.port} no-ssl backend.test\n`;
+      for (let round = 0; round < 2; round++) {
+        assert.equal(await agent.ask(line), "up\n");
+        await change({ "two.test": [] });
+        assert.equal(await agent.ask(line), "up\n", "the connection is kept");
+        await backend.restart();
+        const counted = await counting(agent, 2, async () => {
+          for (let time = 0; time < 2; time++) assert.equal(await agent.ask(line), "down\n");
+        });
+        assert.deepEqual(counted, { error: 2, dns: 2 });
+        await change(TWO_ADDRESSES);
+      }
+      assert.equal(await agent.ask(line), "up\n");
+    });
+  },
+);
+
+testWithOwnNames(
   "a backend is asked at the first address of its name, and where the name leads later",
   TWO_ADDRESSES,
   async (wrapper, change) => {
@@ -118,13 +141,13 @@ testWithOwnNames(
 );
 
 for (
-  const [what, start] of [
-    ["refuses", refusing],
-    ["drops every SYN", blackHole],
-    ["closes connections", closing],
-    ["resets connections", resetting],
-    ["is silent", silent],
-    ["speaks HTTP/1.1", http1],
+  const [what, start, whenBothAreDead] of [
+    ["refuses", refusing, "backend_unreachable"],
+    ["drops every SYN", blackHole, "timeout"],
+    ["closes connections", closing, "backend_unreachable"],
+    ["resets connections", resetting, "backend_unreachable"],
+    ["is silent", silent, "timeout"],
+    ["speaks HTTP/1.1", http1, "backend_unreachable"],
   ] as const
 ) {
   testWithOwnNames(
@@ -134,17 +157,21 @@ for (
       await using first = await start();
       await using second = await startHealthBackend({ host: "127.0.0.9", port: first.port });
       await withAgent({ wrapper }, async (agent) => {
-        const descriptors = agent.fds();
         const line = `two.test ${first.port} no-ssl backend.test\n`;
         const { reply, ms } = await agent.askTimed(line);
         assert.equal(reply, "up\n");
         assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
-        await eventually("one connection to stay", () => agent.fds() <= descriptors + 1);
+        await eventually("one connection to stay", () => agent.socketsTo(first.port) === 1);
         await second.restart();
         assert.equal(await agent.ask(line), "up\n");
         await second.kill();
-        assert.equal(await agent.ask(line), "down\n");
-        await eventually("no connection to stay", () => agent.fds() <= descriptors);
+        const counted = await counting(agent, 2, async () => {
+          for (let time = 0; time < 2; time++) assert.equal(await agent.ask(line), "down\n");
+        });
+        assert.deepEqual(counted, { error: 2, [whenBothAreDead]: 2 });
+        await eventually("no connection to stay", () => agent.socketsTo(first.port) === 0);
+        await second.start();
+        assert.equal(await agent.ask(line), "up\n");
       });
     },
   );

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
 import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
 
 const UP: Counted = { up: 1 };
@@ -18,11 +17,7 @@ interface Row {
   counted: Counted;
 }
 
-type Start = (
-  options: { tls?: CertificateFiles & { clientCa?: string } },
-) => Promise<HealthBackend>;
-
-async function checkRows(t: Deno.TestContext, flags: string[], start: Start, rows: Row[]) {
+async function checkRows(t: Deno.TestContext, flags: string[], start: StartBackend, rows: Row[]) {
   await withAgent({ flags }, async (agent) => {
     for (const { name, certificate, ssl = true, authority, counted } of rows) {
       await t.step(name, async () => {
@@ -40,7 +35,7 @@ async function checkRows(t: Deno.TestContext, flags: string[], start: Start, row
   });
 }
 
-async function checkCertificates(t: Deno.TestContext, start: Start): Promise<void> {
+async function checkCertificates(t: Deno.TestContext, start: StartBackend): Promise<void> {
   await using authority = await CertificateAuthority.create();
   await using stranger = await CertificateAuthority.create();
   const named = await authority.issue("api.test", { names: ["api.test", "*.apps.test"] });
@@ -99,17 +94,10 @@ async function checkCertificates(t: Deno.TestContext, start: Start): Promise<voi
   ]);
 }
 
-Deno.test("the certificate of a grpc-js backend decides", async (t) => {
-  await checkCertificates(t, startHealthBackend);
-});
-
-testWithPython("the certificate of a C core backend decides", async (t) => {
-  await checkCertificates(t, startPythonBackend);
-});
-
-testWithGo("the certificate of a Go backend decides", async (t) => {
-  await checkCertificates(t, startGoBackend);
-});
+testWithBackends(
+  "the certificate of a backend decides",
+  (start, t) => checkCertificates(t, start),
+);
 
 Deno.test("without --tls-ca-file an authority of one's own is not trusted", async (t) => {
   await using authority = await CertificateAuthority.create();
@@ -120,7 +108,7 @@ Deno.test("without --tls-ca-file an authority of one's own is not trusted", asyn
   ]);
 });
 
-async function checkClientCertificates(start: Start): Promise<void> {
+async function checkClientCertificates(start: StartBackend): Promise<void> {
   await using authority = await CertificateAuthority.create();
   await using stranger = await CertificateAuthority.create();
   const server = await authority.issue("api.test", { names: ["api.test"] });
@@ -151,15 +139,9 @@ async function checkClientCertificates(start: Start): Promise<void> {
   }
 }
 
-Deno.test("a grpc-js backend that wants a client's certificate is up with the right one only", async () => {
-  await checkClientCertificates(startHealthBackend);
-});
-
-testWithPython(
-  "a C core backend that wants a client's certificate is up with the right one only",
-  async () => {
-    await checkClientCertificates(startPythonBackend);
-  },
+testWithBackends(
+  "a backend that wants a client's certificate is up with the right one only",
+  checkClientCertificates,
 );
 
 Deno.test("two names on one TLS address are judged each by itself", async () => {
@@ -176,21 +158,24 @@ Deno.test("two names on one TLS address are judged each by itself", async () => 
   });
 });
 
-Deno.test("a TLS backend that gets a new certificate is judged by the new one", async () => {
-  await using authority = await CertificateAuthority.create();
-  await using stranger = await CertificateAuthority.create();
-  const good = await authority.issue("api.test", { names: ["api.test"] });
-  const bad = await stranger.issue("api.test", { names: ["api.test"] });
-  await using first = await startHealthBackend({ tls: good });
-  const { port } = first;
-  const line = first.line({ authority: "api.test" });
-  await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
-    assert.equal(await agent.ask(line), "up\n");
-    await first.kill();
-    await using second = await startHealthBackend({ tls: bad, port });
-    assert.equal(await agent.ask(line), "down\n");
-    await second.kill();
-    await using _third = await startHealthBackend({ tls: good, port });
-    assert.equal(await agent.ask(line), "up\n");
-  });
-});
+testWithBackends(
+  "a backend that gets a new certificate is judged by the new one",
+  async (start) => {
+    await using authority = await CertificateAuthority.create();
+    await using stranger = await CertificateAuthority.create();
+    const good = await authority.issue("api.test", { names: ["api.test"] });
+    const bad = await stranger.issue("api.test", { names: ["api.test"] });
+    await using first = await start({ tls: good });
+    const { port } = first;
+    const line = first.line({ authority: "api.test" });
+    await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+      assert.equal(await agent.ask(line), "up\n");
+      await first.kill();
+      await using second = await start({ tls: bad, port });
+      assert.equal(await agent.ask(line), "down\n");
+      await second.kill();
+      await using _third = await start({ tls: good, port });
+      assert.equal(await agent.ask(line), "up\n");
+    });
+  },
+);

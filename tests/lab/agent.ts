@@ -229,6 +229,26 @@ export class AgentProcess implements AsyncDisposable {
     return [...Deno.readDirSync(`/proc/${this.pid}/fd`)].length;
   }
 
+  /** The number of sockets that lead to a port, connected or still connecting. */
+  socketsTo(port: number): number {
+    const { pid } = this;
+    const open = new Set(
+      [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
+        try {
+          return /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${name}`))?.[1];
+        } catch {
+          return undefined; // closed meanwhile
+        }
+      }),
+    );
+    const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+    return ["tcp", "tcp6"]
+      .flatMap((table) => Deno.readTextFileSync(`/proc/${pid}/net/${table}`).split("\n"))
+      .map((row) => row.trim().split(/\s+/))
+      // The third field is the remote address, the tenth the number of the socket.
+      .filter((fields) => fields[2]?.endsWith(end) && open.has(fields[9])).length;
+  }
+
   /** The processor time used so far, in milliseconds. */
   cpuMs(): number {
     const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);

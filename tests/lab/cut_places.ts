@@ -10,18 +10,21 @@ export interface Place {
 /** In how many places an answer is cut. */
 const PLACES = 8;
 
-/** Cuts in all ways, at places that are spread evenly over so many bytes. */
-export async function atEachPlace(
-  whole: number,
-  cut: (place: Place) => Promise<void>,
-): Promise<void> {
-  const places = (["silence", "close", "reset"] as const).flatMap((by) =>
+/** Places that are spread evenly over so many bytes, and all ways to break off there. */
+export function everywhereIn(bytes: number): Place[] {
+  return (["silence", "close", "reset"] as const).flatMap((by) =>
     Array.from({ length: PLACES }, (_, index) => ({
-      after: Math.floor(whole * index / PLACES),
+      after: Math.floor(bytes * index / PLACES),
       by,
     }))
   );
-  // At once, but a few at a time: what takes a deadline here waits and does no work.
+}
+
+/** Cuts at all of these places: at once, but a few at a time, as what takes a deadline waits and does no work. */
+export async function atEachPlace(
+  places: readonly Place[],
+  cut: (place: Place) => Promise<void>,
+): Promise<void> {
   for (let at = 0; at < places.length; at += PLACES) {
     await Promise.all(places.slice(at, at + PLACES).map(cut));
   }

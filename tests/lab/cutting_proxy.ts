@@ -12,6 +12,7 @@ export class CuttingProxy implements AsyncDisposable {
   readonly #passages = new Set<Passage>();
   #cut: { readonly after: number; readonly by: Cut } | undefined;
   #sent = 0;
+  readonly #flights: number[] = [];
   #connections = 0;
 
   private constructor(backendPort: number) {
@@ -34,6 +35,14 @@ export class CuttingProxy implements AsyncDisposable {
   /** Bytes of the backend that were passed on, over all connections. */
   get sent(): number {
     return this.#sent;
+  }
+
+  /**
+   * After how many bytes of the backend each flight began: what one sent in reply to something, beginning
+   * with the first.
+   */
+  get flights(): readonly number[] {
+    return this.#flights;
   }
 
   /** Connections accepted so far. */
@@ -64,7 +73,10 @@ export class CuttingProxy implements AsyncDisposable {
 
   #join(client: Socket, backend: Socket): void {
     this.#connections++;
-    const passage = new Passage(client, backend, (count) => this.#sent += count);
+    const passage = new Passage(client, backend, (count, isReply) => {
+      if (isReply) this.#flights.push(this.#sent);
+      this.#sent += count;
+    });
     if (this.#cut !== undefined) passage.cut(this.#cut.after, this.#cut.by);
     this.#passages.add(passage);
     client.on("close", () => this.#passages.delete(passage));
@@ -78,15 +90,23 @@ class Passage {
   #left = Infinity;
   #by: Cut = "silence";
 
-  /** @param onSent told of the backend's bytes that are passed on */
-  constructor(client: Socket, backend: Socket, onSent: (count: number) => void) {
+  /** @param onSent told of the backend's bytes that are passed on, and whether the client had sent some before */
+  constructor(
+    client: Socket,
+    backend: Socket,
+    onSent: (count: number, isReply: boolean) => void,
+  ) {
     this.#client = client;
     this.#backend = backend;
     for (const socket of [client, backend]) {
       socket.setNoDelay();
       socket.on("error", () => {});
     }
-    client.on("data", (bytes) => backend.write(bytes));
+    let isReply = true;
+    client.on("data", (bytes) => {
+      isReply = true;
+      backend.write(bytes);
+    });
     client.on("close", () => backend.destroy());
     let isBroken = false;
     backend.on("close", () => {
@@ -97,7 +117,8 @@ class Passage {
       const part = bytes.subarray(0, this.#left);
       this.#left -= part.length;
       isBroken = this.#left === 0;
-      onSent(part.length);
+      onSent(part.length, isReply);
+      isReply = false;
       client.write(part, isBroken ? () => this.#breakOff() : undefined);
     });
   }

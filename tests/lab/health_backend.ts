@@ -7,7 +7,7 @@ export type HealthStatus = "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKN
 
 /** How a backend starts; `restart` starts it the same way. */
 export interface HealthBackendOptions {
-  /** The loopback address. @default {"127.0.0.1"} */
+  /** The loopback address; IPv6 in brackets. @default {"127.0.0.1"} */
   host?: string;
   /** The port. @default {a free one} */
   port?: number;
@@ -15,6 +15,8 @@ export interface HealthBackendOptions {
   services?: Record<string, HealthStatus>;
   /** Paths of PEM files; with them the server speaks TLS. */
   tls?: { cert: string; key: string; clientCa?: string };
+  /** Whether TLS 1.2 is the highest version that it speaks (Go). @default {false} */
+  tls12?: boolean;
   /** Milliseconds after which a connection is closed politely (`grpc.max_connection_age_ms`). */
   maxConnectionAgeMs?: number;
   /** Milliseconds for the calls of such a connection to end. @default {1000} */
@@ -214,12 +216,18 @@ export class HealthBackend implements AsyncDisposable {
   }
 }
 
-/** Starts a backend on grpc-js. */
+/**
+ * Starts a backend on grpc-js.
+ *
+ * @param wrapper a program, with arguments, that sets something up and then becomes the backend by exec
+ */
 export async function startHealthBackend(
   options: HealthBackendOptions = {},
+  wrapper: string[] = [],
 ): Promise<HealthBackend> {
   const program = `${ROOT}tests/lab/health_backend_process.ts`;
-  return await new HealthBackend([Deno.execPath(), "run", "--allow-all", program], options).start();
+  const command = [...wrapper, Deno.execPath(), "run", "--allow-all", program];
+  return await new HealthBackend(command, options).start();
 }
 
 /**

@@ -79,8 +79,8 @@ export async function resetting(port = freePort()): Promise<Peer> {
  * A listener whose backlog is full: the kernel drops further SYNs, as a firewall would. A connection
  * attempt neither succeeds nor fails.
  */
-export async function blackHole(port = freePort()): Promise<Peer> {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port, tcpBacklog: 1 });
+export async function blackHole(port = freePort(), hostname = "127.0.0.1"): Promise<Peer> {
+  const listener = Deno.listen({ hostname, port, tcpBacklog: 1 });
   const fillers: Deno.TcpConn[] = [];
   const dispose = () => {
     for (const filler of fillers) filler.close();
@@ -90,7 +90,7 @@ export async function blackHole(port = freePort()): Promise<Peer> {
   while (fillers.length < 10) {
     try {
       const signal = AbortSignal.timeout(300);
-      fillers.push(await Deno.connect({ hostname: "127.0.0.1", port, signal }));
+      fillers.push(await Deno.connect({ hostname, port, signal }));
     } catch (error) {
       if ((error as Error).name === "TimeoutError") {
         return { port, connections: 0, [Symbol.asyncDispose]: dispose };

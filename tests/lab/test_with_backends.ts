@@ -12,9 +12,9 @@ export type StartBackend = (options?: HealthBackendOptions) => Promise<HealthBac
 /** Runs a test against a backend on grpc-js, against one on gRPC's C core, and against one on grpc-go. */
 export function testWithBackends(
   name: string,
-  test: (start: StartBackend) => Promise<void>,
+  test: (start: StartBackend, t: Deno.TestContext) => Promise<void>,
 ): void {
-  Deno.test(`${name} (grpc-js)`, () => test(startHealthBackend));
-  testWithPython(`${name} (C core)`, () => test(startPythonBackend));
-  testWithGo(`${name} (Go)`, () => test(startGoBackend));
+  Deno.test(`${name} (grpc-js)`, (t) => test(startHealthBackend, t));
+  testWithPython(`${name} (C core)`, (t) => test(startPythonBackend, t));
+  testWithGo(`${name} (Go)`, (t) => test(startGoBackend, t));
 }

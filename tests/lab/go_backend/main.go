@@ -40,6 +40,7 @@ type config struct {
 	Address                 string                     `json:"address"`
 	Services                map[string]json.RawMessage `json:"services"`
 	TLS                     *tlsFiles                  `json:"tls"`
+	TLS12                   bool                       `json:"tls12"`
 	MaxConnectionAgeMs      int                        `json:"maxConnectionAgeMs"`
 	MaxConnectionAgeGraceMs int                        `json:"maxConnectionAgeGraceMs"`
 	MaxConcurrentStreams    uint32                     `json:"maxConcurrentStreams"`
@@ -206,7 +207,11 @@ func serverOptions(settings config) []grpc.ServerOption {
 		options = append(options, grpc.MaxConcurrentStreams(settings.MaxConcurrentStreams))
 	}
 	if settings.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(tlsConfig(*settings.TLS))))
+		secured := tlsConfig(*settings.TLS)
+		if settings.TLS12 {
+			secured.MaxVersion = tls.VersionTLS12
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(secured)))
 	}
 	return options
 }
