@@ -4,10 +4,10 @@ import { connect, type TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
 import type { ConnectProgress } from "./connect_progress.ts";
 import { gatherWrites } from "./gather_writes.ts";
+import { guardReads } from "./guard_reads.ts";
 import { refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
-import { watchBytes } from "./watch_bytes.ts";
 
 /** TLS towards one backend. */
 export interface BackendTls {
@@ -26,24 +26,24 @@ export class BackendCredentials extends ChannelCredentials {
   readonly #tls: BackendTls | undefined;
   readonly #progress: ConnectProgress;
   readonly #turns: Turns;
-  readonly #onBytes: (count: number) => void;
+  readonly #admit: (count: number) => boolean;
 
   /**
    * @param turnMs how long an address may take for TLS and HTTP/2 while another that has answered TCP
    * waits, in milliseconds
-   * @param onBytes told of what the peer sends once it is to speak HTTP/2
+   * @param admit told of what the peer sends once it is to speak HTTP/2, and whether it may be read
    */
   constructor(
     tls: BackendTls | undefined,
     progress: ConnectProgress,
     turnMs: number,
-    onBytes: (count: number) => void,
+    admit: (count: number) => boolean,
   ) {
     super();
     this.#tls = tls;
     this.#progress = progress;
     this.#turns = new Turns(turnMs);
-    this.#onBytes = onBytes;
+    this.#admit = admit;
   }
 
   _isSecure(): boolean {
@@ -87,7 +87,7 @@ export class BackendCredentials extends ChannelCredentials {
   #speakHttp2(socket: Socket): void {
     this.#progress.enter("http2");
     gatherWrites(socket);
-    watchBytes(socket, this.#onBytes);
+    guardReads(socket, this.#admit);
   }
 }
 

@@ -248,7 +248,7 @@ export class Channel {
         tls,
         this.#progress,
         this.#connectTimeoutMs / Math.min(addresses.length, MAX_TURNS),
-        (count) => this.#countBytes(count),
+        (count) => this.#admitBytes(count),
       ),
       { ...GRPC_OPTIONS, "grpc.default_authority": authority, [PINNED_ADDRESSES]: addresses },
     );
@@ -272,10 +272,11 @@ export class Channel {
     return openWatchStream(client, service, this.#metadata, onStatus, onEnd);
   }
 
-  #countBytes(count: number): void {
-    if (!this.#flood.count(count, this.#rpcsUnderWay)) return;
+  #admitBytes(count: number): boolean {
+    if (!this.#flood.count(count, this.#rpcsUnderWay)) return true;
     this.#fail({ kind: "unreachable", detail: FLOODS });
     this.#abortDials();
+    return false;
   }
 
   /** Follows grpc-js's channel through CONNECTING to READY, and on to its end. */

@@ -9,7 +9,7 @@ const MAX_RPC_BYTES = 3 * MAX_REPLY_BYTES;
  * Watch streams. Small frames cost much time each, and whoever sends them without end would keep the other
  * checks waiting.
  */
-const MAX_OTHER_BYTES = 64 * 1024;
+const MAX_OTHER_BYTES = 16 * 1024;
 
 /** Notices a peer that sends without end. */
 export class FloodGuard {

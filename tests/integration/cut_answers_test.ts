@@ -52,7 +52,9 @@ async function withTarget(
   const certificate = await authority.issue("a.test", { names: ["a.test"] });
   await using backend = await start(ssl ? { tls: certificate } : {});
   const { port } = backend;
-  const options = { flags: ["--reply-reason", "true", "--tls-ca-file", authority.caFile, ...flags] };
+  const options = {
+    flags: ["--reply-reason", "true", "--tls-ca-file", authority.caFile, ...flags],
+  };
   await withAgent(options, (agent) => test({ agent, port, ssl }));
 }
 

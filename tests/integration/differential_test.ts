@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace } from "../lab/cut_places.ts";
+import { atEachPlace, everywhereIn } from "../lab/cut_places.ts";
 import { CuttingProxy } from "../lab/cutting_proxy.ts";
 import { CONNECTION_FAULTS, type Fault, goingAway, HTTP2_FAULTS } from "../lab/faulty_peers.ts";
 import { startGoBackend } from "../lab/go_backend.ts";
@@ -151,7 +151,7 @@ for (const ssl of [false, true]) {
       await using whole = await CuttingProxy.start(backend.port);
       const check = checkOf(whole);
       assert.equal(await assertSame(agent, client, "a whole answer", check), "up");
-      await atEachPlace(whole.sent / 2, async ({ after, by }) => {
+      await atEachPlace(everywhereIn(whole.sent / 2), async ({ after, by }) => {
         await using proxy = await CuttingProxy.start(backend.port);
         proxy.cut(after, by);
         const where = `${by} after ${after} bytes`;

@@ -1,5 +1,6 @@
 import { freePort } from "./free_port.ts";
 import { close, type Peer, PeerServer, send } from "./peer_server.ts";
+import { refusing } from "./tcp_peers.ts";
 
 /** An address that stays while what answers there changes. */
 export class Front implements AsyncDisposable {
@@ -32,8 +33,7 @@ export class Front implements AsyncDisposable {
    * @returns ends it
    */
   async vacate(occupy: (port: number) => Peer | Promise<Peer>): Promise<void> {
-    await this.#door[Symbol.asyncDispose]();
-    await this.#behind[Symbol.asyncDispose]();
+    await this[Symbol.asyncDispose]();
     this.#door = await occupy(this.port);
   }
 
@@ -45,7 +45,9 @@ export class Front implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#door[Symbol.asyncDispose]();
+    const door = this.#door;
+    this.#door = refusing(this.port); // nobody has it until somebody takes it, which may fail
+    await door[Symbol.asyncDispose]();
     await this.#behind[Symbol.asyncDispose]();
   }
 

@@ -16,6 +16,7 @@ export class PeerServer implements Peer {
   #serve: (connection: Deno.TcpConn) => void | Promise<void>;
   #served: Promise<void>[] = [];
   #done: Promise<void>;
+  #closed: Promise<void> | undefined;
 
   /**
    * @param serve speaks with one client; the connection stays open when it returns. What it throws
@@ -47,7 +48,12 @@ export class PeerServer implements Peer {
     );
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** May be called again. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#listener.close();
     for (const connection of this.#open) close(connection);
     await this.#done;

@@ -95,6 +95,7 @@ export async function blackHole(port = freePort(), hostname = "127.0.0.1"): Prom
       if ((error as Error).name === "TimeoutError") {
         return { port, connections: 0, [Symbol.asyncDispose]: dispose };
       }
+      await dispose();
       throw error;
     }
   }
