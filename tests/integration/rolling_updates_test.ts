@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
+import { Front, wayTo } from "../lab/front.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { testWithBackends } from "../lab/test_with_backends.ts";
 import { withAgent } from "../lab/with_agent.ts";
-import { Front, wayTo } from "../lab/front.ts";
 
 const REASON = ["--reply-reason", "true"];
 

@@ -1,8 +1,8 @@
 import { CertificateAuthority } from "../../tests/lab/certificates.ts";
+import { Front, wayTo } from "../../tests/lab/front.ts";
 import { healthAnswer, http2Peer } from "../../tests/lab/http2_peer.ts";
 import type { HealthBackend } from "../../tests/lab/health_backend.ts";
 import type { SoakFault } from "./fault.ts";
-import { Front, wayTo } from "../../tests/lab/front.ts";
 import { PLAIN_FAULTS, tlsFaults } from "./front_faults.ts";
 import { IMPLEMENTATIONS } from "./implementations.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { Front, wayTo } from "../../tests/lab/front.ts";
 import type { HealthBackend } from "../../tests/lab/health_backend.ts";
 import type { SoakFault } from "./fault.ts";
-import { Front, wayTo } from "../../tests/lab/front.ts";
 import type { Implementation } from "./implementations.ts";
 
 /** From taking a server out of rotation until it is told to end, in milliseconds. */
