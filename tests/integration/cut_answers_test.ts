@@ -35,7 +35,7 @@ const MODES = {
   "in watch mode": ["--check-mode", "watch"],
 };
 
-/** A backend behind nothing yet, and how it is asked. */
+/** A backend, and how it is asked. */
 interface Target {
   readonly agent: AgentProcess;
   readonly port: number;

@@ -11,8 +11,8 @@ export class CuttingProxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #passages = new Set<Passage>();
   #cut: { readonly after: number; readonly by: Cut } | undefined;
-  #sent = 0;
   readonly #flights: number[] = [];
+  #sent = 0;
   #connections = 0;
 
   private constructor(backendPort: number) {
@@ -38,8 +38,8 @@ export class CuttingProxy implements AsyncDisposable {
   }
 
   /**
-   * After how many bytes of the backend each flight began: what one sent in reply to something, beginning
-   * with the first.
+   * After how many bytes of the backend each flight began: what it sent in reply to something, beginning with
+   * the first.
    */
   get flights(): readonly number[] {
     return this.#flights;

@@ -30,7 +30,6 @@ export class Front implements AsyncDisposable {
    * Gives the port to another for a time; the connections are closed.
    *
    * @param occupy takes the port
-   * @returns ends it
    */
   async vacate(occupy: (port: number) => Peer | Promise<Peer>): Promise<void> {
     await this[Symbol.asyncDispose]();

@@ -1,8 +1,8 @@
 /** Healthy peers that end calls and connections as servers may: a check of them is always up. */
 
+import { goingAway, goingAwayGracefully } from "./faulty_peers.ts";
 import { concat, goaway, PREFACE, resetStream, settings } from "./http2_frames.ts";
 import { healthAnswer, type Http2Call, http2Peer } from "./http2_peer.ts";
-import { goingAway, goingAwayGracefully } from "./faulty_peers.ts";
 import type { PeerServer } from "./peer_server.ts";
 
 /** HTTP/2's error codes (RFC 9113, section 7). */

@@ -2,8 +2,7 @@
 
 Reads JSON lines {"id", "port", "authority", "ca", "service", "timeoutMs"} from standard input ("ca" is the
 path of a PEM file, and asks for TLS) and answers each with {"id", "status"}, a number, or with
-{"id", "code", "details"}, the name of the RPC's code. "OK" is that of a call
-without a message.
+{"id", "code", "details"}, the name of the RPC's code, which is "OK" for a call without a message.
 """
 
 import json
