@@ -105,7 +105,7 @@ export class Agent {
     for (const hostname of hostnames) {
       const address = formatHostPort(hostname, port);
       try {
-        listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));
+        listeners.push(Deno.listen({ hostname, port }));
       } catch (error) {
         for (const listener of listeners) listener.close();
         throw new ListenError(`Cannot listen on ${address}: ${reasonOf(error)}`);

@@ -22,8 +22,6 @@ export function buildChecker(
   const rpcMetadata = new Metadata();
   for (const [name, value] of metadata) rpcMetadata.set(name, value);
   const connectTimeoutMs = Math.min(settings.grpc_connect_timeout_ms, settings.check_timeout_ms);
-  // A stream needs a connection that is kept.
-  const watch = settings.check_mode === "watch" && settings.grpc_channel_cache_enabled;
   const pool = new ChannelPool(
     {
       connectTimeoutMs,
@@ -31,9 +29,7 @@ export function buildChecker(
       idleTimeoutMs: settings.channel_idle_timeout_ms,
       maxChannels: settings.max_channels,
       metadata: rpcMetadata,
-      watch: watch
-        ? { verifyMs: settings.watch_verify_ms, idleTimeoutMs: settings.channel_idle_timeout_ms }
-        : undefined,
+      watch: undefined,
     },
     new Resolver(backendRules, names, connectTimeoutMs / 2),
     metrics.channels,
@@ -42,7 +38,7 @@ export function buildChecker(
     checkTimeoutMs: settings.check_timeout_ms,
     rpcTimeoutMs: settings.grpc_rpc_timeout_ms,
     coalesce: settings.coalesce_checks,
-    watch,
+    watch: false,
   };
   const checker = new Checker(options, pool, tlsProfiles, () => metrics.countCoalesced());
   return { checker, pool };
