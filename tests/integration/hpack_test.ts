@@ -74,6 +74,7 @@ class Nghttp2Connection implements AsyncDisposable {
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    connection.setNoDelay();
     const opened = new Nghttp2Connection(server, connection);
     await opened.#write(PREFACE, settings());
     await opened.#frame((frame) => frame.type === FrameType.SETTINGS && frame.flags !== ACK);

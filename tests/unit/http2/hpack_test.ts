@@ -356,7 +356,7 @@ const hostileBlock = fc.oneof(
   ),
 );
 
-Deno.test("HpackDecoder makes of any bytes a bounded list, a bounded table or an HpackError", () => {
+Deno.test("HpackDecoder makes of any bytes a list within its bound or an HpackError", () => {
   fc.assert(
     fc.property(fc.array(hostileBlock, { maxLength: 5 }), fc.nat(2000), (blocks, maxListBytes) => {
       const decoder = new HpackDecoder(maxListBytes);
