@@ -4,7 +4,6 @@ import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { LogOutput } from "./observe/log_output.ts";
-import { logGrpc } from "./observe/grpc_log.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { openLog } from "./open_log.ts";
@@ -67,7 +66,6 @@ export async function serve(
   const metrics = new Metrics();
   metrics.showDroppedLines(() => output.dropped);
   surviveBugs(logs.main, metrics);
-  logGrpc(logs.checker);
   logs.main.info("Starting", {
     version: VERSION,
     configuration: effectiveConfiguration(configuration),

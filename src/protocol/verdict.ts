@@ -18,20 +18,21 @@ export type Verdict =
   | { readonly kind: "rpc"; readonly code: string; readonly detail: string }
   /** The configuration does not allow this target. */
   | { readonly kind: "denied" }
+  | AgentFailure;
+
+/** The agent could not find out. That says nothing of the backend, and `down` would take a healthy one out. */
+export type AgentFailure =
   /** A bug in the agent. */
   | { readonly kind: "internal"; readonly error: unknown }
-  /** The agent had no file descriptor left to ask with, so nothing is known of the backend. */
-  | { readonly kind: "no_descriptor"; readonly detail: string };
+  /** The agent lacked something that no destination can cause: a descriptor, a local port, time. */
+  | { readonly kind: "local"; readonly detail: string };
 
-/**
- * A verdict that HAProxy is told. What the agent itself lacks says nothing of a backend, and `down` would
- * take healthy servers out; silence leaves them as they are.
- */
-export type Opinion = Exclude<Verdict, { kind: "no_descriptor" }>;
+/** A verdict that says something of the backend. */
+export type BackendVerdict = Exclude<Verdict, AgentFailure>;
 
-/** Whether a verdict says something of the backend. */
-export function isOpinion(verdict: Verdict): verdict is Opinion {
-  return verdict.kind !== "no_descriptor";
+/** Whether a verdict says nothing of the backend. */
+export function isAgentFailure(verdict: Verdict): verdict is AgentFailure {
+  return verdict.kind === "internal" || verdict.kind === "local";
 }
 
 /** Every value of `error_type`, so that a metric can show them all at 0 from the start. */
@@ -44,7 +45,7 @@ export const ERROR_TYPES = [
   "denied",
   "parse_error",
   "internal",
-  "no_descriptor",
+  "local",
 ] as const;
 
 /** The `error_type` label of a check without a word from the backend. */
@@ -52,8 +53,8 @@ export type ErrorType = (typeof ERROR_TYPES)[number];
 
 /** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
 export function errorType(
-  verdict: Opinion,
-): Exclude<ErrorType, "parse_error" | "no_descriptor"> | undefined {
+  verdict: Verdict,
+): Exclude<ErrorType, "parse_error"> | undefined {
   switch (verdict.kind) {
     case "serving":
     case "not_serving":
@@ -66,6 +67,7 @@ export function errorType(
     case "rpc":
     case "denied":
     case "internal":
+    case "local":
       return verdict.kind;
   }
 }
@@ -81,7 +83,7 @@ export function describeVerdict(verdict: Verdict): string {
     case "timeout":
     case "tls":
     case "dns":
-    case "no_descriptor":
+    case "local":
       return verdict.detail;
     case "rpc":
       return verdict.detail === "" ? verdict.code : `${verdict.code}: ${verdict.detail}`;

@@ -1,5 +1,5 @@
 import { lookup } from "node:dns/promises";
-import { descriptorsLack } from "./descriptors.ts";
+import { descriptorsLack } from "./own_lack.ts";
 
 /** What a name resolves to. */
 export type LookUp =
@@ -8,7 +8,7 @@ export type LookUp =
     readonly ok: false;
     readonly detail: string;
     /** Whose fault it is; only "name" says anything of the name itself. */
-    readonly fault: "name" | "name_server" | "no_descriptor";
+    readonly fault: "name" | "name_server" | "own_lack";
   };
 
 /**
@@ -42,7 +42,7 @@ export class NameLookup {
     if (shared !== undefined) return shared;
     if (this.#waiting.length >= MAX_WAITING) {
       const detail = "Too many names are being looked up";
-      return Promise.resolve({ ok: false, detail, fault: "name_server" });
+      return Promise.resolve({ ok: false, detail, fault: "own_lack" });
     }
     const result = this.#inTurn(name).finally(() => this.#results.delete(name));
     this.#results.set(name, result);
@@ -75,7 +75,7 @@ async function getAddrInfo(name: string): Promise<LookUp> {
       : { ok: false, detail: "The name has no address", fault: "name" };
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
-    if (descriptorsLack()) return { ok: false, detail: message, fault: "no_descriptor" };
+    if (descriptorsLack()) return { ok: false, detail: message, fault: "own_lack" };
     return { ok: false, detail: message, fault: code === "EAI_AGAIN" ? "name_server" : "name" };
   }
 }

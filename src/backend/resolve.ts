@@ -1,15 +1,15 @@
 import { isIP } from "node:net";
 import type { BackendRules } from "../access/backend_rules.ts";
-import type { KnownNames } from "./known_names.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import type { DnsCache } from "./dns_cache.ts";
 import type { LookUp } from "./name_lookup.ts";
-import type { Verdict } from "./verdict.ts";
 
 /** The addresses that may be connected to, in the order of preference, or why there are none. */
 export type Resolution =
   | { readonly ok: true; readonly addresses: readonly string[] }
   | {
     readonly ok: false;
-    readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "no_descriptor" }>;
+    readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "local" }>;
   };
 
 const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
@@ -17,11 +17,11 @@ const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
 /** Resolves hosts and leaves the addresses that may be connected to. */
 export class Resolver {
   readonly #rules: BackendRules;
-  readonly #names: KnownNames;
+  readonly #names: DnsCache;
   readonly #patienceMs: number;
 
-  /** @param patienceMs after how many milliseconds the last known addresses of a name are taken */
-  constructor(rules: BackendRules, names: KnownNames, patienceMs: number) {
+  /** @param patienceMs how long a look-up may take before the last known addresses of a name are taken */
+  constructor(rules: BackendRules, names: DnsCache, patienceMs: number) {
     this.#rules = rules;
     this.#names = names;
     this.#patienceMs = patienceMs;
@@ -30,15 +30,21 @@ export class Resolver {
   /**
    * @param host an IP address or a DNS name
    * @param port the TCP port, for the rules
-   * @returns its addresses; never rejects. For a name not known before it has no time limit of its own
+   * @returns its addresses, at once where they are known; never rejects. For a name not known before it has
+   * no time limit of its own
    */
-  async resolve(host: string, port: number): Promise<Resolution> {
+  resolve(host: string, port: number): Resolution | Promise<Resolution> {
     if (!this.#rules.mayPermit(host, port)) return DENIED;
-    const found: LookUp = isIP(host) === 0
-      ? await this.#names.find(host, this.#patienceMs)
-      : { ok: true, addresses: [host] };
+    if (isIP(host) !== 0) return this.#permitted(host, port, { ok: true, addresses: [host] });
+    const found = this.#names.find(host, this.#patienceMs);
+    return found instanceof Promise
+      ? found.then((found) => this.#permitted(host, port, found))
+      : this.#permitted(host, port, found);
+  }
+
+  #permitted(host: string, port: number, found: LookUp): Resolution {
     if (!found.ok) {
-      const kind = found.fault === "no_descriptor" ? "no_descriptor" : "dns";
+      const kind = found.fault === "own_lack" ? "local" : "dns";
       return { ok: false, verdict: { kind, detail: found.detail } };
     }
     const addresses = this.#rules.permitted(host, port, found.addresses);
