@@ -70,7 +70,8 @@ export class Deadlines {
   #arm(slot: number): void {
     clearTimeout(this.#timer);
     this.#timerSlot = slot;
-    this.#timer = setTimeout(() => this.#fire(), slot * RESOLUTION_MS - performance.now());
+    const inMs = Math.max(0, slot * RESOLUTION_MS - performance.now());
+    this.#timer = setTimeout(() => this.#fire(), inMs);
   }
 
   #fire(): void {

@@ -52,10 +52,10 @@ export interface Call {
   readonly connection: Connection;
   /** In milliseconds of `performance.now()`. */
   readonly sentAt: number;
+  /** {@linkcode Connection.framesReceived} when it was sent. */
+  readonly framesBefore: number;
   /** Settles with how it ended; never, once it is cancelled. */
   readonly ended: Promise<StreamEnd>;
-  /** Whether the server has given any sign of life since. */
-  readonly alive: boolean;
   /** Gives it up. Idempotent. */
   cancel(): void;
 }
@@ -146,10 +146,8 @@ export class Connection {
     return {
       connection: this,
       sentAt: this.lastUsedAt,
+      framesBefore,
       ended,
-      get alive() {
-        return session.framesReceived > framesBefore;
-      },
       cancel: () => {
         if (!session.cancel(id)) return;
         this.#callEnded();
@@ -158,10 +156,20 @@ export class Connection {
     };
   }
 
-  /** Asks for a sign of life, unless the server has been asked since its last answer. */
-  ping(): void {
-    this.#session.ping();
+  /** Frames that have come; that it grows is a sign of life. */
+  get framesReceived(): number {
+    return this.#session.framesReceived;
+  }
+
+  /**
+   * Asks for a sign of life, unless the server has been asked since its last answer.
+   *
+   * @returns whether it is asked
+   */
+  ping(): boolean {
+    const asked = this.#session.ping();
     this.#flush();
+    return asked;
   }
 
   /** Takes no more calls, and closes once those on it have ended. */

@@ -136,7 +136,7 @@ export class Attempts implements RunningCheck {
     const other = this.#attempt();
     const heard = await Promise.race([ended, other]);
     const winner = heard.answered ? heard : await eitherAnswer(ended, other);
-    if (!call.alive) call.connection.drain("silent");
+    if (this.#calls.has(call)) call.connection.drain("silent");
     return winner;
   }
 
@@ -171,19 +171,22 @@ export class Attempts implements RunningCheck {
     const endsAt = call.sentAt + timeoutMs;
     const patienceMs = Math.min(this.#timeLeftMs(), this.#check.patienceMs);
     const hedgeMs = hedgeDelayMs(patienceMs);
-    let pinged = false;
+    // What has come by the time of the PING says nothing of the time after it.
+    let framesBefore: number | undefined;
     const look = (late: boolean) => {
       this.#watches.delete(watch);
       const leftMs = endsAt - performance.now();
       if (leftMs <= 0) return onEnd(this.#timedOut(call, late));
       let nextMs = Math.min(leftMs, MAX_PING_MS);
-      if (!call.connection.usable || pinged && !call.alive) {
+      const { connection } = call;
+      if (!connection.usable || framesBefore === connection.framesReceived) {
         onSilent("silent");
         nextMs = leftMs;
-      } else if (!call.alive) {
-        call.connection.ping();
-        pinged = true;
+      } else if (framesBefore === undefined) {
+        framesBefore = connection.ping() ? connection.framesReceived : call.framesBefore;
         nextMs = Math.min(leftMs, hedgeMs, MAX_PING_MS);
+      } else {
+        framesBefore = -1; // it is merely slow
       }
       watch = this.#watch(look, nextMs);
     };

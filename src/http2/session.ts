@@ -253,11 +253,14 @@ export class Session {
   /**
    * Asks for a sign of life. At most once between two answers: gRPC servers end a connection that pings
    * oftener (`too_many_pings`).
+   *
+   * @returns whether a PING goes out
    */
-  ping(): void {
-    if (this.#pinged || this.#state.kind === "closed") return;
+  ping(): boolean {
+    if (this.#pinged || this.#state.kind === "closed") return false;
     this.#pinged = true;
     this.#output.ping(PING_DATA);
+    return true;
   }
 
   /** Begins no further request, and closes once those under way have ended. */
