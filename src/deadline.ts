@@ -1,8 +1,17 @@
-/** A deadline that fires later than this, in milliseconds, had to wait for the process or the machine. */
-const LATE_MS = 50;
+/** A deadline that fires later than this, in milliseconds, had to wait for the process itself. */
+const LATE_MS = 20;
 
-/** After such a delay what has arrived meanwhile is read first, for so long, in milliseconds. */
+/**
+ * After such a delay what has arrived meanwhile is read first, for so long, in milliseconds: timers come
+ * before reads.
+ */
 const CATCH_UP_MS = 20;
+
+/**
+ * With a delay of more than this, in milliseconds, the process or the machine stood still. Below it the other
+ * side has had all its time, and what it sent in time has been read: a busy machine is late by 100 ms often.
+ */
+const HELD_UP_MS = 250;
 
 /**
  * Deadlines of the same moment share a timer, in milliseconds: setting and taking back one of the
@@ -17,12 +26,12 @@ export interface Deadline {
 }
 
 /**
- * Called when a deadline has passed.
+ * Called when a deadline has passed, and all has been read that arrived before it.
  *
- * @param late whether it fired so late that the process itself was held up (stopped, or without a core):
- * then what came of the other side in time could not be read. It has been read by now
+ * @param heldUp whether the process stood still meanwhile (stopped, or the machine moved), so that nothing can
+ * be said of the other side
  */
-export type OnDeadline = (late: boolean) => void;
+export type OnDeadline = (heldUp: boolean) => void;
 
 interface Entry extends Deadline {
   readonly due: number;
@@ -93,26 +102,25 @@ export class Deadlines {
       if (now - entry.due > LATE_MS) late.push(entry);
       else pass(entry, false);
     }
-    // Timers come before reads: what arrived while the process stood still has not been read yet.
-    if (late.length > 0) this.#catchUp(late);
+    if (late.length > 0) this.#catchUp(late, now);
     let next = Infinity;
     for (const slot of this.#slots.keys()) next = Math.min(next, slot);
     if (next < this.#timerSlot) this.#arm(next);
   }
 
-  #catchUp(entries: readonly Entry[]): void {
+  #catchUp(entries: readonly Entry[], firedAt: number): void {
     const timer = setTimeout(() => {
       this.#catchingUp.delete(timer);
-      for (const entry of entries) pass(entry, true);
+      for (const entry of entries) pass(entry, firedAt - entry.due > HELD_UP_MS);
     }, CATCH_UP_MS);
     this.#catchingUp.add(timer);
   }
 }
 
-function pass({ cancelled, onPassed }: Entry, late: boolean): void {
+function pass({ cancelled, onPassed }: Entry, heldUp: boolean): void {
   if (cancelled) return;
   try {
-    onPassed(late);
+    onPassed(heldUp);
   } catch (error) {
     reportError(error);
   }

@@ -48,7 +48,7 @@ export class Dial {
   readonly #destination: Destination;
   readonly #handshakes: HandshakeTurns;
   readonly #abort = new AbortController();
-  #passed: "no" | "timeout" | "late" = "no";
+  #passed: "no" | "timeout" | "held_up" = "no";
   /** How long the handshake had to wait for its turn. */
   #queuedMs = 0;
 
@@ -61,8 +61,8 @@ export class Dial {
   ) {
     this.#destination = destination;
     this.#handshakes = handshakes;
-    const deadline = deadlines.set((late) => {
-      this.#passed = late ? "late" : "timeout";
+    const deadline = deadlines.set((heldUp) => {
+      this.#passed = heldUp ? "held_up" : "timeout";
       this.abort();
     }, timeoutMs);
     this.result = this.#run()
@@ -104,7 +104,7 @@ export class Dial {
   #failure(error: unknown): DialFailure {
     const { phase } = this;
     if (
-      this.#passed === "late" || this.#passed === "timeout" && this.#queuedMs > HANDSHAKE_TURN_MS
+      this.#passed === "held_up" || this.#passed === "timeout" && this.#queuedMs > HANDSHAKE_TURN_MS
     ) {
       const detail = "The agent was held up while it connected";
       return { verdict: { kind: "local", detail }, retryable: false };

@@ -173,10 +173,10 @@ export class Attempts implements RunningCheck {
     const hedgeMs = hedgeDelayMs(patienceMs);
     // What has come by the time of the PING says nothing of the time after it.
     let framesBefore: number | undefined;
-    const look = (late: boolean) => {
+    const look = (heldUp: boolean) => {
       this.#watches.delete(watch);
       const leftMs = endsAt - performance.now();
-      if (leftMs <= 0) return onEnd(this.#timedOut(call, late));
+      if (leftMs <= 0) return onEnd(this.#timedOut(call, heldUp));
       let nextMs = Math.min(leftMs, MAX_PING_MS);
       const { connection } = call;
       if (!connection.usable || framesBefore === connection.framesReceived) {
@@ -200,15 +200,15 @@ export class Attempts implements RunningCheck {
     return { ended, silent };
   }
 
-  #watch(look: (late: boolean) => void, ms: number): Deadline {
+  #watch(look: (heldUp: boolean) => void, ms: number): Deadline {
     const watch = this.#context.deadlines.set(look, ms);
     this.#watches.add(watch);
     return watch;
   }
 
-  #timedOut(call: Call, late: boolean): Attempt {
+  #timedOut(call: Call, heldUp: boolean): Attempt {
     call.cancel();
-    const verdict: Verdict = late
+    const verdict: Verdict = heldUp
       ? { kind: "local", detail: "The agent was held up while the RPC was under way" }
       : { kind: "timeout", detail: "The RPC did not end in time" };
     return { verdict, timings: this.#timings(call), answered: false, retryable: false };

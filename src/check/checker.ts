@@ -162,7 +162,7 @@ class Waiting implements PendingCheck {
     this.observation = promise;
     this.#resolve = resolve;
     this.#timeoutMs = timeoutMs;
-    this.#deadline = deadlines.set((late) => this.#timedOut(late), timeoutMs);
+    this.#deadline = deadlines.set((heldUp) => this.#timedOut(heldUp), timeoutMs);
   }
 
   /** @param resolveMs how long the name look-up took, if there was one */
@@ -195,19 +195,19 @@ class Waiting implements PendingCheck {
     this.#flight?.leave();
   }
 
-  #timedOut(late: boolean): void {
+  #timedOut(heldUp: boolean): void {
     const flight = this.#flight;
     // Whoever asks next after a timeout is not to wait for the same run again.
     if (flight !== undefined) flight.open = false;
     this.settle({
-      verdict: this.#timeoutVerdict(late),
+      verdict: this.#timeoutVerdict(heldUp),
       run: flight?.run ?? NO_RUN.run,
       timings: {},
     });
   }
 
-  #timeoutVerdict(late: boolean): Verdict {
-    if (late) return { kind: "local", detail: "The agent was held up during the check" };
+  #timeoutVerdict(heldUp: boolean): Verdict {
+    if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
     return { kind: "timeout", detail: `${waitedFor} (${Math.round(this.#timeoutMs)} ms)` };
   }

@@ -86,6 +86,9 @@ const MAX_UNSENT_BYTES = 64 * 1024;
 /** Streams at once on one connection, whatever the server allows: RFC 9113 advises servers to allow 100. */
 const MAX_STREAMS = 100;
 
+/** The longest body of a request: where the server's window is smaller, none begins. */
+const MAX_REQUEST_BYTES = 512;
+
 /** Until the server's SETTINGS have come nobody knows how many streams it allows. */
 const STREAMS_BEFORE_SETTINGS = 1;
 
@@ -185,7 +188,7 @@ export class Session {
 
   /** How many more requests may begin now. */
   get freeStreams(): number {
-    if (this.#state.kind !== "open") return 0;
+    if (this.#state.kind !== "open" || this.#sendWindow < MAX_REQUEST_BYTES) return 0;
     return Math.max(0, this.#streamLimit() - this.#streams.size);
   }
 

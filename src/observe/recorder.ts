@@ -1,4 +1,4 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { CheckRequest } from "../protocol/request.ts";
 import {
