@@ -210,6 +210,7 @@ export class ScriptedServer implements AsyncDisposable {
   readonly #options: ScriptedServerOptions;
   readonly #server: Server;
   readonly #ending = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
   readonly #work = new Set<Promise<void>>();
   #failure: unknown;
 
@@ -266,6 +267,7 @@ export class ScriptedServer implements AsyncDisposable {
   /** @throws {unknown} what a function of the test threw */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#ending.abort();
+    this.#ended.resolve();
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const connection of this.connections) connection.destroy();
     await closed;
@@ -274,7 +276,8 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   #do(work: () => void | Promise<void>): void {
-    const done = (async () => await work())()
+    // What a test waits for in there may never come: the end of the server ends it as well.
+    const done = Promise.race([(async () => await work())(), this.#ended.promise])
       .catch((error) => this.#failure ??= error)
       .finally(() => this.#work.delete(done));
     this.#work.add(done);
