@@ -35,7 +35,7 @@ testWithOwnNetwork(
         const args = ["127.0.0.1", `${port(index)}`, flag, "backend.test"];
         const check = await checkJson(args, {}, wrapper);
         assert.equal(check.reply, "down", kind);
-        assert.equal(check.verdict, "backend_unreachable", kind);
+        assert.match(check.verdict, /unreachable$/, kind);
         assert.match(check.detail, errno, kind);
         assert.ok(check.duration_ms < SOON_MS, `${kind}: ${check.duration_ms} ms`);
       }
