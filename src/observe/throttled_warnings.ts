@@ -1,4 +1,4 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./log.ts";
 
 const PER_SECOND = 10;
 

@@ -1,5 +1,5 @@
 import { parseAuthority } from "./authority.ts";
-import { parseHost, parsePort } from "./host.ts";
+import { isOldIPv4Spelling, parseHost, parsePort } from "./host.ts";
 
 /** One check that a client asks for: a valid line, taken apart. */
 export interface CheckRequest {
@@ -23,6 +23,18 @@ export interface CheckRequest {
   readonly fall?: number;
   /** Good checks in a row that bring it up again, 1 to 100. */
   readonly rise?: number;
+}
+
+/** What is asked of which backend: a request without the options that do not change the question. */
+export type BackendQuestion = Pick<
+  CheckRequest,
+  "host" | "port" | "tls" | "tlsProfile" | "authority" | "serverName" | "service"
+>;
+
+/** @returns a text that is the same for requests that ask the same of the same backend */
+export function backendKey(question: BackendQuestion): string {
+  const { host, port, tls, tlsProfile, authority, service } = question;
+  return `${host} ${port} ${tls ? `ssl=${tlsProfile}` : "no-ssl"} ${authority} ${service}`;
 }
 
 /** What a line is: a request, or why it is none. */
@@ -72,7 +84,11 @@ export function parseRequest(line: string): ParsedRequest {
   }
   const host = parseHost(server);
   if (host === undefined) {
-    return invalid("backend_server must be an IP address or a DNS name");
+    return invalid(
+      isOldIPv4Spelling(server.toLowerCase())
+        ? "backend_server is an IPv4 address in an old spelling: it needs four decimal numbers"
+        : "backend_server must be an IP address or a DNS name",
+    );
   }
   const port = parsePort(portText);
   if (port === undefined) return invalid("backend_port must be a number from 1 to 65535");
