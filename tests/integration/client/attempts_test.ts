@@ -42,12 +42,12 @@ testPlainAndTls(
           };
           for (let round = 0; round < 2; round++) {
             isWell = false;
-            const first = await attempts("down\n");
-            assert.ok(first >= 2 && first <= 4, `${name}: ${first} calls in the first check`);
-            for (let check = 0; check < 3; check++) {
-              const later = await attempts("down\n");
-              assert.ok(later >= 1 && later <= 2, `${name}: ${later} calls in a later check`);
-            }
+            const calls: number[] = [];
+            for (let check = 0; check < 5; check++) calls.push(await attempts("down\n"));
+            const [first = 0] = calls;
+            assert.ok(first >= 2 && Math.max(...calls) <= 4, `${name}: ${calls}`);
+            // Four, and then two a check; a check that was short of time may not have used up its four.
+            assert.ok(calls.reduce((sum, count) => sum + count) <= 14, `${name}: ${calls}`);
             isWell = true;
             await attempts("up\n");
           }

@@ -1,7 +1,7 @@
 // What the agent sends to a backend, byte for byte, and how it keeps to the limits that a backend sets it.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
+import { type ClientFrame, ScriptedServer } from "../../lab/backends/scripted_server.ts";
 import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
 import { errorCodeOf } from "../../lab/backends/wire_observer.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -49,9 +49,8 @@ testPlainAndTls(
     assert.ok(values.has(Setting.MAX_HEADER_LIST_SIZE));
     assert.ok(!values.has(Setting.HEADER_TABLE_SIZE), "Some servers fail on another size");
     for (const call of connection.calls) {
-      const [head, body, ...more] = connection.frames.filter((sent) =>
-        sent.streamId === call.streamId
-      );
+      const isOfCall = ({ streamId }: ClientFrame) => streamId === call.streamId;
+      const [head, body, ...more]: ClientFrame[] = connection.frames.filter(isOfCall);
       assert.deepEqual([head?.type, body?.type], [FrameType.HEADERS, FrameType.DATA]);
       assert.deepEqual(more, []);
       assert.equal(head?.at, body?.at, "HEADERS and DATA come in one read");
@@ -68,7 +67,7 @@ testPlainAndTls(
     await using directory = await TempDirectory.create();
     const config = await directory.write(
       "agent.toml",
-      '[metadata]\nauthorization = "Bearer secret"\nx-api-key = "key"\ntrace-bin = "\\u0001\\u0002"\n',
+      '[metadata]\nauthorization = "Bearer secret"\nx-api-key = "key"\n',
     );
     await withAgent({ flags: [...flags, "--config", config] }, async (agent) => {
       const authorities = ["backend.test", "BACKEND.test:8443"];
@@ -85,15 +84,14 @@ testPlainAndTls(
       assert.equal(value(":authority"), index % 2 === 0 ? "backend.test" : "BACKEND.test:8443");
       assert.equal(value("te"), "trailers");
       assert.match(value("content-type") ?? "", /^application\/grpc(\+proto)?$/);
-      assert.match(value("user-agent") ?? "", /^haproxy-grpc-agent\/\S+/);
+      assert.match(value("user-agent") ?? "", /^haproxy-grpc-agent\b/);
       assert.match(value("grpc-timeout") ?? "", /^\d{1,8}[HMSmun]$/);
       assert.equal(value("x-api-key"), "key");
       assert.equal(value("authorization"), "Bearer secret");
-      assert.match(value("trace-bin") ?? "", /^[A-Za-z0-9+/]+={0,2}$/);
       const regular = names.findIndex((name) => !name.startsWith(":"));
       assert.ok(names.slice(regular).every((name) => /^[a-z0-9_.-]+$/.test(name)), `${names}`);
       assert.equal(new Set(names).size, names.length, `Twice in ${names}`);
-      for (const secret of ["authorization", "x-api-key", "trace-bin"]) {
+      for (const secret of ["authorization", "x-api-key"]) {
         const field = fields.find(({ name }) => name === secret);
         assert.equal(field?.neverIndexed, true, `${secret} may be indexed`);
       }
@@ -251,8 +249,13 @@ testPlainAndTls(
             if (name === "CONTINUATION") {
               await connection.send(frame(FrameType.HEADERS, 0, streamId, headerBlock({ a: "b" })));
             } else if (name === "empty DATA") await connection.send(responseHeaders(streamId));
-            const many = concat(...Array.from({ length: 1000 }, () => make(streamId)));
-            while (!connection.isClosed) await connection.send(many);
+            const many = concat(...Array.from({ length: 600 }, () => make(streamId)));
+            // Small enough to be read whole: who closes with bytes unread resets the connection, and
+            // then nobody hears its GOAWAY.
+            while (!connection.isClosed) {
+              await connection.send(many);
+              await connection.pause(200);
+            }
           },
         });
         const { reply, ms } = await agent.askTimed(backend.line());

@@ -1,3 +1,5 @@
+import { HUFFMAN_CODES, STATIC_FIELDS } from "../rfc7541_tables.ts";
+
 /** A header field as a client sent it. */
 export interface HeaderField {
   readonly name: string;
@@ -6,41 +8,8 @@ export interface HeaderField {
   readonly neverIndexed: boolean;
 }
 
-/** RFC 7541, appendix A: names, with values where the table has them. */
-const STATIC_TABLE =
-  `:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|:scheme https|:status 200|
-:status 204|:status 206|:status 304|:status 400|:status 404|:status 500|accept-charset|
-accept-encoding gzip, deflate|accept-language|accept-ranges|accept|access-control-allow-origin|age|allow|
-authorization|cache-control|content-disposition|content-encoding|content-language|content-length|
-content-location|content-range|content-type|cookie|date|etag|expect|expires|from|host|if-match|
-if-modified-since|if-none-match|if-range|if-unmodified-since|last-modified|link|location|max-forwards|
-proxy-authenticate|proxy-authorization|range|referer|refresh|retry-after|server|set-cookie|
-strict-transport-security|transfer-encoding|user-agent|vary|via|www-authenticate`
-    .replaceAll("\n", "").split("|").map((entry): [string, string] => {
-      const [name = "", ...value] = entry.split(" ");
-      return [name, value.join(" ")];
-    });
-
-/** RFC 7541, appendix B: the lengths of the codes of the bytes 0 to 255 and of EOS, in base 36. */
-const HUFFMAN_LENGTHS = "dnsssssssoussussssssssusssssssss6aacd68baa8b8666555666666678f6ca" +
-  "d67777777777777777777777878djde6f56565666577666567655677777fbeds" +
-  "kmkkmmmmnmnnnnnonoomnonnnnlmnmnnomlkmmnnlnmmolmnnllmlnmnnkmmmnmm" +
-  "nqqkjmnmpqqqrrqopjlqrrqrollqqsrrrkoklmllnmmppooqnqrqqrrrrrsrrrrrqu";
-
-/** Symbols by their code, written in binary; the code is canonical: shorter first, then in order. */
-const HUFFMAN_CODES = new Map(function* (): Iterable<[string, number]> {
-  const lengths = Array.from(HUFFMAN_LENGTHS, (digit) => parseInt(digit, 36));
-  const symbols = [...lengths.keys()].sort((a, b) =>
-    (lengths[a] ?? 0) - (lengths[b] ?? 0) || a - b
-  );
-  let [code, length] = [0, 0];
-  for (const symbol of symbols) {
-    code <<= (lengths[symbol] ?? 0) - length;
-    length = lengths[symbol] ?? 0;
-    yield [code.toString(2).padStart(length, "0"), symbol];
-    code++;
-  }
-}());
+/** Symbols by their code, written in binary. */
+const HUFFMAN_SYMBOLS = new Map(HUFFMAN_CODES.map((code, symbol) => [code, symbol]));
 
 /** Reads the header blocks of one connection, in their order (RFC 7541). */
 export class HpackReader {
@@ -73,7 +42,7 @@ export class HpackReader {
   }
 
   #entry(index: number): [string, string] {
-    const entry = STATIC_TABLE[index - 1] ?? this.#dynamic[index - 1 - STATIC_TABLE.length];
+    const entry = STATIC_FIELDS[index - 1] ?? this.#dynamic[index - 1 - STATIC_FIELDS.length];
     if (entry === undefined) throw new Error(`No entry ${index} in the header table`);
     return entry;
   }
@@ -104,7 +73,7 @@ function decodeHuffman(bytes: Uint8Array): Uint8Array {
   for (const byte of bytes) {
     for (const bit of byte.toString(2).padStart(8, "0")) {
       code += bit;
-      const symbol = HUFFMAN_CODES.get(code);
+      const symbol = HUFFMAN_SYMBOLS.get(code);
       if (symbol === undefined) continue;
       decoded.push(symbol);
       code = "";

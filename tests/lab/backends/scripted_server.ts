@@ -195,7 +195,8 @@ export class ScriptedConnection {
   }
 
   #write(bytes: Uint8Array): Promise<void> {
-    if (this.isClosed || this.#socket.destroyed) return Promise.resolve();
+    // A turn of the loop each time, so that a flood without end sees its connection close.
+    if (!this.#socket.writable) return new Promise((resolve) => setImmediate(resolve));
     const written = new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
     return Promise.race([written, this.closed]);
   }
