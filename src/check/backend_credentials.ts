@@ -5,7 +5,7 @@ import { reasonOf } from "../describe_error.ts";
 import type { ConnectProgress } from "./connect_progress.ts";
 import { gatherWrites } from "./gather_writes.ts";
 import { guardReads } from "./guard_reads.ts";
-import { refusalOf } from "./peer_certificate.ts";
+import { describeHandshakeFailure, refusalOf } from "./peer_certificate.ts";
 import type { TlsProfile } from "./tls_profile.ts";
 import { Turns } from "./turns.ts";
 
@@ -105,7 +105,7 @@ function handshake(socket: Socket, { profile, serverName }: BackendTls): Promise
       checkServerIdentity: () => undefined,
     });
     // Stays for the socket's life: an error after the handshake reaches grpc-js by its session.
-    secured.on("error", reject);
+    secured.on("error", (error) => reject(new Error(describeHandshakeFailure(error))));
     secured.once("close", () => reject(new Error("The peer closed the connection")));
     secured.once("secureConnect", () => {
       const refusal = verify ? refusalOf(secured, serverName) : undefined;
