@@ -1,6 +1,6 @@
 import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
-import { readMachineCas } from "../check/machine_cas.ts";
+import { MachineCas } from "../check/machine_cas.ts";
 import type { TlsProfile } from "../check/tls_profile.ts";
 import { reasonOf } from "../describe_error.ts";
 import type { Component, LogLevel } from "../observe/log.ts";
@@ -53,20 +53,22 @@ export interface ConfigurationSources {
  * environment, the environment than the defaults, for each setting by itself. All mistakes are told at
  * once.
  */
-export function loadConfiguration(sources: ConfigurationSources): LoadedConfiguration {
+export async function loadConfiguration(
+  sources: ConfigurationSources,
+): Promise<LoadedConfiguration> {
   const { environment, readTextFile } = sources;
   const mistakes: string[] = [];
   const warnings: string[] = [];
   const toml = readConfigFile(sources, mistakes);
   const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
-  const tlsFiles = { readTextFile, machineCas: () => readMachineCas(environment, readTextFile) };
-  const profiles = readTlsProfiles(
+  const tlsFiles = { readTextFile, machineCas: new MachineCas(environment, readTextFile) };
+  const profiles = await readTlsProfiles(
     toml.tls,
     { requireAlpn: settings.require_alpn },
     tlsFiles,
     mistakes,
   );
-  const unnamed = readTlsProfile(
+  const unnamed = await readTlsProfile(
     "",
     {
       caFile: settings.tls_ca_file,

@@ -19,7 +19,7 @@ const SERVING = Promise.resolve({ kind: "serving" } as const);
 const checker = { hasTlsProfile: () => true, check: () => SERVING } as unknown as Checker;
 
 const port = Number(Deno.args[0]);
-const loaded = loadConfiguration({
+const loaded = await loadConfiguration({
   flags: new Map(),
   configFile: undefined,
   environment: {},

@@ -101,6 +101,15 @@ A TLS profile, chosen in a request by \`tls=NAME\`:
 
 ${tlsKeys.join("\n")}
 
+Files are PEM: with either kind of line ends, a byte order mark, or text around the blocks. Certificate and
+key may stand in one file, as for HAProxy's \`crt\`: name it in \`cert_file\` alone. The first certificate is
+the client's own; those of CAs that are sent along follow it. A key with a password is refused, and so is a
+key that no TLS handshake can be made with.
+
+Without a \`ca_file\` the CAs of the machine are trusted: those of the file that \`SSL_CERT_FILE\` names, or else of
+\`/etc/ssl/certs/ca-certificates.crt\` and its like. Where there are none, the agent warns at its start, and
+only profiles that have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
+
 ### \`[metadata]\`
 
 Metadata that each health RPC carries along, name to value. A value \`"env:NAME"\` is read from the
