@@ -36,7 +36,7 @@ export class Agent {
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #standings = new Standings(() => performance.now());
-  readonly #history = new BackendHistory(Date.now);
+  readonly #history = new BackendHistory(() => performance.now());
   readonly #names = new KnownNames(new NameLookup());
   readonly #recorder: Recorder;
   readonly #server: Server;
@@ -180,6 +180,7 @@ export class Agent {
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
       ready: () => !this.#stopping,
       now: Date.now,
+      uptime: () => performance.now(),
     });
   }
 }

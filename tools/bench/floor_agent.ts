@@ -40,7 +40,7 @@ const responder = new Responder(
   { fall: 1, rise: 1, notServingReply: "down", reason: false },
   checker,
   new Standings(() => performance.now()),
-  new Recorder(metrics, logs, new BackendHistory(Date.now), settings.log_checks),
+  new Recorder(metrics, logs, new BackendHistory(() => performance.now()), settings.log_checks),
 );
 const admission = {
   clientRules: loaded.configuration.clientRules,
