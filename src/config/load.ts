@@ -10,6 +10,7 @@ import { readMetadata } from "./metadata_section.ts";
 import { wrongValue } from "./mistakes.ts";
 import { readRules } from "./rules.ts";
 import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./settings.ts";
+import { withoutServiceLinks } from "./service_links.ts";
 import { suggest } from "./suggest.ts";
 import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
@@ -56,11 +57,15 @@ export interface ConfigurationSources {
 export async function loadConfiguration(
   sources: ConfigurationSources,
 ): Promise<LoadedConfiguration> {
-  const { environment, readTextFile } = sources;
+  const { readTextFile } = sources;
+  const { environment, warnings: links } = withoutServiceLinks(
+    sources.environment,
+    SETTING_ROWS.map(({ env }) => env),
+  );
   const mistakes: string[] = [];
   const warnings: string[] = [];
   const toml = readConfigFile(sources, mistakes);
-  const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
+  const { settings, sourceOf } = readSettings({ ...sources, environment }, toml.settings, mistakes);
   const tlsFiles = { readTextFile, machineCas: new MachineCas(environment, readTextFile) };
   const profiles = await readTlsProfiles(
     toml.tls,
@@ -80,7 +85,7 @@ export async function loadConfiguration(
     tlsFiles,
     mistakes,
   );
-  const metadata = readMetadata(toml.metadata, environment, mistakes);
+  const metadata = readMetadata(toml.metadata, sources.environment, mistakes);
   const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
   const rules = readRules(settings, sourceOf, mistakes);
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
@@ -104,7 +109,7 @@ export async function loadConfiguration(
     ...rules,
     logLevels,
   };
-  warnings.push(...unknownVariables(environment), ...doubtsAbout(configuration));
+  warnings.push(...links, ...unknownVariables(environment), ...doubtsAbout(configuration));
   return { ok: true, configuration, warnings };
 }
 
@@ -212,7 +217,7 @@ function findGiven(
     : { source: variable, value: text, read: kind.fromText(text) };
 }
 
-/** Kubernetes sets such names by itself for a Service called haproxy-agent, so they are no mistakes. */
+/** Other programs may set such names, as Kubernetes does, so they are no mistakes. */
 function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
   const known = SETTING_ROWS.map(({ env }) => env);
   return Object.keys(environment)

@@ -274,15 +274,15 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
     args: [...LOOPBACK, "--log-destination", "file", "--log-file-path", "a"],
     toml: '[logging]\nfile_rotation = "daily"\nfile_max_files = 7',
   }, []],
-  ["unknown variables, which Kubernetes may have set", {
+  ["unknown variables", {
     args: LOOPBACK,
     env: {
-      HAPROXY_AGENT_SERVICE_HOST: "10.0.0.1",
+      HAPROXY_AGENT_CHECK_MODE: "watch",
       HAPROXY_AGENT_SERVER_PROT: "1",
       OTHER: "x",
     },
   }, [
-    /^HAPROXY_AGENT_SERVICE_HOST: unknown variable$/,
+    /^HAPROXY_AGENT_CHECK_MODE: unknown variable/,
     /^HAPROXY_AGENT_SERVER_PROT: unknown variable \(did you mean HAPROXY_AGENT_SERVER_PORT\?\)$/,
   ]],
 ];

@@ -67,7 +67,9 @@ Strongest first: command line, TOML file (\`--config FILE\`), environment, defau
 itself. Everything is checked before the first socket opens. A wrong setting ends the program with exit
 code 1 (2 for a wrong command line) and one line per mistake: the setting, where it came from, its value,
 and what is accepted. Unknown TOML keys and flags are mistakes; an unknown \`${ENV_PREFIX}*\` variable is
-only warned of, because Kubernetes sets such names by itself for a Service called \`haproxy-agent\`.
+only warned of. So are the variables that Kubernetes sets by itself for a Service called \`haproxy-agent\` or
+\`haproxy-agent-metrics\`, such as \`${ENV_PREFIX}METRICS_PORT=tcp://10.96.12.34:9090\`: they are left out, and the
+file or the default counts.
 
 \`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
