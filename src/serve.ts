@@ -25,7 +25,7 @@ export interface Outside {
   /** Has `reload` called whenever the configuration is to be read again. */
   readonly onReload: (reload: () => void) => void;
   /** Reads the configuration again. */
-  readonly load: () => LoadedConfiguration;
+  readonly load: () => Promise<LoadedConfiguration>;
   /** Tells whoever starts the agent why it does not start. */
   readonly complain: (mistake: string) => void;
 }
@@ -78,13 +78,20 @@ export async function serve(
   try {
     const agent = new Agent(configuration, logs, metrics);
     let current = configuration;
-    outside.onReload(() => {
+    let stopping = false;
+    const readAgain = async () => {
       log.look();
-      current = reload(agent, current, outside.load(), logs, (configuration) => {
+      const loaded = await outside.load();
+      if (stopping) return;
+      current = reload(agent, current, loaded, logs, (configuration) => {
         changeLogging(logs, logOptions(configuration));
       });
-    });
+    };
+    // One after the other: the last one read is the one in force.
+    let reloading = Promise.resolve();
+    outside.onReload(() => reloading = reloading.then(readAgain));
     logs.main.info("Stopping", { signal: await outside.stopped });
+    stopping = true;
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
     return true;
   } catch (error) {
