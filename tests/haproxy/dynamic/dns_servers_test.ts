@@ -41,7 +41,12 @@ testSideBySide(
       backend(10),
     ]);
     for (const part of [agent, names, first, second, third, fourth]) stack.use(part);
-    const place = { agentPort: agent.port, backendPort: port, nameServerPort: names.port };
+    const place = {
+      agentPort: agent.port,
+      metricsPort: agent.metricsPort,
+      backendPort: port,
+      nameServerPort: names.port,
+    };
     const haproxies: [string, Haproxy, ServerWatch][] = [];
     for (const example of ["a-records.cfg", "srv-records.cfg", "healthcheck-section.cfg"]) {
       const { configuration } = await placeDynamicExample(example, place);

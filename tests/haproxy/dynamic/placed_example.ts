@@ -15,6 +15,8 @@ export interface Place {
   /** Takes the place of the folders of HAProxy and of the agent. */
   directory?: string;
   agentPort: number;
+  /** Of the agent's metrics; needed for examples that look at them. */
+  metricsPort?: number;
   /** Of every gRPC server; needed for examples that have port 50051. */
   backendPort?: number;
   /** Of the name server; needed for examples that have one. */
@@ -47,6 +49,7 @@ export async function placeDynamicExample(name: string, place: Place): Promise<D
     .replaceAll("10.0.0.53:53", `127.0.0.1:${nameServerPort}`)
     .replaceAll("50051", `${backendPort}`)
     .replaceAll(/port 5555\b/g, `port ${agentPort}`)
+    .replaceAll("127.0.0.1:9090", `127.0.0.1:${place.metricsPort ?? 9090}`)
     .replaceAll("inter 2s", `inter ${INTER_MS}ms`)
     .replaceAll(/timeout (resolve|retry) 1s/g, "timeout $1 200ms")
     .replace("  timeout server 5m\n", `  timeout server 5m\n  timeout check ${checkTimeout}\n`)

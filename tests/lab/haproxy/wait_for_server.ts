@@ -10,7 +10,7 @@ export interface CheckedServer {
   /** The first word of its status: `UP` is `UP 1/3`, too. */
   status?: string;
   /** How the check ended: `L7OK`, `L4CON` ... */
-  checkStatus?: string;
+  checkStatus?: string | RegExp;
   /** `last_chk`, or a part of it. */
   lastCheck?: string | RegExp;
 }
@@ -44,14 +44,15 @@ export async function waitForServer(
 
 function looksLike({ server, status, fields }: ServerRow, expected: CheckedServer): boolean {
   const { last_chk = "", check_status = "", addr = "" } = fields;
-  const { lastCheck } = expected;
-  return (expected.server ?? server) === server &&
+  return is(server, expected.server) &&
     addr.endsWith(expected.address ?? "") &&
-    (expected.status === undefined || status.split(" ")[0] === expected.status) &&
-    (expected.checkStatus === undefined ||
-      check_status.replace("* ", "") === expected.checkStatus) &&
-    (lastCheck === undefined ||
-      (typeof lastCheck === "string" ? last_chk === lastCheck : lastCheck.test(last_chk)));
+    is(status.split(" ")[0] ?? "", expected.status) &&
+    is(check_status.replace("* ", ""), expected.checkStatus) &&
+    is(last_chk, expected.lastCheck);
+}
+
+function is(value: string, expected: string | RegExp | undefined): boolean {
+  return expected instanceof RegExp ? expected.test(value) : value === (expected ?? value);
 }
 
 function describe(expected: CheckedServer): string {
