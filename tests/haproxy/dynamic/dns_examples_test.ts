@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
+import { createServer } from "node:net";
 import { type AgentProcess, startAgent } from "../../lab/agent.ts";
 import { CertificateAuthority } from "../../lab/certificates.ts";
 import { within } from "../../lab/eventually.ts";
@@ -16,7 +17,12 @@ import { startHealthBackend } from "../../lab/health_backend.ts";
 import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
 import { TempDirectory } from "../../lab/temp_directory.ts";
 import { callThrough, HEALTH_CHECK } from "../call_through.ts";
-import { DYNAMIC_EXAMPLES, type DynamicExample, placeDynamicExample } from "./placed_example.ts";
+import {
+  DYNAMIC_EXAMPLES,
+  type DynamicExample,
+  placeDynamicExample,
+  writeLoadedFiles,
+} from "./placed_example.ts";
 
 /** One HAProxy with an example's configuration. */
 interface Running {
@@ -28,6 +34,7 @@ interface Running {
 
 testSideBySide("every example is accepted without a warning", [], async () => {
   await using certificates = await CertificateAuthority.create();
+  await writeLoadedFiles(certificates.directory);
   for (const { name } of Deno.readDirSync(DYNAMIC_EXAMPLES)) {
     if (!name.endsWith(".cfg")) continue;
     const place = { directory: certificates.directory, agentPort: 5555 };
@@ -43,6 +50,17 @@ testSideBySide("every example is accepted without a warning", [], async () => {
       assert.deepEqual({ name, series, code, said }, { name, series, code: 0, said: "" });
     }
   }
+});
+
+testDnsExample("one-connection.cfg", async ({ run, names, port }) => {
+  await using _one = await startHealthBackend({ host: "127.0.3.7", port });
+  // The agent may not ask this one, so whoever connects to it is HAProxy.
+  await using other = await CountingListener.start("127.0.4.9", port);
+  await names.set(["api A 127.0.3.7", "api A 127.0.4.9"]);
+  const haproxies = await run();
+  await all(haproxies, at(`127.0.3.7:${port}`, { status: "UP" }));
+  await all(haproxies, at(`127.0.4.9:${port}`, { status: "DOWN", lastCheck: /^down #denied/ }));
+  assert.equal(other.connections, 0);
 });
 
 testDnsExample("ipv6.cfg", async ({ run, names, port }) => {
@@ -174,6 +192,7 @@ function testDnsExample(name: string, test: (surroundings: Surroundings) => Prom
   testSideBySide(`${name} does what it says`, [NAME_SERVER], async (start) => {
     await using stack = new AsyncDisposableStack();
     const certificates = stack.use(await CertificateAuthority.create());
+    await writeLoadedFiles(certificates.directory);
     const names = stack.use(await NameServer.start([]));
     const [agentPort, port] = [freePort(), freePort()];
     const example = await placeDynamicExample(name, {
@@ -213,6 +232,29 @@ const at = (address: string, expected: CheckedServer): CheckedServer => ({ ...ex
 /** Waits until every HAProxy has the server as expected. */
 async function all(haproxies: Running[], expected: CheckedServer, backend = "api"): Promise<void> {
   for (const { haproxy } of haproxies) await waitForServer(haproxy, backend, expected);
+}
+
+/** Counts who connects, and says nothing. */
+class CountingListener implements AsyncDisposable {
+  connections = 0;
+  #server = createServer((socket) => {
+    this.connections++;
+    socket.on("error", () => {});
+    socket.destroy();
+  });
+
+  static async start(host: string, port: number): Promise<CountingListener> {
+    const listener = new CountingListener();
+    await new Promise<void>((resolve, reject) => {
+      listener.#server.once("error", reject);
+      listener.#server.listen(port, host, resolve);
+    });
+    return listener;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
 }
 
 /** A call of `Health/Watch` through HAProxy that stays open; a message comes at each change. */

@@ -11,7 +11,16 @@ import { ServerWatch } from "../../lab/haproxy/server_watch.ts";
 import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { startHealthBackend } from "../../lab/health_backend.ts";
 import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { FALL, INTER_MS, placeDynamicExample } from "./placed_example.ts";
+import { TempDirectory } from "../../lab/temp_directory.ts";
+import { FALL, INTER_MS, placeDynamicExample, writeLoadedFiles } from "./placed_example.ts";
+
+/** Examples with the same servers, by A records, by SRV records, and by other ways of checking. */
+const EXAMPLES = [
+  "a-records.cfg",
+  "srv-records.cfg",
+  "one-connection.cfg",
+  "healthcheck-section.cfg",
+];
 
 /** What the machine may add to the time that HAProxy's settings give it, in milliseconds. */
 const ROOM_MS = 2000;
@@ -41,14 +50,17 @@ testSideBySide(
       backend(10),
     ]);
     for (const part of [agent, names, first, second, third, fourth]) stack.use(part);
+    const directory = stack.use(await TempDirectory.create()).path;
+    await writeLoadedFiles(directory);
     const place = {
+      directory,
       agentPort: agent.port,
       metricsPort: agent.metricsPort,
       backendPort: port,
       nameServerPort: names.port,
     };
     const haproxies: [string, Haproxy, ServerWatch][] = [];
-    for (const example of ["a-records.cfg", "srv-records.cfg", "healthcheck-section.cfg"]) {
+    for (const example of EXAMPLES) {
       const { configuration } = await placeDynamicExample(example, place);
       const started = await start(
         stack,

@@ -71,3 +71,10 @@ export async function placeDynamicExample(name: string, place: Place): Promise<D
     }),
   };
 }
+
+/** Puts what examples load beside their configuration into the folder that takes the place of HAProxy's. */
+export async function writeLoadedFiles(directory: string): Promise<void> {
+  const script = "server-addresses.lua";
+  await Deno.copyFile(DYNAMIC_EXAMPLES + script, `${directory}/${script}`);
+  await Deno.writeTextFile(`${directory}/server-addresses.map`, "");
+}
