@@ -49,7 +49,7 @@ testSideBySide(
       for (const haproxy of haproxies.values()) {
         for (const [server, up] of Object.entries(servers)) {
           const look = (row: ServerRow) => row.up === up && agentStatus.test(row.agentStatus);
-          await haproxy.waitFor("static", server, look);
+          await haproxy.waitFor("static", server, look, 15_000);
         }
       }
     };
@@ -136,7 +136,7 @@ testSideBySide(
 /** The lines of the check in the examples, with the agent's port. */
 async function checkOfExamples({ port }: Agent): Promise<string> {
   const example = await Deno.readTextFile(`${DYNAMIC_EXAMPLES}a-records.cfg`);
-  const [lines = ""] = /^ {2}option tcp-check\n[^]*?^ {2}tcp-check expect .*\n/m.exec(example) ??
+  const [lines = ""] = /^ {2}option tcp-check\n[^]*?\n(?=\n)/m.exec(example) ??
     [];
   assert.match(lines, /port 5555 /);
   return lines.replace("port 5555", `port ${port}`);
@@ -154,7 +154,7 @@ function configuration(
   const byTcpCheck = (name: string, fall: number) =>
     `backend ${name}
 ${check}
-  timeout check 500ms
+  timeout check 1s
   default-server check inter 200ms fall ${fall} rise 1
   server good ${good}
   server bad ${bad}
@@ -170,6 +170,7 @@ frontend metrics
   http-request use-service prometheus-exporter if { path /metrics }
 
 backend static
+  timeout check 2s
   default-server agent-check agent-addr 127.0.0.1 agent-port ${port} agent-inter 500ms
   server good ${good} agent-send "${line(good)}"
   server bad ${bad} agent-send "${line(bad)}"
