@@ -23,6 +23,7 @@ interface Agent {
   metricsPort: number;
 }
 
+const DASHBOARD = `${ROOT}deploy/monitoring/grafana-dashboard.json`;
 const RULES = `${ROOT}deploy/monitoring/haproxy_alerts.yml`;
 
 testSideBySide(
@@ -205,9 +206,9 @@ const FIRING: Readonly<Record<string, readonly string[]>> = {
 /** Has promtool judge the alert rules with what each HAProxy said in each situation, held for ten minutes. */
 async function judgeRules(scrapes: Map<string, Map<string, string>>): Promise<void> {
   const rules = await Deno.readTextFile(RULES);
-  const states = [...rules.matchAll(/state=~?"([^"]*)"/g)].flatMap(([, all = ""]) =>
-    all.split("|")
-  );
+  const expressions = rules + await dashboardExpressions();
+  const states = [...expressions.matchAll(/\bstate=~?"([^"]*)"/g)]
+    .flatMap(([, all = ""]) => all.split("|"));
   const tests = [...scrapes].flatMap(([situation, texts]) =>
     [...texts].map(([series, text]) => {
       for (const state of states) {
@@ -237,6 +238,19 @@ async function judgeRules(scrapes: Map<string, Map<string, string>>): Promise<vo
   const { ok, output } = await promtool(["test", "rules", file]);
   assert.ok(ok, output);
   assert.ok(parse(rules).groups[0].rules.length === 3);
+}
+
+/** What the dashboard asks of HAProxy's exporter, which has the metrics of the rules. */
+async function dashboardExpressions(): Promise<string> {
+  const dashboard = JSON.parse(await Deno.readTextFile(DASHBOARD));
+  const expressions: string[] = dashboard.panels
+    .flatMap(({ targets }: { targets: { expr: string }[] }) => targets.map(({ expr }) => expr))
+    .filter((expression: string) => expression.includes("haproxy_server_"));
+  assert.equal(expressions.length, 2);
+  for (const expression of expressions) {
+    assert.match(expression, /\bhaproxy_server_(agent_)?status\{/);
+  }
+  return expressions.join("\n");
 }
 
 /** The samples that the rules look at, as promtool wants them, with the labels that a scrape adds. */

@@ -9,7 +9,7 @@ import { CertificateAuthority } from "../../lab/certificates.ts";
 import { within } from "../../lab/eventually.ts";
 import { getHaproxy } from "../../lab/find_haproxy.ts";
 import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy } from "../../lab/haproxy.ts";
+import type { Haproxy, ServerRow } from "../../lab/haproxy.ts";
 import { HAPROXY_SERIES } from "../../lab/haproxy_packages.ts";
 import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
@@ -176,6 +176,35 @@ testSideBySide("two-agents.cfg does what it says", [NAME_SERVER], async (start) 
   await all(haproxies, at(server, { status: "UP" }));
   await one.setStatus("", "NOT_SERVING");
   await all(haproxies, at(server, { status: "DOWN" }));
+});
+
+testSideBySide("sidecar.cfg does what it says", [NAME_SERVER], async (start) => {
+  const [port, agentPort, metricsPort] = [freePort(), freePort(), freePort()];
+  // At 127.0.0.1 for the agent beside it, and at 127.0.3.7 for HAProxy.
+  await using one = await startHealthBackend({ host: "0.0.0.0", port });
+  await using names = await NameServer.start(["api A 127.0.3.7"]);
+  await using _agent = await startAgent({
+    port: agentPort,
+    metricsPort,
+    addressFlags: false,
+    flags: [
+      ...["--server-bind", "127.0.3.7", "--server-port", `${agentPort}`],
+      ...["--metrics-bind", "127.0.0.1", "--metrics-port", `${metricsPort}`],
+      ...["--allow-clients", "127.0.0.0/8", "--allow-backends", `127.0.0.1:${port}`],
+    ],
+  });
+  const place = { agentPort, backendPort: port, nameServerPort: names.port };
+  const example = await placeDynamicExample("sidecar.cfg", place);
+  await using stack = new AsyncDisposableStack();
+  const haproxies = await runAll(start, stack, example.configuration);
+  const look = (up: boolean) => ({ server, up: isUp, agentStatus }: ServerRow) =>
+    server === "api1" && isUp === up && agentStatus === (up ? "L7OK" : "L7STS");
+  for (const { haproxy, origin } of haproxies) {
+    await haproxy.waitFor("api", "api1", look(true), 15_000);
+    assert.equal(await callThrough(origin, HEALTH_CHECK), 200);
+  }
+  await one.setStatus("", "NOT_SERVING");
+  for (const { haproxy } of haproxies) await haproxy.waitFor("api", "api1", look(false), 15_000);
 });
 
 /** What a test of an example is given. */

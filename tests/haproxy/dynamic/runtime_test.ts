@@ -10,6 +10,7 @@ import type { Haproxy } from "../../lab/haproxy.ts";
 import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { startHealthBackend } from "../../lab/health_backend.ts";
+import { ROOT } from "../../lab/lab_process.ts";
 import { TempDirectory } from "../../lab/temp_directory.ts";
 import { callThrough, HEALTH_CHECK } from "../call_through.ts";
 import { placeDynamicExample } from "./placed_example.ts";
@@ -126,6 +127,33 @@ testSideBySide(
       await haproxy.runtime("enable agent api/api3");
       await haproxy.waitFor("api", "api3", { up: true, agentStatus: "L7OK" });
     }
+  },
+);
+
+testSideBySide(
+  "the server that docs/dynamic-servers.md gives to the Data Plane API asks the agent",
+  [],
+  async (start) => {
+    const port = freePort();
+    await using _one = await startHealthBackend({ host: "127.0.3.7", port });
+    await using agent = await startAgent();
+    const document = await Deno.readTextFile(`${ROOT}docs/dynamic-servers.md`);
+    const [, json = ""] = /^```json\n([^]*?)^```$/m.exec(document) ?? [];
+    const { name, address, port: _port, ...options } = JSON.parse(json);
+    // As the Data Plane API's library writes it: names and values as they are, with a blank between.
+    const written = Object.entries(options).map(([key, value]) =>
+      value === "enabled" ? key : `${key} ${value}`
+    );
+    const line = `server ${name} ${address}:50051 ${written.join(" ")}`
+      .replaceAll("10.0.3.7", "127.0.3.7").replaceAll("50051", `${port}`)
+      .replace("agent-port 5555", `agent-port ${agent.port}`)
+      .replace("agent-inter 2000", "agent-inter 500");
+    await using stack = new AsyncDisposableStack();
+    const haproxies = await start(stack, () => `${STATIC}  ${line}\n`);
+    for (const haproxy of haproxies.values()) {
+      await haproxy.waitFor("api", "api1", { up: true, agentStatus: "L7OK" }, 15_000);
+    }
+    assert.deepEqual(agent.faults(), []);
   },
 );
 
