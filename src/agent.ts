@@ -1,8 +1,6 @@
-import { buildChecker } from "./check/build_checker.ts";
-import type { ChannelPool } from "./check/channel_pool.ts";
-import { KnownNames } from "./check/known_names.ts";
-import { NameLookup } from "./check/name_lookup.ts";
-import { Standings } from "./check/standings.ts";
+import { Backends } from "./backends.ts";
+import type { Checker } from "./check/checker.ts";
+import { Damping } from "./check/damping.ts";
 import type { Configuration } from "./config/load.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import { reasonOf, stackOf } from "./describe_error.ts";
@@ -15,7 +13,7 @@ import type { Metrics } from "./observe/metrics.ts";
 import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
-import { Responder } from "./server/responder.ts";
+import { Handler, LastAnswers } from "./server/handler.ts";
 import { type Admission, Server } from "./server/server.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
@@ -26,8 +24,8 @@ export class ListenError extends Error {
 /** What a change of the configuration replaces as a whole. */
 interface Changeable {
   readonly configuration: Configuration;
-  readonly pool: ChannelPool;
-  readonly responder: Responder;
+  readonly checker: Checker;
+  readonly handler: Handler;
   readonly admission: Admission;
 }
 
@@ -35,9 +33,10 @@ interface Changeable {
 export class Agent {
   readonly #logs: Logs;
   readonly #metrics: Metrics;
-  readonly #standings = new Standings(() => performance.now());
+  readonly #damping = new Damping(() => performance.now());
+  readonly #lastAnswers = new LastAnswers();
   readonly #history = new BackendHistory(Date.now);
-  readonly #names = new KnownNames(new NameLookup());
+  readonly #backends: Backends;
   readonly #recorder: Recorder;
   readonly #server: Server;
   readonly #running: Promise<void>;
@@ -57,12 +56,12 @@ export class Agent {
     const { log_checks: logChecks } = configuration.settings;
     this.#recorder = new Recorder(metrics, logs, this.#history, logChecks);
     const listeners = this.#listen(configuration);
+    this.#backends = new Backends(configuration, metrics);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(
       listeners,
       () => this.#changeable.admission,
-      (line, peer, traceId, abandoned) =>
-        this.#changeable.responder.answer(line, peer, traceId, abandoned),
+      (line, peer) => this.#changeable.handler.handle(line, peer),
       this.#metrics,
       logs.server,
     );
@@ -74,12 +73,11 @@ export class Agent {
    * Puts another configuration in force, for open connections too. Checks under way end as they began.
    */
   reconfigure(configuration: Configuration): void {
-    const { pool } = this.#changeable;
+    this.#backends.reconfigure(configuration);
     this.#changeable = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
     this.#server.dismissClients();
     this.#metrics.reloadSuccessful.set(1);
-    pool.close();
   }
 
   /** Takes note of a configuration that could not be put in force. */
@@ -92,7 +90,7 @@ export class Agent {
     this.#stopping = true;
     await this.#server.stop();
     await this.#running;
-    this.#changeable.pool.close();
+    this.#backends.close();
     await this.#http?.stop();
   }
 
@@ -105,7 +103,7 @@ export class Agent {
     for (const hostname of hostnames) {
       const address = formatHostPort(hostname, port);
       try {
-        listeners.push(Deno.listen({ hostname, port, reusePort: settings.reuse_port }));
+        listeners.push(Deno.listen({ hostname, port }));
       } catch (error) {
         for (const listener of listeners) listener.close();
         throw new ListenError(`Cannot listen on ${address}: ${reasonOf(error)}`);
@@ -117,8 +115,8 @@ export class Agent {
 
   #build(configuration: Configuration): Changeable {
     const { settings, clientRules } = configuration;
-    const { checker, pool } = buildChecker(configuration, this.#metrics, this.#names);
-    const responder = new Responder(
+    const checker = this.#backends.checkerFor(configuration);
+    const handler = new Handler(
       {
         fall: settings.fall,
         rise: settings.rise,
@@ -126,7 +124,8 @@ export class Agent {
         reason: settings.reply_reason,
       },
       checker,
-      this.#standings,
+      this.#damping,
+      this.#lastAnswers,
       this.#recorder,
     );
     const limits = {
@@ -137,8 +136,8 @@ export class Agent {
     const maxConnections = settings.max_connections;
     return {
       configuration,
-      pool,
-      responder,
+      checker,
+      handler,
       admission: { clientRules, maxConnections, limits },
     };
   }
@@ -176,7 +175,7 @@ export class Agent {
     return httpPaths(this.#metrics, {
       history: this.#history,
       metrics: this.#metrics,
-      channelFor: (question) => this.#changeable.pool.stateFor(question),
+      channelFor: (question) => this.#changeable.checker.connectionState(question),
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
       ready: () => !this.#stopping,
       now: Date.now,

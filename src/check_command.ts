@@ -1,19 +1,13 @@
-import { buildChecker } from "./check/build_checker.ts";
-import type { CheckTimings } from "./check/checker.ts";
-import { KnownNames } from "./check/known_names.ts";
-import { NameLookup } from "./check/name_lookup.ts";
-import { describeVerdict, isOpinion } from "./check/verdict.ts";
+import { Backends } from "./backends.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { formatReply, wordFor } from "./protocol/reply.ts";
 import type { CheckRequest } from "./protocol/request.ts";
+import { describeVerdict, isAgentFailure } from "./protocol/verdict.ts";
 
 /** The steps in their order, and how they are called. */
-const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", http2: "HTTP/2", rpc: "RPC" };
-
-/** How long a check that was cut off may take to tell its times, in milliseconds. */
-const CUT_OFF_MS = 20;
+const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", rpc: "RPC" };
 
 /**
  * Runs one check by hand, as the agent would, and prints what came of it on stdout.
@@ -26,20 +20,14 @@ export async function checkByHand(
   configuration: Configuration,
   json: boolean,
 ): Promise<boolean | undefined> {
-  const names = new KnownNames(new NameLookup());
-  const { checker, pool } = buildChecker(configuration, new Metrics(), names);
-  let timings: CheckTimings = {};
+  const backends = new Backends(configuration, new Metrics());
   const startedAt = performance.now();
-  const verdict = await checker.check(
-    request,
-    new AbortController().signal,
-    (measured) => timings = measured,
-  );
+  const { observation } = backends.checkerFor(configuration).check(request);
+  const { verdict, timings } = await observation;
   const durationMs = performance.now() - startedAt;
-  if (verdict.kind === "timeout") await new Promise((end) => setTimeout(end, CUT_OFF_MS));
-  pool.close();
+  backends.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
-  const told = isOpinion(verdict) ? verdict : undefined;
+  const told = isAgentFailure(verdict) ? undefined : verdict;
   const word = told && wordFor(told, notServingReply);
   const reply = told && word && formatReply(word, told, "", { notServingReply, reason }).trimEnd();
   const result = {

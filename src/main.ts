@@ -1,7 +1,5 @@
 import { stringify } from "smol-toml";
 import { checkByHand } from "./check_command.ts";
-import { installGoawayGuard } from "./check/goaway_guard.ts";
-import { installPinnedResolver } from "./check/pinned_resolver.ts";
 import { type CommandLine, readCommandLine } from "./config/command_line.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import { helpText } from "./config/help.ts";
@@ -65,8 +63,6 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     return await askWhetherReady(configuration.settings) ? 0 : EXIT_FAILED;
   }
   giveUpPermissions(configuration.settings);
-  installGoawayGuard();
-  installPinnedResolver();
   if (commandLine.action === "serve") {
     const onReload = reloadSignals();
     const stopped = nextStopSignal();

@@ -1,11 +1,15 @@
-import type { Logger } from "@logtape/logtape";
 import { Agent, ListenError } from "./agent.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { LogOutput } from "./observe/log_output.ts";
-import { logGrpc } from "./observe/grpc_log.ts";
-import { type Logs, setUpLogging } from "./observe/log.ts";
+import {
+  changeLogging,
+  type Logger,
+  type LogOptions,
+  type Logs,
+  setUpLogging,
+} from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { openLog } from "./open_log.ts";
 import { surviveBugs } from "./survive_bugs.ts";
@@ -55,19 +59,17 @@ export async function serve(
   );
   const colour = configuration.settings.log_destination === "console" &&
     Deno.stderr.isTerminal() && !Deno.noColor;
-  const setUpLogs = ({ settings, logLevels }: Configuration) =>
-    setUpLogging({
-      level: settings.log_level,
-      levels: logLevels,
-      format: settings.log_format,
-      colour,
-      write: (line) => output.add(line),
-    });
-  const logs = setUpLogs(configuration);
+  const logOptions = ({ settings, logLevels }: Configuration): LogOptions => ({
+    level: settings.log_level,
+    levels: logLevels,
+    format: settings.log_format,
+    colour,
+    write: (line) => output.add(line),
+  });
+  const logs = setUpLogging(logOptions(configuration));
   const metrics = new Metrics();
   metrics.showDroppedLines(() => output.dropped);
   surviveBugs(logs.main, metrics);
-  logGrpc(logs.checker);
   logs.main.info("Starting", {
     version: VERSION,
     configuration: effectiveConfiguration(configuration),
@@ -78,7 +80,9 @@ export async function serve(
     let current = configuration;
     outside.onReload(() => {
       log.look();
-      current = reload(agent, current, outside.load(), logs, setUpLogs);
+      current = reload(agent, current, outside.load(), logs, (configuration) => {
+        changeLogging(logs, logOptions(configuration));
+      });
     });
     logs.main.info("Stopping", { signal: await outside.stopped });
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
@@ -99,7 +103,7 @@ function reload(
   before: Configuration,
   loaded: LoadedConfiguration,
   { config: log }: Logs,
-  setUpLogs: (configuration: Configuration) => void,
+  applyToLog: (configuration: Configuration) => void,
 ): Configuration {
   if (!loaded.ok) {
     agent.configurationFailed();
@@ -110,7 +114,7 @@ function reload(
   const { warnings } = loaded;
   const configuration = withoutRestart(before, loaded.configuration);
   agent.reconfigure(configuration);
-  setUpLogs(configuration);
+  applyToLog(configuration);
   for (const warning of warnings) log.warn(warning);
   for (const key of differences(configuration, loaded.configuration)) {
     log.warn(`${key}: the change needs a restart`);
@@ -129,14 +133,31 @@ function withoutRestart(before: Configuration, after: Configuration): Configurat
   return { ...after, settings: { ...after.settings, ...Object.fromEntries(kept) } };
 }
 
-/** The keys of the settings that are not the same. */
+/** The keys of what is not the same: settings, TLS profiles by the content of their files, and so on. */
 function differences(one: Configuration, other: Configuration): string[] {
-  return SETTING_ROWS.map(({ key }) => key)
+  const settings = SETTING_ROWS.map(({ key }) => key)
     .filter((key) => JSON.stringify(valueOf(one, key)) !== JSON.stringify(valueOf(other, key)));
+  const fingerprints = ({ tlsProfiles }: Configuration) =>
+    new Map([...tlsProfiles].map(([name, { fingerprint }]) => [name, fingerprint]));
+  return [
+    ...settings,
+    ...changedKeys(fingerprints(one), fingerprints(other))
+      .map((name) => name === "" ? "tls (what its files hold)" : `tls.${name}`),
+    ...changedKeys(one.metadata, other.metadata).map((name) => `metadata.${name}`),
+    ...changedKeys(one.logLevels, other.logLevels).map((name) => `logging.packages.${name}`),
+  ];
 }
 
 function valueOf({ settings }: Configuration, key: string): unknown {
   return (settings as Readonly<Record<string, unknown>>)[key];
+}
+
+function changedKeys(
+  one: ReadonlyMap<string, unknown>,
+  other: ReadonlyMap<string, unknown>,
+): string[] {
+  return [...new Set([...one.keys(), ...other.keys()])]
+    .filter((key) => one.get(key) !== other.get(key));
 }
 
 async function stop(agent: Agent, timeoutMs: number, log: Logger): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./observe/log.ts";
 import { stackOf } from "./describe_error.ts";
 import type { Metrics } from "./observe/metrics.ts";
 

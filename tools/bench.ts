@@ -4,7 +4,6 @@ import { parseArgs } from "node:util";
 import { ROOT } from "../tests/lab/lab_process.ts";
 import { measureGrpcFloor } from "./bench/grpc_floor.ts";
 import { compare } from "./bench/rounds.ts";
-import { measureSharedPort } from "./bench/shared_port.ts";
 import { measureSteady, type Steady } from "./bench/steady.ts";
 import * as tables from "./bench/tables.ts";
 import { V8_FLAGS } from "./packaging/run_arguments.ts";
@@ -33,7 +32,6 @@ async function main(): Promise<void> {
   const where = { date: new Date().toISOString(), v8Flags: V8_FLAGS, ...surroundings() };
   const comparison = await compare(effort, (line) => console.error(line));
   const grpcAlone = await measureGrpcFloor(effort);
-  const sharedPort = await measureSharedPort(effort);
   const steady = await measureMemory(Number(values["memory-minutes"]), values.quick);
   const report = [
     `${where.date.slice(0, 10)}, ${where.agent}, Deno ${where.deno}, grpc-js ${where.grpcJs}, ` +
@@ -42,12 +40,11 @@ async function main(): Promise<void> {
     tables.comparisonTable(comparison),
     tables.memoryAfterTable(comparison),
     tables.grpcFloorTable(grpcAlone),
-    tables.sharedPortTable(sharedPort),
     ...steady.length === 0 ? [] : [tables.steadyTable(steady)],
   ].join("\n\n");
   console.log(report);
   if (values.json !== undefined) {
-    const figures = { where, effort, ...comparison, grpcAlone, sharedPort, steady };
+    const figures = { where, effort, ...comparison, grpcAlone, steady };
     await Deno.writeTextFile(values.json, `${JSON.stringify(figures, undefined, 1)}\n`);
   }
   if (values["write-docs"]) await writeSection(`${ROOT}docs/performance.md`, "bench", report);

@@ -1,4 +1,11 @@
+import { LruMap } from "../lru_map.ts";
 import type { Word } from "../protocol/reply.ts";
+
+/** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
+const FORGET_AFTER_MS = 10 * 60_000;
+
+/** How many backends, services and clients are remembered. */
+const MAX_REMEMBERED = 50_000;
 
 /** How many checks in a row change what is said of a backend. */
 export interface Thresholds {
@@ -44,4 +51,56 @@ export function damp(
 export function describeStanding({ pending, streak, needed }: Standing): string {
   if (streak === 0) return "";
   return `${streak} of ${needed} ${pending === "up" ? "good checks" : "failures"}`;
+}
+
+interface Known {
+  readonly standing: Standing;
+  /** The run that was taken into account last. */
+  readonly run: number;
+  readonly at: number;
+}
+
+/**
+ * What is said of each backend to each client: three HAProxies that each see one failure have not seen
+ * three in a row.
+ */
+export class Damping {
+  readonly #now: () => number;
+  readonly #known = new LruMap<string, Known>(MAX_REMEMBERED);
+
+  /** @param now a clock in milliseconds that never goes back */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Takes one check into account; see {@linkcode damp}.
+   *
+   * @param key of the client, the backend and the thresholds
+   * @param run which RPC the check has come from: it counts once, however many checks share it; 0 for none
+   */
+  judge(
+    key: string,
+    run: number,
+    word: Word,
+    atOnce: boolean,
+    thresholds: Thresholds,
+  ): Standing {
+    const now = this.#now();
+    const known = this.#known.get(key);
+    const before = known !== undefined && now - known.at < FORGET_AFTER_MS ? known : undefined;
+    const standing = before !== undefined && run !== 0 && before.run === run
+      ? before.standing
+      : damp(before?.standing, word, atOnce, thresholds);
+    this.#known.set(key, { standing, run, at: now });
+    this.#forget(now);
+    return standing;
+  }
+
+  #forget(now: number): void {
+    for (const [key, { at }] of this.#known) {
+      if (now - at < FORGET_AFTER_MS) return;
+      this.#known.delete(key);
+    }
+  }
 }

@@ -1,54 +1,46 @@
-import {
-  type ChannelCredentials,
-  type ChannelOptions,
-  type Client,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  loadPackageDefinition,
-  type Metadata,
-  type ServiceError,
-} from "@grpc/grpc-js";
-import { fromJSON } from "@grpc/proto-loader";
-import protobuf from "protobufjs";
-import healthProto from "../../proto/grpc/health/v1/health.proto" with { type: "text" };
+import type { Destination } from "../backend/destination.ts";
+import type { Verdict } from "../protocol/verdict.ts";
 
-/** `HealthCheckResponse`: the status by its name, or a bare number where the proto has no name for it. */
-export interface HealthCheckResponse {
-  readonly status: string | number;
+/** How long the steps of a check took, in milliseconds; a step that was not reached is missing. */
+export interface CheckTimings {
+  readonly resolve?: number;
+  readonly connect?: number;
+  readonly tls?: number;
+  readonly rpc?: number;
 }
 
-/** The client of `grpc.health.v1.Health`, as proto-loader makes it from the proto. */
-export interface HealthClient extends Client {
-  check(
-    request: { readonly service: string },
-    metadata: Metadata,
-    options: { readonly deadline?: number },
-    callback: (error: ServiceError | null, response?: HealthCheckResponse) => void,
-  ): ClientUnaryCall;
-  watch(
-    request: { readonly service: string },
-    metadata: Metadata,
-    options: { readonly deadline?: number },
-  ): ClientReadableStream<HealthCheckResponse>;
+/** A health call to one backend. */
+export interface HealthCheck {
+  /** The addresses of the backend, in the order of preference; at least one. */
+  readonly destinations: readonly Destination[];
+  readonly authority: string;
+  /** Empty for the server as a whole. */
+  readonly service: string;
+  /** Time for all of it, in milliseconds. */
+  readonly timeoutMs: number;
+  /** How long the first that asks will wait, in milliseconds. */
+  readonly patienceMs: number;
 }
 
-type HealthClientConstructor = new (
-  target: string,
-  credentials: ChannelCredentials,
-  options: ChannelOptions,
-) => HealthClient;
+/** What came of a health call. */
+export interface Outcome {
+  readonly verdict: Verdict;
+  readonly timings: CheckTimings;
+}
 
-/**
- * The proto is part of the program (an import, not a file read at run time), so that the bundle and
- * the compiled executable need no file beside them.
- */
-export const HealthClient: HealthClientConstructor = loadHealthClient();
+/** A health call under way. */
+export interface RunningCheck {
+  /** Never rejects; never settles once it is cancelled. */
+  readonly outcome: Promise<Outcome>;
+  /** What it waits for, for the reason of a timeout. */
+  readonly waitsFor: string;
+  /** Nobody waits for it any more. Idempotent. */
+  cancel(): void;
+}
 
-function loadHealthClient(): HealthClientConstructor {
-  const { root } = protobuf.parse(healthProto, { keepCase: true });
-  const definition = fromJSON(root.toJSON(), { keepCase: true, enums: String, defaults: true });
-  const loaded = loadPackageDefinition(definition) as unknown as {
-    grpc: { health: { v1: { Health: HealthClientConstructor } } };
-  };
-  return loaded.grpc.health.v1.Health;
+/** A client of grpc.health.v1.Health. */
+export interface HealthClient {
+  check(check: HealthCheck): RunningCheck;
+  /** How far the connections to a destination are; `undefined` where there is none. */
+  stateOf(destination: Destination): "ready" | "connecting" | undefined;
 }

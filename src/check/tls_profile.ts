@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
 import { certificatesOf, privateKeyOf } from "./pem.ts";
@@ -14,6 +14,8 @@ export interface TlsProfileSettings {
   readonly serverName?: string | undefined;
   /** Takes any certificate. */
   readonly insecureSkipVerify?: boolean | undefined;
+  /** Refuses a server that does not offer HTTP/2 (ALPN). @default {true} */
+  readonly requireAlpn?: boolean | undefined;
 }
 
 /** A file that cannot be used: which one it is, its path, and why. */
@@ -29,6 +31,12 @@ export interface TlsProfile {
   readonly settings: TlsProfileSettings;
   /** CAs and client certificate, parsed at the first call: most agents never speak TLS. */
   readonly context: () => SecureContext;
+  /**
+   * Equal for two profiles exactly when the same is trusted, shown and demanded: the certificates and
+   * the key themselves, whatever their files are called, and the settings. So connections can be kept
+   * where a reload changes nothing for them. Worked out when first asked for.
+   */
+  readonly fingerprint: string;
 }
 
 /** A TLS profile, or all of its files that cannot be used. */
@@ -76,16 +84,40 @@ export function loadTlsProfile(
     }
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
-  let context: SecureContext | undefined;
-  const profile = {
+  // Without verification no CA is asked about anything.
+  const trusted = once(() => settings.insecureSkipVerify === true ? [] : ca ?? machineCas());
+  const pem = key?.export({ type: "pkcs8", format: "pem" }).toString();
+  const context = once(() =>
+    createSecureContext({
+      ca: [...(ca ?? machineCas())],
+      ...(chain === undefined ? {} : { cert: chain.join("\n") }),
+      ...(pem === undefined ? {} : { key: pem }),
+    })
+  );
+  const fingerprint = once(() => fingerprintOf(settings, trusted(), chain ?? [], pem ?? ""));
+  const profile: TlsProfile = {
     name,
     settings,
-    context: () =>
-      context ??= createSecureContext({
-        ca: [...(ca ?? machineCas())],
-        ...(chain === undefined ? {} : { cert: chain.join("\n") }),
-        ...(key === undefined ? {} : { key: key.export({ type: "pkcs8", format: "pem" }) }),
-      }),
+    context,
+    get fingerprint() {
+      return fingerprint();
+    },
   };
   return { ok: true, profile };
+}
+
+function fingerprintOf(
+  { serverName, insecureSkipVerify, requireAlpn }: TlsProfileSettings,
+  trusted: readonly string[],
+  chain: readonly string[],
+  key: string,
+): string {
+  // JSON keeps apart what stands in different places; the names of files are left out.
+  const flags = [serverName ?? null, insecureSkipVerify === true, requireAlpn !== false];
+  return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
 }

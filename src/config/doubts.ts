@@ -12,11 +12,6 @@ export function doubtsAbout({ settings, tlsProfiles, metadata }: Configuration):
         "gives up after agent-inter (2 s unless set) and then keeps a dead server UP",
     );
   }
-  if (settings.check_mode === "watch" && !settings.grpc_channel_cache_enabled) {
-    doubts.push(
-      "check_mode: watch needs grpc_channel_cache_enabled; without it each check is an RPC",
-    );
-  }
   const open = settings.server_bind_address.filter((address) => !isLoopback(address));
   if (open.length > 0 && settings.allow_clients.length + settings.allow_backends.length === 0) {
     doubts.push(

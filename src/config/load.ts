@@ -60,13 +60,19 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
   const toml = readConfigFile(sources, mistakes);
   const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
   const tlsFiles = { readTextFile, machineCas: () => readMachineCas(environment, readTextFile) };
-  const profiles = readTlsProfiles(toml.tls, tlsFiles, mistakes);
+  const profiles = readTlsProfiles(
+    toml.tls,
+    { requireAlpn: settings.require_alpn },
+    tlsFiles,
+    mistakes,
+  );
   const unnamed = readTlsProfile(
     "",
     {
       caFile: settings.tls_ca_file,
       certFile: settings.tls_cert_file,
       keyFile: settings.tls_key_file,
+      requireAlpn: settings.require_alpn,
     },
     { name: (key) => `tls_${key}`, source: (key) => sourceOf(`tls_${key}`) },
     tlsFiles,

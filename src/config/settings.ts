@@ -39,6 +39,9 @@ export interface Setting<Value> {
   readonly restart?: boolean;
 }
 
+/** Values of `grpc_client`: the agent's own client, or that of the library. */
+export const GRPC_CLIENTS = ["native", "grpc-js"] as const;
+
 /** What all the agent's environment variables begin with. */
 export const ENV_PREFIX = "HAPROXY_AGENT_";
 
@@ -66,15 +69,6 @@ export const SETTINGS = {
     kind: port,
     default: 5555,
     help: "Port on which HAProxy asks (its agent-port)",
-    restart: true,
-  }),
-  reuse_port: setting({
-    env: "REUSE_PORT",
-    flag: "reuse-port",
-    group: "Agent",
-    kind: bool,
-    default: false,
-    help: "Share the port with other agents (SO_REUSEPORT)",
     restart: true,
   }),
   shutdown_timeout_ms: setting({
@@ -141,21 +135,29 @@ export const SETTINGS = {
     default: true,
     help: "Equal checks under way at once share one RPC",
   }),
-  check_mode: setting({
-    env: "CHECK_MODE",
-    flag: "check-mode",
+  verdict_max_age_ms: setting({
+    env: "VERDICT_MAX_AGE",
+    flag: "verdict-max-age",
     group: "Checks",
-    kind: choice(["check", "watch"]),
-    default: "check",
-    help: "An RPC per check, or a Watch stream per backend",
+    kind: milliseconds(0, 60_000),
+    default: 0,
+    help: "A verdict at most this old answers again; 0: none does",
   }),
-  watch_verify_ms: setting({
-    env: "WATCH_VERIFY",
-    flag: "watch-verify",
+  learn_patience: setting({
+    env: "LEARN_PATIENCE",
+    flag: "learn-patience",
     group: "Checks",
-    kind: milliseconds(100),
-    default: 5000,
-    help: "With watch: how long a sign of life is good for",
+    kind: bool,
+    default: true,
+    help: "Answer before a client that keeps giving up does so",
+  }),
+  grpc_client: setting({
+    env: "GRPC_CLIENT",
+    flag: "grpc-client",
+    group: "Checks",
+    kind: choice(GRPC_CLIENTS),
+    default: "native",
+    help: "Which gRPC client asks the backends",
   }),
   fall: setting({
     env: "FALL",
@@ -215,6 +217,14 @@ export const SETTINGS = {
     default: undefined,
     defaultText: "none",
     help: "Key of the client certificate, PEM",
+  }),
+  require_alpn: setting({
+    env: "REQUIRE_ALPN",
+    flag: "require-alpn",
+    group: "TLS to backends (ssl)",
+    kind: bool,
+    default: true,
+    help: "Refuse a server that does not offer HTTP/2 (ALPN)",
   }),
   allow_clients: setting({
     env: "ALLOW_CLIENTS",

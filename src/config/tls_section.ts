@@ -20,6 +20,11 @@ export const TLS_PROFILE_KEYS = {
     kind: bool,
     help: "Take any certificate; for tests",
   },
+  require_alpn: {
+    field: "requireAlpn",
+    kind: bool,
+    help: "Refuse a server that does not offer HTTP/2 (ALPN); unless set, as at the top level",
+  },
 } as const satisfies Record<
   string,
   { readonly field: keyof TlsProfileSettings; readonly kind: Kind<unknown>; readonly help: string }
@@ -36,11 +41,13 @@ export interface TlsFiles {
 /**
  * Reads the tables `[tls.NAME]` and the files that they name.
  *
+ * @param general what holds for a profile that does not say otherwise
  * @param mistakes takes one line per mistake
  * @returns the profiles by their name
  */
 export function readTlsProfiles(
   entries: readonly TomlEntry[],
+  general: Pick<TlsProfileSettings, "requireAlpn">,
   files: TlsFiles,
   mistakes: string[],
 ): ReadonlyMap<string, TlsProfile> {
@@ -52,7 +59,7 @@ export function readTlsProfiles(
       continue;
     }
     const keys = rows.filter(({ path }) => path.length > 2);
-    const settings = readKeys(name, keys, mistakes);
+    const settings = { ...general, ...readKeys(name, keys, mistakes) };
     const profile = readTlsProfile(
       name,
       settings,

@@ -9,6 +9,7 @@ export const ADVICE: Readonly<Record<Failure["type"], string>> = {
   rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
   denied: "Target denied: if it is meant to be checked, add it to allow_backends",
   internal: "A bug in the agent ended a check: its log has the stack",
+  local: "The agent could not ask: its log says what it lacks",
   not_serving:
     "The backend was reached and does not call itself healthy: look at the backend itself",
 };

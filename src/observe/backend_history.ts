@@ -1,4 +1,5 @@
-import { describeVerdict, errorType, type Opinion } from "../check/verdict.ts";
+import { backendKey, type BackendQuestion } from "../protocol/request.ts";
+import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
 import type { Word } from "../protocol/reply.ts";
 import { RecentDurations } from "./recent_durations.ts";
 
@@ -26,7 +27,7 @@ export interface Failure {
 
 /** A check that was answered, as far as the history goes. */
 export interface HistoricCheck {
-  readonly verdict: Opinion;
+  readonly verdict: BackendVerdict;
   /** What HAProxy was told. */
   readonly word: Word;
   /** What damping made of it; empty for nothing. */
@@ -39,8 +40,7 @@ export interface HistoricCheck {
 
 /** What is remembered of one backend (and service). Times in milliseconds since 1970. */
 export interface BackendRecord {
-  /** See `backendKey()`; what was asked is read from it where it is shown. */
-  readonly key: string;
+  readonly question: BackendQuestion;
   /** Counts the backends, in the order in which they came to be known. */
   readonly number: number;
   /**
@@ -68,6 +68,7 @@ export interface BackendRecord {
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 interface Entry extends Writable<BackendRecord> {
+  key: string;
   /** The answer as `log_checks = "changes"` compares it. */
   answer: string;
 }
@@ -87,12 +88,11 @@ export class BackendHistory {
   /**
    * Takes one check into account.
    *
-   * @param key see `backendKey()`
    * @returns whether the answer differs from the last one of this backend (or is the first)
    */
-  add(key: string, check: HistoricCheck): boolean {
+  add(question: BackendQuestion, check: HistoricCheck): boolean {
     const now = this.#now();
-    const entry = this.#touch(key, check.word, now);
+    const entry = this.#touch(question, check.word, now);
     const { verdict, word, note } = check;
     const type = errorType(verdict);
     entry.lastAskedAt = now;
@@ -124,19 +124,22 @@ export class BackendHistory {
     return this.#entries.values();
   }
 
-  #touch(key: string, state: Word, now: number): Entry {
+  #touch(question: BackendQuestion, state: Word, now: number): Entry {
     if (now >= this.#forgetAt) this.#forget(now);
+    const key = backendKey(question);
     const known = this.#entries.get(key);
     if (known !== undefined && now - known.lastAskedAt < FORGET_AFTER_MS) return known;
-    const entry = this.#newEntry(key, state, now);
+    const entry = this.#newEntry(key, question, state, now);
     this.#entries.set(key, entry);
     if (this.#entries.size > MAX_BACKENDS) this.#makeRoom();
     return entry;
   }
 
-  #newEntry(key: string, state: Word, now: number): Entry {
+  #newEntry(key: string, question: BackendQuestion, state: Word, now: number): Entry {
+    const { host, port, tls, tlsProfile, authority, serverName, service } = question;
     return {
       key,
+      question: { host, port, tls, tlsProfile, authority, serverName, service },
       number: this.#known++,
       state,
       since: now,
@@ -172,8 +175,8 @@ export class BackendHistory {
 }
 
 /** @param before the one kept so far, kept further where it is the same */
-function keptDetail(verdict: Opinion, before: string | undefined): string {
-  const detail = verdict.kind === "internal" ? String(verdict.error) : describeVerdict(verdict);
+function keptDetail(verdict: BackendVerdict, before: string | undefined): string {
+  const detail = describeVerdict(verdict);
   if (detail.length > MAX_DETAIL_LENGTH) return copyOf(detail.slice(0, MAX_DETAIL_LENGTH)) + "…";
   return detail === before ? before : copyOf(detail);
 }

@@ -1,5 +1,4 @@
 import { Gauge, type Registry } from "prom-client";
-import { readBackendKey } from "../protocol/backend_key.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { WORDS } from "../protocol/reply.ts";
 import type { BackendHistory } from "./backend_history.ts";
@@ -58,8 +57,7 @@ interface BackendUp {
 function backendsUp(history: BackendHistory): Iterable<BackendUp> {
   const series = new Map<string, BackendUp>();
   const records = [...history.records()].sort((a, b) => a.number - b.number);
-  for (const { key, state } of records) {
-    const { host, port, service } = readBackendKey(key);
+  for (const { question: { host, port, service }, state } of records) {
     const backend = formatHostPort(host, port);
     const labels = `${backend} ${service}`;
     const known = series.get(labels);

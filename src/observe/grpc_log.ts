@@ -1,5 +1,5 @@
 import { setLogger } from "@grpc/grpc-js";
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./log.ts";
 import { ThrottledWarnings } from "./throttled_warnings.ts";
 
 /** What the library says is logged up to this many characters: it quotes backends. */

@@ -1,10 +1,3 @@
-import {
-  configureSync,
-  getLogger,
-  type Logger,
-  type LogLevel as LogTapeLevel,
-  type LogRecord,
-} from "@logtape/logtape";
 import { inspect } from "node:util";
 
 /** The parts of the agent that log, each with a logger (and a level) of its own. */
@@ -47,38 +40,87 @@ export interface LogOptions {
   readonly write: (line: string) => void;
 }
 
-/** Sets logging up for the whole process (LogTape has one configuration). */
-export function setUpLogging({ level, levels, format, colour, write }: LogOptions): Logs {
-  const formatted = format === "json"
-    ? toJsonLine
-    : (record: LogRecord) => toPrettyLine(record, colour);
-  configureSync({
-    reset: true,
-    sinks: { out: (record) => write(formatted(record)) },
-    loggers: [
-      ...COMPONENTS.map((component) => ({
-        category: [component],
-        sinks: ["out"],
-        lowestLevel: logTapeLevel(levels.get(component) ?? level),
-      })),
-      { category: ["logtape", "meta"], lowestLevel: "error" },
-    ],
-  });
-  return Object.fromEntries(COMPONENTS.map((name) => [name, getLogger([name])])) as Logs;
+/** What a line tells beside its message; a function is only called for a line that is written. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** Sets logging up. */
+export function setUpLogging(options: LogOptions): Logs {
+  const logs = Object.fromEntries(
+    COMPONENTS.map((component) => [component, new Logger(component, options)]),
+  ) as Logs;
+  return logs;
 }
 
-function toJsonLine(record: LogRecord): string {
-  const line = {
-    timestamp: new Date(record.timestamp).toISOString(),
-    level: levelName(record.level),
-    component: record.category[0],
-    message: messageOf(record),
-    ...record.properties,
-  };
-  return `${encodeControls(JSON.stringify(line))}\n`;
+/** Puts other levels, or another form, in force. */
+export function changeLogging(logs: Logs, options: LogOptions): void {
+  for (const logger of Object.values(logs)) logger.configure(options);
 }
 
-const COLOURS: Readonly<Record<string, string>> = {
+/** Writes the lines of one component. */
+export class Logger {
+  readonly #component: Component;
+  #options: LogOptions;
+  #least = 0;
+
+  constructor(component: Component, options: LogOptions) {
+    this.#component = component;
+    this.#options = options;
+    this.configure(options);
+  }
+
+  configure(options: LogOptions): void {
+    this.#options = options;
+    this.#least = LOG_LEVELS.indexOf(options.levels.get(this.#component) ?? options.level);
+  }
+
+  /** Whether lines of this level are written. */
+  writes(level: LogLevel): boolean {
+    return LOG_LEVELS.indexOf(level) >= this.#least;
+  }
+
+  debug(message: string, fields?: LogFields | (() => LogFields)): void {
+    this.#write("debug", message, fields);
+  }
+
+  info(message: string, fields?: LogFields | (() => LogFields)): void {
+    this.#write("info", message, fields);
+  }
+
+  warn(message: string, fields?: LogFields | (() => LogFields)): void {
+    this.#write("warn", message, fields);
+  }
+
+  error(message: string, fields?: LogFields | (() => LogFields)): void {
+    this.#write("error", message, fields);
+  }
+
+  #write(level: LogLevel, message: string, fields: LogFields | (() => LogFields) = {}): void {
+    if (!this.writes(level)) return;
+    const { format, colour, write } = this.#options;
+    const line = {
+      timestamp: timestamp(),
+      level,
+      component: this.#component,
+      message,
+      fields: typeof fields === "function" ? fields() : fields,
+    };
+    write(format === "json" ? toJsonLine(line) : toPrettyLine(line, colour));
+  }
+}
+
+interface Line {
+  readonly timestamp: string;
+  readonly level: LogLevel;
+  readonly component: Component;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+function toJsonLine({ fields, ...head }: Line): string {
+  return `${encodeControls(JSON.stringify({ ...head, ...fields }))}\n`;
+}
+
+const COLOURS: Readonly<Record<LogLevel, string>> = {
   trace: "\x1b[2m",
   debug: "\x1b[34m",
   info: "\x1b[32m",
@@ -87,21 +129,20 @@ const COLOURS: Readonly<Record<string, string>> = {
 };
 
 /** For people: time, level, component, message, key=value. */
-function toPrettyLine(record: LogRecord, colour: boolean): string {
-  const time = new Date(record.timestamp).toISOString();
-  const name = levelName(record.level);
-  const level = colour ? `${COLOURS[name]}${name.padEnd(5)}\x1b[0m` : name.padEnd(5);
-  const fields = Object.entries(record.properties).map(([key, value]) => {
+function toPrettyLine({ timestamp, level, component, message, fields }: Line, colour: boolean) {
+  const shown = colour ? `${COLOURS[level]}${level.padEnd(5)}\x1b[0m` : level.padEnd(5);
+  const pairs = Object.entries(fields).map(([key, value]) => {
     const text = typeof value === "string" ? value : inspect(value, { breakLength: Infinity });
     return ` ${key}=${/^[\w.:/[\]-]+$/.test(text) ? text : quote(text)}`;
   });
-  const component = String(record.category[0]).padEnd(8);
-  return `${time} ${level} ${component} ${messageOf(record)}${fields.join("")}\n`;
+  return `${timestamp} ${shown} ${component.padEnd(8)} ${message}${pairs.join("")}\n`;
 }
 
 function quote(text: string): string {
   return encodeControls(JSON.stringify(text));
 }
+
+const CONTROLS = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
  * JSON leaves DEL and the C1 control characters as they are, which some terminals obey, and the line ends
@@ -109,20 +150,20 @@ function quote(text: string): string {
  */
 function encodeControls(json: string): string {
   return json.replace(
-    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    CONTROLS,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }
 
-function logTapeLevel(level: LogLevel): LogTapeLevel {
-  return level === "warn" ? "warning" : level;
-}
+let timestampMs = 0;
+let timestampText = "";
 
-function levelName(level: LogTapeLevel): string {
-  return level === "warning" ? "warn" : level === "fatal" ? "error" : level;
-}
-
-/** As it was given: LogTape would fill in `{...}`, which a value in a mistake may well hold. */
-function messageOf({ rawMessage }: LogRecord): string {
-  return typeof rawMessage === "string" ? rawMessage : rawMessage.join("");
+/** The time in ISO 8601, UTC, milliseconds; lines of the same millisecond share the text. */
+function timestamp(): string {
+  const now = Date.now();
+  if (now !== timestampMs) {
+    timestampMs = now;
+    timestampText = new Date(now).toISOString();
+  }
+  return timestampText;
 }

@@ -3,12 +3,14 @@ import type { LogDestination } from "./log_destination.ts";
 /** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
 const MAX_WAITING = 1 << 20;
 
+/** Lines are gathered for so long, in milliseconds: each write costs more than making ten lines. */
+const GATHER_MS = 20;
+
 const NEWLINE = 0x0a;
 
 /**
  * Writes log lines without ever making anybody wait: a reader that has stopped (a full pipe) or a
- * destination that fails costs lines, never a check. Lines of one turn of the event loop leave in one
- * write.
+ * destination that fails costs lines, never a check. Lines of some milliseconds leave in one write.
  */
 export class LogOutput {
   readonly #destination: LogDestination;
@@ -18,6 +20,7 @@ export class LogOutput {
   /** Characters of the lines that wait or are being written. */
   #waiting = 0;
   #flushing: Promise<void> | undefined;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
   #dropped = 0;
   #told = 0;
 
@@ -40,19 +43,27 @@ export class LogOutput {
     }
     this.#lines.push(line);
     this.#waiting += line.length;
-    this.#flushing ??= this.#flush();
+    if (this.#flushing === undefined) {
+      this.#gathering ??= setTimeout(() => this.#startFlush(), GATHER_MS);
+    }
   }
 
   /** Settles when all lines are written, or after `timeoutMs`; never rejects. */
   async drain(timeoutMs: number): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs));
+    if (this.#gathering !== undefined) this.#startFlush();
     await Promise.race([this.#flushing, timeout]);
     clearTimeout(timer);
   }
 
+  #startFlush(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#flushing ??= this.#flush();
+  }
+
   async #flush(): Promise<void> {
-    await Promise.resolve(); // the rest of this turn's lines
     while (this.#lines.length > 0) {
       const text = this.#lines.join("");
       this.#lines = [];

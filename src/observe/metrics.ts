@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import { ERROR_TYPES, type ErrorType } from "../check/verdict.ts";
+import { CLOSE_REASONS, type CloseReason } from "../backend/connection.ts";
+import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
 
 export type { Gauge };
 
@@ -50,7 +51,7 @@ export class Metrics {
   /** Channels to backends that are not closed. */
   readonly channels = new Gauge({
     name: "grpc_channels_active",
-    help: "gRPC channels to backends, connecting or connected",
+    help: "Connections to backends, connecting or connected",
     registers: [this.registry],
   });
 
@@ -81,12 +82,33 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #backendConnections = new Counter({
+    name: "haproxy_grpc_agent_backend_connections_opened_total",
+    help: "Connections to backends that were begun",
+    registers: [this.registry],
+  });
+
+  readonly #backendConnectionsClosed = new Counter({
+    name: "haproxy_grpc_agent_backend_connections_closed_total",
+    help:
+      "Connections to backends that ended, by the peer (or never made) or by the agent, and why",
+    labelNames: ["reason"],
+    registers: [this.registry],
+  });
+
+  readonly #hedged = new Counter({
+    name: "haproxy_grpc_agent_hedged_calls_total",
+    help: "Calls that were made on a second connection as well, since the first was silent",
+    registers: [this.registry],
+  });
+
   /** All label values exist at 0 from the start, so that a first error is an increase. */
   constructor() {
     this.reloadSuccessful.set(1);
     for (const result of ["up", "down", "error"] as const) this.#requests.inc({ result }, 0);
     for (const type of ERROR_TYPES) this.#errors.inc({ error_type: type }, 0);
     for (const reason of REJECTIONS) this.#rejected.inc({ reason }, 0);
+    for (const reason of CLOSE_REASONS) this.#backendConnectionsClosed.inc({ reason }, 0);
   }
 
   /** The `Content-Type` of {@linkcode render}. */
@@ -113,6 +135,23 @@ export class Metrics {
   /** Counts one check that shared the RPC of another. */
   countCoalesced(): void {
     this.#coalesced.inc();
+  }
+
+  /** A connection to a backend is being made. */
+  onOpened(): void {
+    this.channels.inc();
+    this.#backendConnections.inc();
+  }
+
+  /** A connection to a backend has ended, or could not be made. */
+  onClosed(reason: CloseReason): void {
+    this.channels.dec();
+    this.#backendConnectionsClosed.inc({ reason });
+  }
+
+  /** A call is made on a second connection, since the first is silent. */
+  countHedged(): void {
+    this.#hedged.inc();
   }
 
   /** @param seconds from the line to the verdict */

@@ -1,14 +1,13 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./log.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import type { CheckRequest } from "../protocol/request.ts";
 import {
+  type AgentFailure,
+  type BackendVerdict,
   describeVerdict,
   type ErrorType,
   errorType,
-  type Opinion,
-  type Verdict,
-} from "../check/verdict.ts";
-import { formatHostPort } from "../protocol/host.ts";
-import { backendKey } from "../protocol/backend_key.ts";
-import type { CheckRequest } from "../protocol/request.ts";
+} from "../protocol/verdict.ts";
 import { ADVICE } from "./advice.ts";
 import type { BackendHistory, HistoricCheck } from "./backend_history.ts";
 import type { Logs } from "./log.ts";
@@ -27,11 +26,27 @@ export const LOG_CHECKS = ["all", "changes", "none"] as const;
 /** A value of `log_checks`. */
 export type LogChecks = (typeof LOG_CHECKS)[number];
 
+/** A line whose log lines are joined by a trace id, made when it is first needed. */
+export interface Traced {
+  readonly traceId: string;
+}
+
 /** A check that was answered. */
 export interface AnsweredCheck extends HistoricCheck {
+  readonly asked: Traced;
   readonly request: CheckRequest;
-  readonly traceId: string;
-  readonly verdict: Opinion;
+  readonly verdict: BackendVerdict;
+}
+
+/** A check of which nothing has come to be known, for want of something of the agent's. */
+export interface FailedCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  /** The client's address and port. */
+  readonly peer: string;
+  readonly verdict: AgentFailure;
+  /** The answer that was repeated; `undefined` where there was none. */
+  readonly reply: string | undefined;
 }
 
 /** Counts, logs and remembers what came of each line. */
@@ -81,7 +96,7 @@ export class Recorder {
     }));
   }
 
-  /** A bug in the agent, outside the check itself; the line was answered `down`. */
+  /** A bug in the agent, outside the check itself. */
   recordBug(error: unknown, peer: string, traceId: string): void {
     this.#metrics.countAnswer("error", "internal");
     this.#log.error("A bug in the agent ended a check", {
@@ -92,22 +107,19 @@ export class Recorder {
     });
   }
 
-  /** A check that was not answered, because the agent itself could not ask. */
-  recordUnanswered(
-    request: CheckRequest,
-    peer: string,
-    traceId: string,
-    verdict: Exclude<Verdict, Opinion>,
-  ): void {
+  /** A check that could not be made, because the agent itself lacked something. */
+  recordAgentFailure({ asked, request, peer, verdict, reply }: FailedCheck): void {
     this.#metrics.countAnswer("error", verdict.kind);
-    const message = "Check not answered: no file descriptor is left (ulimit -n)";
-    this.#warnings.noVerdict.warn(message, () => ({
-      trace_id: traceId,
+    const fields = () => ({
+      trace_id: asked.traceId,
       peer,
       backend: formatHostPort(request.host, request.port),
+      ...(reply === undefined ? {} : { repeated: reply.trimEnd() }),
       error_type: verdict.kind,
       error: describeVerdict(verdict),
-    }));
+    });
+    if (verdict.kind === "internal") this.#log.error("A bug in the agent ended a check", fields);
+    else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
   }
 
   /** A check, and what was answered. */
@@ -116,24 +128,23 @@ export class Recorder {
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
-    const changed = this.#history.add(backendKey(request), check);
+    const changed = this.#history.add(request, check);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
     if (this.logChecks === "all" || this.logChecks === "changes" && changed) {
       this.#log.info("Check answered", fields);
     }
     if (type === "denied") this.#warnings.denied.warn("Target denied", fields);
-    else if (type === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else if (type !== undefined) this.#log[changed ? "error" : "debug"](ADVICE[type], fields);
   }
 }
 
 function fieldsOf(
-  { traceId, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
+  { asked, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
   type: ErrorType | undefined,
 ): Record<string, unknown> {
   return {
-    trace_id: traceId,
+    trace_id: asked.traceId,
     peer,
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
@@ -150,6 +161,6 @@ function fieldsOf(
 }
 
 /** What the backend itself has said. */
-function resultOf(verdict: Opinion): "up" | "down" {
+function resultOf(verdict: BackendVerdict): "up" | "down" {
   return verdict.kind === "serving" ? "up" : "down";
 }

@@ -1,8 +1,7 @@
-import type { ChannelState } from "../check/channel.ts";
 import type { EffectiveConfiguration } from "../config/effective.ts";
-import { type BackendQuestion, readBackendKey } from "../protocol/backend_key.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { type Word, WORDS } from "../protocol/reply.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
 import { VERSION } from "../version.ts";
 import { ADVICE } from "./advice.ts";
 import type { BackendHistory, BackendRecord } from "./backend_history.ts";
@@ -15,8 +14,8 @@ const MAX_SHOWN = 1000;
 export interface StatusSources {
   readonly history: BackendHistory;
   readonly metrics: Metrics;
-  /** How far the kept channel is on which this would be asked, if there is one. */
-  readonly channelFor: (question: BackendQuestion) => ChannelState | undefined;
+  /** How far the kept connection is on which this would be asked, if there is one. */
+  readonly channelFor: (question: BackendQuestion) => "ready" | "connecting" | undefined;
   readonly configuration: () => EffectiveConfiguration;
   readonly ready: () => boolean;
   /** The time in milliseconds since 1970. */
@@ -60,8 +59,7 @@ export async function collectStatus(sources: StatusSources) {
 }
 
 function backendStatus(record: BackendRecord, channelFor: StatusSources["channelFor"]) {
-  const question = readBackendKey(record.key);
-  const { lastFailure: failure } = record;
+  const { question, lastFailure: failure } = record;
   return {
     backend: formatHostPort(question.host, question.port),
     service: question.service,

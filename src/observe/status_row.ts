@@ -7,7 +7,6 @@ import type { BackendStatus } from "./status.ts";
 const CHANNELS = {
   ready: "channel ready",
   connecting: "channel connecting",
-  closed: "no channel",
   none: "no channel",
 };
 

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers";
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "./log.ts";
 
 const PER_SECOND = 10;
 

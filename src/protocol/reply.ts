@@ -1,4 +1,4 @@
-import { describeVerdict, errorType, type Opinion } from "../check/verdict.ts";
+import { type BackendVerdict, describeVerdict, errorType } from "./verdict.ts";
 
 /** Values of `not_serving_reply`: the word for a backend that says NOT_SERVING of itself. */
 export const NOT_SERVING_REPLIES = ["down", "drain", "maint"] as const;
@@ -23,7 +23,7 @@ export interface ReplyOptions {
 const MAX_LINE_BYTES = 100;
 
 /** @returns what a verdict by itself means to HAProxy: SERVING is up, everything else is not */
-export function wordFor(verdict: Opinion, notServingReply: NotServingReply): Word {
+export function wordFor(verdict: BackendVerdict, notServingReply: NotServingReply): Word {
   switch (verdict.kind) {
     case "serving":
       return "up";
@@ -35,7 +35,6 @@ export function wordFor(verdict: Opinion, notServingReply: NotServingReply): Wor
     case "dns":
     case "rpc":
     case "denied":
-    case "internal":
       return "down";
   }
 }
@@ -52,7 +51,7 @@ export function wordFor(verdict: Opinion, notServingReply: NotServingReply): Wor
  */
 export function formatReply(
   word: Word,
-  verdict: Opinion,
+  verdict: BackendVerdict,
   note: string,
   { notServingReply, reason }: ReplyOptions,
 ): string {
@@ -73,11 +72,11 @@ function lineOf(state: string, reason: string): string {
     : `${`${state} #${printable(reason)}`.slice(0, MAX_LINE_BYTES)}\n`;
 }
 
-function explain(verdict: Opinion): string {
+function explain(verdict: BackendVerdict): string {
   const type = errorType(verdict);
   if (type === undefined) return describeVerdict(verdict);
-  // The stack of a bug is for the log; of a denied target there is no more to say.
-  return type === "internal" || type === "denied" ? type : `${type}: ${describeVerdict(verdict)}`;
+  // Of a denied target there is no more to say.
+  return type === "denied" ? type : `${type}: ${describeVerdict(verdict)}`;
 }
 
 /** HAProxy puts the text into its CSV and JSON without escaping quotes and backslashes. */

@@ -25,6 +25,18 @@ export interface CheckRequest {
   readonly rise?: number;
 }
 
+/** What is asked of which backend: a request without the options that do not change the question. */
+export type BackendQuestion = Pick<
+  CheckRequest,
+  "host" | "port" | "tls" | "tlsProfile" | "authority" | "serverName" | "service"
+>;
+
+/** @returns a text that is the same for requests that ask the same of the same backend */
+export function backendKey(question: BackendQuestion): string {
+  const { host, port, tls, tlsProfile, authority, service } = question;
+  return `${host} ${port} ${tls ? `ssl=${tlsProfile}` : "no-ssl"} ${authority} ${service}`;
+}
+
 /** What a line is: a request, or why it is none. */
 export type ParsedRequest =
   | { readonly ok: true; readonly request: CheckRequest }

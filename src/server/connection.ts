@@ -1,9 +1,9 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "../observe/log.ts";
 import type { ThrottledWarnings } from "../observe/throttled_warnings.ts";
-import { newTraceId } from "../observe/trace_id.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
+import type { Peer, PendingReply } from "./handler.ts";
 
 /**
  * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's
@@ -24,31 +24,8 @@ const LINGER_MS = 300;
 const MAX_DISCARDED = 64;
 const DISCARD_BYTES = 16 * 1024;
 
-/** The other end of a connection. */
-export interface Peer {
-  /** Its IP address. */
-  readonly host: string;
-  /** Its address and port, for the log. */
-  readonly text: string;
-}
-
-/**
- * Gives the reply to one line, or `undefined` where silence is the reply: the connection is closed then.
- * `traceId` joins the log lines of this request; `abandoned` is aborted when the client is gone. Never
- * rejects.
- */
-export type Answer = (
-  line: string,
-  peer: Peer,
-  traceId: string,
-  abandoned: AbortSignal,
-) => Promise<string | undefined>;
-
-/** A line that was asked and is not answered yet. */
-interface Outstanding {
-  readonly traceId: string;
-  readonly reply: Promise<string | undefined>;
-}
+/** Has one line answered. */
+export type Answer = (line: string, peer: Peer) => PendingReply;
 
 /** The bounds of a connection. */
 export interface ConnectionLimits {
@@ -76,9 +53,8 @@ export class Connection {
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #lines: LineBuffer;
-  readonly #gone = new AbortController();
   /** What was asked and is not answered yet, in the order of the lines. */
-  readonly #replies: Outstanding[] = [];
+  readonly #replies: PendingReply[] = [];
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
   #replied = false;
@@ -213,9 +189,7 @@ export class Connection {
   #take(line: Uint8Array<ArrayBuffer>): void {
     this.#takenInTurn++;
     this.#since = performance.now();
-    const traceId = newTraceId();
-    const reply = this.#answer(decoder.decode(line), this.peer, traceId, this.#gone.signal);
-    this.#replies.push({ traceId, reply });
+    this.#replies.push(this.#answer(decoder.decode(line), this.peer));
     this.#answering ??= this.#writeReplies();
   }
 
@@ -281,8 +255,7 @@ export class Connection {
     this.#closed = true;
     this.#finished = true;
     clearTimeout(this.#goodbye);
-    // With a reason of its own: without one an exception is made, stack and all, for each connection.
-    this.#gone.abort("closed");
+    for (const reply of this.#replies) reply.abandon();
     this.#socket.close();
   }
 }

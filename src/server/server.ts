@@ -1,4 +1,4 @@
-import type { Logger } from "@logtape/logtape";
+import type { Logger } from "../observe/log.ts";
 import type { ClientRules } from "../access/client_rules.ts";
 import type { Metrics, Rejection } from "../observe/metrics.ts";
 import { ThrottledWarnings } from "../observe/throttled_warnings.ts";

@@ -252,23 +252,27 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     assert.notEqual((await machine.try(`systemctl reload ${UNIT}`)).code, 0);
   });
 
-  await t.step("two agents share the port as one user, and either answers alone", async () => {
-    await shell(commandsOf("Configure"));
-    await shell(commandsOf("Several agents"));
-    const units = [`${UNIT}@one`, `${UNIT}@two`] as const;
-    const users = await Promise.all(units.map(async (unit) => {
-      assert.ok(await isActive(unit));
-      return await shell(`stat --format %u /proc/${await property("MainPID", unit)}`);
-    }));
-    assert.equal(users[0], users[1]);
-    for (const unit of units) {
-      await shell(`systemctl stop ${unit}`);
-      assert.equal(await shell(ASK), "up", `without ${unit}`);
-      await shell(`systemctl start ${unit}`);
-    }
-    const seen = await shell(commandsOf("At 3 a.m."));
-    for (const unit of units) assert.ok(seen.includes(`${unit}.service`));
-  });
+  await t.step(
+    "two agents stand beside each other as one user, and either answers alone",
+    async () => {
+      await shell(commandsOf("Configure"));
+      await shell(commandsOf("Several agents"));
+      const units = [`${UNIT}@one`, `${UNIT}@two`] as const;
+      const asks = [ASK, ASK.replace("5555", "5556")] as const;
+      const users = await Promise.all(units.map(async (unit) => {
+        assert.ok(await isActive(unit));
+        return await shell(`stat --format %u /proc/${await property("MainPID", unit)}`);
+      }));
+      assert.equal(users[0], users[1]);
+      for (const [index, unit] of units.entries()) {
+        await shell(`systemctl stop ${unit}`);
+        assert.equal(await shell(asks[1 - index] ?? ""), "up", `without ${unit}`);
+        await shell(`systemctl start ${unit}`);
+      }
+      const seen = await shell(commandsOf("At 3 a.m."));
+      for (const unit of units) assert.ok(seen.includes(`${unit}.service`));
+    },
+  );
 
   await t.step("nothing is left when it is uninstalled", async () => {
     await shell(commandsOf("Uninstall"));

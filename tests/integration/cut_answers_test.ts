@@ -32,7 +32,6 @@ const WINDOW_UPDATE_BYTES = 13;
 const MODES = {
   "with an RPC per check": ["--coalesce-checks", "false"],
   "with shared RPCs": [],
-  "in watch mode": ["--check-mode", "watch"],
 };
 
 /** A backend, and how it is asked. */

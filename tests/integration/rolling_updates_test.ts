@@ -1,7 +1,6 @@
 // Servers that announce their end by NOT_SERVING while new connections already lead to others.
 
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
 import { Front, wayTo } from "../lab/front.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { testWithBackends } from "../lab/test_with_backends.ts";
@@ -39,23 +38,6 @@ testWithBackends("NOT_SERVING is down at once, on one connection more", async (s
       assert.equal(await agent.ask(backend.line()), "up\n");
     }
     assert.equal((await backend.report()).connections, 2);
-  });
-});
-
-Deno.test("where such a server is watched, its word counts for watch_verify_ms at most", async () => {
-  await using first = await startHealthBackend();
-  await using second = await startHealthBackend();
-  await using front = new Front(wayTo(first.port));
-  const flags = ["--check-mode", "watch", "--watch-verify", "200"];
-  await withAgent({ flags }, async (agent) => {
-    const line = `127.0.0.1 ${front.port} no-ssl backend.test\n`;
-    assert.equal(await agent.ask(line), "up\n");
-    await using _wayToFirst = front.replace(wayTo(second.port));
-    await first.setStatus("", "NOT_SERVING");
-    await eventually("a Check by a new connection", async () => {
-      return await agent.ask(line) === "up\n" && (await second.report()).connections === 1;
-    });
-    for (let check = 0; check < 10; check++) assert.equal(await agent.ask(line), "up\n");
   });
 });
 

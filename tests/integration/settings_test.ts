@@ -64,25 +64,6 @@ Deno.test("one of several addresses that is taken ends the agent with 1, naming 
   assert.match(errors[0]?.message ?? "", new RegExp(`127\\.0\\.0\\.3:${port}\\b.*in use`));
 });
 
-Deno.test("with reuse_port agents share a port: each takes a part, and one that stops leaves none unanswered", async () => {
-  await using backend = await startHealthBackend();
-  const port = freePort();
-  const flags = ["--reuse-port", "true"];
-  await using one = await startAgent({ port, flags });
-  await using other = await startAgent({ port, flags });
-  const askAll = async () =>
-    await Promise.all(Array.from({ length: 64 }, () => one.ask(backend.line())));
-  const answered = async (agent: typeof one) =>
-    (await agent.metrics()).get('check_requests_total{result="up"}') ?? 0;
-  assert.deepEqual(new Set(await askAll()), new Set(["up\n"]));
-  const [byOne, byOther] = [await answered(one), await answered(other)];
-  assert.equal(byOne + byOther, 64);
-  assert.ok(byOne > 0 && byOther > 0, `${byOne} and ${byOther}`);
-  await one.stop();
-  assert.deepEqual(new Set(await askAll()), new Set(["up\n"]));
-  assert.equal(await answered(other), byOther + 64);
-});
-
 Deno.test("without metrics_enabled nothing listens for scrapers", async () => {
   await using backend = await startHealthBackend();
   const env = { HAPROXY_AGENT_METRICS_ENABLED: "false" };

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Opinion } from "../../src/check/verdict.ts";
+import type { Opinion } from "../../src/protocol/verdict.ts";
 import { BackendHistory, type BackendRecord } from "../../src/observe/backend_history.ts";
 import type { Word } from "../../src/protocol/reply.ts";
 

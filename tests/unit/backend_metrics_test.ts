@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
-import type { Verdict } from "../../src/check/verdict.ts";
+import type { Verdict } from "../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { addBackendMetrics } from "../../src/observe/backend_metrics.ts";
 import type { Word } from "../../src/protocol/reply.ts";

@@ -64,7 +64,6 @@ const VALUES: Readonly<Record<string, readonly (readonly [string, unknown])[]>> 
   max_line_bytes: [["64", 64], ["65536", 65536], ["100", 100]],
   request_timeout_ms: [["1", 1], ["86400000", 86400000], ["7", 7]],
   idle_timeout_ms: [["1", 1], ["86400000", 86400000], ["7", 7]],
-  reuse_port: [["TRUE", true], ["true", true], ["false", false]],
   metrics_enabled: [["FALSE", false], ["true", true], ["false", false]],
   metrics_bind_address: [["::1", "::1"], ['"127.0.0.1"', "127.0.0.1"], ["localhost", "localhost"]],
   metrics_backend_up: [["True", true], ["false", false], ["true", true]],
@@ -77,8 +76,10 @@ const VALUES: Readonly<Record<string, readonly (readonly [string, unknown])[]>> 
   log_file_rotation: [["Daily", "daily"], ['"hourly"', "hourly"], ["never", "never"]],
   log_file_max_files: [["1", 1], ["365", 365], ["7", 7]],
   coalesce_checks: [["False", false], ["true", true], ["false", false]],
-  check_mode: [["Watch", "watch"], ['"check"', "check"], ["watch", "watch"]],
-  watch_verify_ms: [["100", 100], ["60000", 60000], ["700", 700]],
+  verdict_max_age_ms: [["1", 1], ["60000", 60000], ["0", 0]],
+  learn_patience: [["False", false], ["true", true], ["false", false]],
+  grpc_client: [["gRPC-js", "grpc-js"], ['"native"', "native"], ["grpc-js", "grpc-js"]],
+  require_alpn: [["False", false], ["true", true], ["false", false]],
   fall: [["1", 1], ["100", 100], ["3", 3]],
   rise: [["1", 1], ["100", 100], ["2", 2]],
   reply_reason: [["True", true], ["false", false], ["true", true]],
@@ -120,7 +121,6 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   shutdown_timeout_ms: ["0", "60001"],
   metrics_bind_address: ["", "a b"],
   metrics_port: ["0", "65536"],
-  reuse_port: ["", "yes", "1"],
   metrics_enabled: ["", "yes", "1"],
   metrics_backend_up: ["on"],
   grpc_channel_cache_enabled: ["", "no", "0"],
@@ -143,8 +143,10 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   log_file_rotation: ["weekly"],
   log_file_max_files: ["0"],
   coalesce_checks: ["on"],
-  check_mode: ["poll"],
-  watch_verify_ms: ["99"],
+  verdict_max_age_ms: ["-1", "60001", "1s"],
+  learn_patience: ["on"],
+  grpc_client: ["", "grpc", "tonic"],
+  require_alpn: ["h2"],
   fall: ["0", "101"],
   rise: ["0", "101"],
   reply_reason: ["on"],
@@ -274,6 +276,30 @@ for (const [what, given, expected] of WARNINGS) {
     for (const [index, pattern] of expected.entries()) {
       assert.match(loaded.warnings[index] ?? "", pattern);
     }
+  });
+}
+
+Deno.test("require_alpn holds for each TLS profile that does not say otherwise", () => {
+  const toml = "require_alpn = false\n[tls.lax]\n[tls.strict]\nrequire_alpn = true\n";
+  for (const [general, unnamed, lax] of [["", false, false], ["true", true, true]] as const) {
+    const loaded = load({ toml, args: general === "" ? [] : ["--require-alpn", general] });
+    assert.ok(loaded.ok);
+    const required = Array.from(
+      loaded.configuration.tlsProfiles,
+      ([name, { settings }]) => [name, settings.requireAlpn],
+    );
+    assert.deepEqual(required, [["", unnamed], ["lax", lax], ["strict", true]]);
+  }
+});
+
+for (const key of ["check_mode", "watch_verify_ms", "reuse_port"]) {
+  Deno.test(`${key}, which there was once, is unknown like any other`, () => {
+    const { ok, ...rest } = load({ toml: `${key} = "x"\n` });
+    assert.equal(ok, false);
+    const [mistake = ""] = "mistakes" in rest ? rest.mistakes : [];
+    assert.match(mistake, new RegExp(`^${key} \\(from agent\\.toml line 1\\): unknown key`));
+    const flag = `--${key.replace(/_ms$/, "").replaceAll("_", "-")}`;
+    assert.match(readCommandLine([flag], SETTING_ROWS).mistakes[0] ?? "", /: unknown flag/);
   });
 }
 

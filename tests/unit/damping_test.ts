@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { damp, describeStanding, type Standing } from "../../src/check/damping.ts";
 import { Standings } from "../../src/check/standings.ts";
-import type { Opinion } from "../../src/check/verdict.ts";
+import type { Opinion } from "../../src/protocol/verdict.ts";
 import { type Word, wordFor } from "../../src/protocol/reply.ts";
 
 /** One check a letter: up, down, drain at once (NOT_SERVING), Down at once (NOT_SERVING). */

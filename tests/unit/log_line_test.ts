@@ -4,7 +4,7 @@ import { type LogLevel, type Logs, setUpLogging } from "../../src/observe/log.ts
 import { Metrics } from "../../src/observe/metrics.ts";
 import { type LogChecks, Recorder } from "../../src/observe/recorder.ts";
 import { ThrottledWarnings } from "../../src/observe/throttled_warnings.ts";
-import type { Verdict } from "../../src/check/verdict.ts";
+import type { Verdict } from "../../src/protocol/verdict.ts";
 
 function logsInto(
   lines: string[],

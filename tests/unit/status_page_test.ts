@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Opinion } from "../../src/check/verdict.ts";
+import type { Opinion } from "../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { statusPage } from "../../src/observe/status_page.ts";

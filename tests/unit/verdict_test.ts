@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ERROR_TYPES, errorType, type Opinion } from "../../src/check/verdict.ts";
+import { ERROR_TYPES, errorType, type Opinion } from "../../src/protocol/verdict.ts";
 import {
   formatRefusal,
   formatReply,

@@ -16,7 +16,6 @@ export const SUBJECTS: Readonly<Record<string, () => Promise<Subject>>> = {
   "no check (the floor)": startFloor,
   "one RPC per check": () => startQuietAgent("--coalesce-checks", "false"),
   "equal checks share an RPC": () => startQuietAgent(),
-  "watch": () => startQuietAgent("--check-mode", "watch"),
 };
 
 /** Its log is written, as in production, but nobody here has to read it. */

@@ -1,6 +1,5 @@
 import type { GrpcFloor } from "./grpc_floor.ts";
 import type { Comparison } from "./rounds.ts";
-import type { SharedPort } from "./shared_port.ts";
 import type { Steady } from "./steady.ts";
 
 /** A table in Markdown, which is as good on a terminal. */
@@ -51,19 +50,6 @@ export function grpcFloorTable(floors: readonly GrpcFloor[]): string {
       String(atOnce),
       checksPerSecond.toFixed(0),
       cpuUs.toFixed(0),
-    ]),
-  );
-}
-
-export function sharedPortTable(results: readonly SharedPort[]): string {
-  return table(
-    ["agents on the port", "checks/s", "p99 ms", "CPU µs per check, of all", "generator cores"],
-    results.map(({ agents, checksPerSecond, p99, cpuUs, generatorCores }) => [
-      String(agents),
-      checksPerSecond.toFixed(0),
-      p99.toFixed(2),
-      cpuUs.toFixed(0),
-      generatorCores.toFixed(2),
     ]),
   );
 }

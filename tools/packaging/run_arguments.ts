@@ -14,8 +14,6 @@ export const V8_FLAGS = flagOfStart("--v8-flags=");
 export function runArguments(write: readonly string[] = project.permissions.agent.write): string[] {
   return [
     ...["run", "--quiet", "--no-config", "--cached-only", "--no-prompt"],
-    // SO_REUSEPORT (`reuse_port`); Deno ends the process where it is asked for without.
-    "--unstable-net",
     V8_FLAGS,
     ...permissionFlags({ ...project.permissions.agent, write: [...write] }),
   ];

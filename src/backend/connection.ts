@@ -1,0 +1,270 @@
+import type { Deadline, Deadlines } from "../deadline.ts";
+import { reasonOf } from "../describe_error.ts";
+import { Session, type StreamEnd, type StreamRequest } from "../http2/session.ts";
+import type { Destination } from "./destination.ts";
+import type { DialTimings } from "./dial.ts";
+import type { Transport } from "./transport.ts";
+
+/** A connection that ends gets so long to send what is left, in milliseconds; a frozen peer takes nothing. */
+const GOODBYE_MS = 1000;
+
+/** Calls of which SERVING is remembered on a connection. */
+const MAX_SERVED = 1000;
+
+/** Why connections are closed: by the peer, or else by the agent. */
+export const CLOSE_REASONS = [
+  "peer",
+  "idle",
+  "age",
+  "limit",
+  "reload",
+  "unused",
+  "silent",
+  "changed",
+] as const;
+
+/** A value of {@linkcode CLOSE_REASONS}. */
+export type CloseReason = (typeof CLOSE_REASONS)[number];
+
+/** Whoever keeps a connection is told of its changes. */
+export interface ConnectionOwner {
+  /** It can take a call that it could not take before. */
+  onFree(): void;
+  /** It takes no more calls; those on it may go on. Called once. */
+  onUnusable(): void;
+  /** It is closed, and its socket too. Called once. */
+  onClosed(): void;
+}
+
+/** What a call says to the server. */
+export type CallRequest =
+  & Pick<
+    StreamRequest,
+    "headerListBytes" | "body" | "isJudgedByHeaders"
+  >
+  & {
+    /** The header fields, encoded for HPACK, with the time that is left for the call. */
+    readonly headerBlock: () => Uint8Array;
+  };
+
+/** A call that has been sent. */
+export interface Call {
+  readonly connection: Connection;
+  /** In milliseconds of `performance.now()`. */
+  readonly sentAt: number;
+  /** {@linkcode Connection.framesReceived} when it was sent. */
+  readonly framesBefore: number;
+  /** Settles with how it ended; never, once it is cancelled. */
+  readonly ended: Promise<StreamEnd>;
+  /** Gives it up. Idempotent. */
+  cancel(): void;
+}
+
+/** One connection to a backend: its socket, and the HTTP/2 session on it. */
+export class Connection {
+  readonly destination: Destination;
+  readonly timings: DialTimings;
+  /** In milliseconds of `performance.now()`, as {@linkcode lastUsedAt}. */
+  readonly openedAt = performance.now();
+  lastUsedAt = this.openedAt;
+  /** Calls that it has carried. */
+  calls = 0;
+  /** For the call that is on it alone. */
+  exclusive = false;
+  /** When another is to take its place. */
+  replaceAt = Infinity;
+  closeReason: CloseReason = "peer";
+  /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
+  tlsAlert: string | undefined;
+  /** Whether the peer has sent anything. */
+  heard = false;
+
+  readonly #transport: Transport;
+  readonly #owner: ConnectionOwner;
+  readonly #deadlines: Deadlines;
+  readonly #session = new Session();
+  #served: Set<string> | undefined;
+  #flushing = false;
+  #usable = true;
+  /** Closes it by force. */
+  #goodbye: Deadline | undefined;
+  #closed = false;
+
+  /** @param transport connected; owned by this from here on */
+  constructor(
+    destination: Destination,
+    transport: Transport,
+    timings: DialTimings,
+    owner: ConnectionOwner,
+    deadlines: Deadlines,
+  ) {
+    this.destination = destination;
+    this.timings = timings;
+    this.#transport = transport;
+    this.#owner = owner;
+    this.#deadlines = deadlines;
+    transport.read((bytes) => this.#receive(bytes), (error) => this.#transportEnded(error));
+    this.#flush();
+  }
+
+  /** How many calls it can take now. */
+  get freeStreams(): number {
+    return this.exclusive ? 0 : this.#session.freeStreams;
+  }
+
+  /** Calls on it. */
+  get callsUnderWay(): number {
+    return this.#session.streams;
+  }
+
+  /** Whether the server has said how many calls it takes. */
+  get settled(): boolean {
+    return this.#session.settled;
+  }
+
+  /** Whether it still takes calls, now or later. */
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** Sends a call. Only to be called while {@linkcode freeStreams} is above 0. */
+  call(request: CallRequest): Call {
+    const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
+    const session = this.#session;
+    const framesBefore = session.framesReceived;
+    this.calls++;
+    this.lastUsedAt = performance.now();
+    const id = session.open({
+      ...request,
+      headerBlock: request.headerBlock(),
+      onEnd: (end) => {
+        resolve(end);
+        this.#callEnded();
+      },
+    });
+    this.#flush();
+    return {
+      connection: this,
+      sentAt: this.lastUsedAt,
+      framesBefore,
+      ended,
+      cancel: () => {
+        if (!session.cancel(id)) return;
+        this.#callEnded();
+        this.#afterChange();
+      },
+    };
+  }
+
+  /** Frames that have come; that it grows is a sign of life. */
+  get framesReceived(): number {
+    return this.#session.framesReceived;
+  }
+
+  /**
+   * Asks for a sign of life, unless the server has been asked since its last answer.
+   *
+   * @returns whether it is asked
+   */
+  ping(): boolean {
+    const asked = this.#session.ping();
+    this.#flush();
+    return asked;
+  }
+
+  /** Takes no more calls, and closes once those on it have ended. */
+  drain(reason: CloseReason): void {
+    if (!this.#usable) return;
+    this.closeReason = reason;
+    this.#session.drain(`The agent closed the connection (${reason})`);
+    this.#afterChange();
+  }
+
+  /** Whether the backend has said SERVING to such a call on this connection. */
+  hasServed(call: string): boolean {
+    return this.#served?.has(call) === true;
+  }
+
+  /** The backend has said SERVING to such a call. */
+  serves(call: string): void {
+    this.#served ??= new Set();
+    if (this.#served.size < MAX_SERVED) this.#served.add(call);
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.heard = true;
+    try {
+      this.#session.receive(bytes, performance.now());
+    } catch (error) {
+      reportError(error); // a bug: it is logged and counted, and costs this connection alone
+      this.#session.transportEnded("A bug in the agent ended the connection");
+    }
+    this.#afterChange();
+  }
+
+  #transportEnded(error: unknown): void {
+    const reason = error === undefined
+      ? "The peer closed the connection"
+      : `The connection broke: ${reasonOf(error)}`;
+    if (this.destination.tls !== undefined && error !== undefined && /alert/.test(reason)) {
+      this.tlsAlert = reasonOf(error);
+    }
+    this.#session.transportEnded(reason);
+    this.#afterChange();
+    this.#close();
+  }
+
+  #callEnded(): void {
+    this.exclusive = false;
+    this.lastUsedAt = performance.now();
+  }
+
+  #afterChange(): void {
+    const { state } = this.#session;
+    if (state.kind !== "open" && this.#usable) {
+      this.#usable = false;
+      this.#owner.onUnusable();
+    }
+    if (state.kind === "closed") this.#goodbye ??= this.#closeSoon();
+    else if (this.freeStreams > 0) this.#owner.onFree();
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#flushing || this.#closed) return;
+    this.#flushing = true;
+    this.#writeAll();
+  }
+
+  /** All that is to be sent by the calls and answers of this moment leaves in one write. */
+  async #writeAll(): Promise<void> {
+    try {
+      await Promise.resolve();
+      while (this.#session.outputLength > 0) {
+        await this.#transport.write(this.#session.takeOutput());
+      }
+    } catch {
+      // What the peer has sent before it broke the stream is still to be read, and then the end.
+      this.#goodbye ??= this.#closeSoon();
+    }
+    this.#flushing = false;
+    if (this.#session.state.kind === "closed") this.#close();
+  }
+
+  #closeSoon(): Deadline {
+    return this.#deadlines.set(() => this.#close(), GOODBYE_MS);
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#goodbye?.cancel();
+    this.#transport.close();
+    this.#session.transportEnded("The connection was closed");
+    if (this.#usable) {
+      this.#usable = false;
+      this.#owner.onUnusable();
+    }
+    this.#owner.onClosed();
+  }
+}

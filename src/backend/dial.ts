@@ -1,0 +1,187 @@
+import type { Socket } from "node:net";
+import type { Deadlines } from "../deadline.ts";
+import { reasonOf } from "../describe_error.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import type { Destination } from "./destination.ts";
+import { codeOf, ownLack } from "./own_lack.ts";
+import { handshake, HandshakeError } from "./tls.ts";
+import { TcpTransport, TlsTransport, type Transport } from "./transport.ts";
+
+/** Why no connection could be made. */
+export interface DialFailure {
+  readonly verdict: Extract<
+    Verdict,
+    { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "local" | "internal" }
+  >;
+  /** Whether the connection merely ended: another may well be fine, as while a front proxy reloads. */
+  readonly retryable: boolean;
+}
+
+/** How long the steps of a dial took, in milliseconds. */
+export interface DialTimings {
+  readonly connect: number;
+  readonly tls?: number;
+}
+
+/** The end of a dial. */
+export type Dialled =
+  | { readonly ok: true; readonly transport: Transport; readonly timings: DialTimings }
+  | { readonly ok: false; readonly failure: DialFailure };
+
+/**
+ * TLS handshakes that may be at work at once: each costs half a millisecond of processor time, and a
+ * thousand begun together would all end too late.
+ */
+const MAX_HANDSHAKES = 32;
+
+/** A handshake whose peer lets it wait so long, in milliseconds, is no work for the agent: the next one begins. */
+const HANDSHAKE_TURN_MS = 50;
+
+/** A connection that is being made. It goes on, whoever waits for it, until its own limit or `abort`. */
+export class Dial {
+  /** How far it is, for the reason of a timeout. */
+  phase: "connect" | "tls" = "connect";
+  readonly result: Promise<Dialled>;
+  /** In milliseconds of `performance.now()`. */
+  readonly begunAt = performance.now();
+  readonly #destination: Destination;
+  readonly #handshakes: HandshakeTurns;
+  readonly #abort = new AbortController();
+  #passed: "no" | "timeout" | "held_up" = "no";
+  /** How long the handshake had to wait for its turn. */
+  #queuedMs = 0;
+
+  /** @param timeoutMs how long TCP and TLS may take together, from now, in milliseconds */
+  constructor(
+    destination: Destination,
+    timeoutMs: number,
+    handshakes: HandshakeTurns,
+    deadlines: Deadlines,
+  ) {
+    this.#destination = destination;
+    this.#handshakes = handshakes;
+    const deadline = deadlines.set((heldUp) => {
+      this.#passed = heldUp ? "held_up" : "timeout";
+      this.abort();
+    }, timeoutMs);
+    this.result = this.#run()
+      .catch((error): Dialled => ({ ok: false, failure: this.#failure(error) }))
+      .finally(() => deadline.cancel());
+  }
+
+  /** Ends it; frees its socket at once. */
+  abort(): void {
+    this.#abort.abort("aborted");
+  }
+
+  async #run(): Promise<Dialled> {
+    const { address: hostname, port, tls } = this.#destination;
+    const { signal } = this.#abort;
+    if (tls === undefined) {
+      const socket = await Deno.connect({ hostname, port, signal });
+      const connect = performance.now() - this.begunAt;
+      return { ok: true, transport: new TcpTransport(socket), timings: { connect } };
+    }
+    const socket = await connectNode(hostname, port, signal);
+    const connectedAt = performance.now();
+    this.phase = "tls";
+    const leave = await this.#handshakes.enter();
+    this.#queuedMs = performance.now() - connectedAt;
+    try {
+      if (socket.destroyed) throw new HandshakeError("The peer closed the connection", true);
+      const secured = await handshake(socket, tls);
+      const timings = {
+        connect: connectedAt - this.begunAt,
+        tls: performance.now() - connectedAt,
+      };
+      return { ok: true, transport: new TlsTransport(secured), timings };
+    } finally {
+      leave();
+    }
+  }
+
+  #failure(error: unknown): DialFailure {
+    const { phase } = this;
+    if (
+      this.#passed === "held_up" || this.#passed === "timeout" && this.#queuedMs > HANDSHAKE_TURN_MS
+    ) {
+      const detail = "The agent was held up while it connected";
+      return { verdict: { kind: "local", detail }, retryable: false };
+    }
+    if (this.#passed === "timeout") {
+      return { verdict: { kind: "timeout", detail: TIMEOUTS[phase] }, retryable: false };
+    }
+    if (error instanceof HandshakeError) {
+      return {
+        verdict: { kind: "tls", detail: error.message },
+        retryable: error.connectionEnded,
+      };
+    }
+    const { address, port } = this.#destination;
+    const code = codeOf(error);
+    const lack = ownLack(code, address);
+    if (lack !== undefined) {
+      return { verdict: { kind: "local", detail: `${code}: ${lack}` }, retryable: false };
+    }
+    const what = code === "" ? reasonOf(error) : `${code} ${formatHostPort(address, port)}`;
+    return {
+      verdict: { kind: "unreachable", detail: `connect ${what}` },
+      retryable: code === "ECONNRESET",
+    };
+  }
+}
+
+/** What a dial's time went into. */
+export const TIMEOUTS = {
+  connect: "The TCP connection was not made in time",
+  tls: "The TLS handshake did not end in time",
+} as const;
+
+/** Lets TLS handshakes begin only so many at a time. */
+export class HandshakeTurns {
+  readonly #deadlines: Deadlines;
+  readonly #waiting: (() => void)[] = [];
+  #atWork = 0;
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines;
+  }
+
+  /** Waits for a turn. @returns ends the turn; idempotent */
+  async enter(): Promise<() => void> {
+    if (this.#atWork >= MAX_HANDSHAKES) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    } else {
+      this.#atWork++;
+    }
+    let ended = false;
+    const leave = () => {
+      if (ended) return;
+      ended = true;
+      deadline.cancel();
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#atWork--;
+      else next(); // takes the place over
+    };
+    const deadline = this.#deadlines.set(leave, HANDSHAKE_TURN_MS);
+    return leave;
+  }
+}
+
+async function connectNode(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  const { connect } = await import("node:net");
+  try {
+    return await new Promise<Socket>((resolve, reject) => {
+      const socket = connect({ host, port, noDelay: true, signal });
+      socket.on("error", reject);
+      socket.once("close", () => reject(new Error("The connection was closed")));
+      socket.once("connect", () => resolve(socket));
+    });
+  } catch (error) {
+    // Node's layer says EINVAL where there is no local port or no such address family; Deno's own tells.
+    if (codeOf(error) !== "EINVAL" || signal.aborted) throw error;
+    (await Deno.connect({ hostname: host, port, signal })).close();
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+import { LruMap } from "../lru_map.ts";
+import type { LookUp, NameLookup } from "./name_lookup.ts";
+
+/** Names whose last addresses are remembered. */
+const MAX_REMEMBERED = 10_000;
+
+/** An answer is not asked for again for so long, in milliseconds. */
+const FRESH_MS = 5000;
+
+interface Known {
+  answer: Extract<LookUp, { ok: true }>;
+  /** When it was asked for, in milliseconds of `performance.now()`. */
+  askedAt: number;
+}
+
+/**
+ * The addresses of names: asked for anew every few seconds, so that a backend that has moved is followed;
+ * but while a name server does not answer, its last answer stands, for it must not take healthy backends
+ * out. Outlives changes of the configuration.
+ */
+export class DnsCache {
+  readonly #names: NameLookup;
+  readonly #known = new LruMap<string, Known>(MAX_REMEMBERED);
+  /** Look-ups under way, and when they were begun. */
+  readonly #asking = new Map<
+    string,
+    { readonly since: number; readonly answer: Promise<LookUp> }
+  >();
+
+  constructor(names: NameLookup) {
+    this.#names = names;
+  }
+
+  /**
+   * @param patienceMs how long a look-up may take before the last known addresses are taken instead
+   * @returns the addresses of a DNS name, at once where they are known; never rejects. For a name not known
+   * before there is no time limit
+   */
+  find(name: string, patienceMs: number): LookUp | Promise<LookUp> {
+    const known = this.#known.get(name);
+    const now = performance.now();
+    if (known !== undefined && now - known.askedAt < FRESH_MS) return known.answer;
+    const { answer, since } = this.#asking.get(name) ?? this.#ask(name, now);
+    if (known === undefined) return answer;
+    const restMs = since + patienceMs - now;
+    return restMs <= 0 ? known.answer : within(restMs, answer, known.answer);
+  }
+
+  #ask(name: string, now: number): { readonly since: number; readonly answer: Promise<LookUp> } {
+    const answer = this.#names.find(name).then((found) => {
+      this.#asking.delete(name);
+      return this.#remember(name, found, now);
+    });
+    const asking = { since: now, answer };
+    this.#asking.set(name, asking);
+    return asking;
+  }
+
+  /** An answer, good or bad, takes the place of what was known; a failure to get one does not. */
+  #remember(name: string, found: LookUp, askedAt: number): LookUp {
+    if (found.ok) this.#known.set(name, { answer: found, askedAt });
+    else if (found.fault === "name") this.#known.delete(name);
+    else return this.#known.get(name)?.answer ?? found;
+    return found;
+  }
+}
+
+async function within(ms: number, answer: Promise<LookUp>, otherwise: LookUp): Promise<LookUp> {
+  const { promise, resolve } = Promise.withResolvers<LookUp>();
+  const timer = setTimeout(() => resolve(otherwise), ms);
+  try {
+    return await Promise.race([answer, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,444 @@
+import type { Deadline, Deadlines } from "../deadline.ts";
+import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
+import { type Destination, destinationKey } from "./destination.ts";
+import { Dial, type DialFailure, type DialTimings, HandshakeTurns, TIMEOUTS } from "./dial.ts";
+import type { Transport } from "./transport.ts";
+
+/** How connections are made and kept; times in milliseconds. */
+export interface PoolOptions {
+  /** TCP and TLS together. */
+  readonly connectTimeoutMs: number;
+  /** Whether a connection is kept for the next call at all. */
+  readonly keep: boolean;
+  /** A connection that no call has used for so long is closed. */
+  readonly idleTimeoutMs: number;
+  /** Connections in all; beyond it the one that was not used for longest goes. */
+  readonly maxConnections: number;
+  /**
+   * A kept connection is replaced when it is as old as this, give or take a fifth: what HAProxy's own new
+   * connections would meet (a full accept queue, an expired certificate) must not stay hidden behind it.
+   */
+  readonly maxAgeMs: number;
+}
+
+/** Told what becomes of connections. */
+export interface PoolObserver {
+  onOpened(): void;
+  onClosed(reason: CloseReason): void;
+}
+
+/** A call that has been sent, or why there is no connection for it. */
+export type Placement =
+  | { readonly ok: true; readonly call: Call }
+  | { readonly ok: false; readonly failure: DialFailure };
+
+/** Which connection a call may take. */
+export interface PlaceOptions {
+  /** Only one opened after this moment of `performance.now()`. @default {-Infinity} */
+  readonly openedAfter?: number;
+  /** One that has carried no call, and carries no other beside it. @default {false} */
+  readonly exclusive?: boolean;
+}
+
+/** A call that waits for a connection. */
+export interface PendingPlacement {
+  readonly placed: Promise<Placement>;
+  /** What it waits for, for the reason of a timeout. */
+  readonly waitsFor: string;
+  /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
+  leave(): void;
+}
+
+/**
+ * Connections of one destination. More of them serve servers that allow few streams each, and are no gain
+ * otherwise.
+ */
+const MAX_CONNECTIONS_PER_DESTINATION = 16;
+const MAX_DIALS_PER_DESTINATION = 2;
+
+/** The next address of a name is tried beside one that has not answered for so long (RFC 8305). */
+const NEXT_ADDRESS_MS = 250;
+
+/** A connection that nobody waits for any more is kept for so long, where none are kept for the next call. */
+const UNCLAIMED_MS = 5000;
+
+/** After a dial that failed beside connections that work, the next one waits for so long. */
+const DIAL_PAUSE_MS = 250;
+
+const MAX_SWEEP_MS = 30_000;
+
+/** One destination's connections, dials, and the calls that wait for them. */
+interface Endpoint {
+  readonly key: string;
+  readonly destination: Destination;
+  readonly connections: Set<Connection>;
+  readonly dials: Set<Dial>;
+  readonly waiting: Set<Waiter>;
+  /** The end of a pause in dialling. */
+  pause: Deadline | undefined;
+}
+
+/** The connections to backends: which one a call takes, and how long each is kept. */
+export class Pool {
+  readonly #observer: PoolObserver;
+  readonly #deadlines: Deadlines;
+  readonly #handshakes: HandshakeTurns;
+  readonly #endpoints = new Map<string, Endpoint>();
+  /** Destinations whose dial waits for room under `maxConnections`. */
+  readonly #crowded = new Set<Endpoint>();
+  #options: PoolOptions;
+  /** Connections and dials. */
+  #size = 0;
+  #sweep: Deadline;
+  #closed = false;
+
+  constructor(options: PoolOptions, observer: PoolObserver, deadlines: Deadlines) {
+    this.#options = options;
+    this.#observer = observer;
+    this.#deadlines = deadlines;
+    this.#handshakes = new HandshakeTurns(deadlines);
+    this.#sweep = this.#scheduleSweep();
+  }
+
+  /**
+   * Sends a call on a connection to one of the destinations: on one that is kept, in their order, or else
+   * on a new one, each tried after a failure or {@linkcode NEXT_ADDRESS_MS} of the one before.
+   *
+   * @param destinations the addresses of one backend; at least one
+   */
+  place(
+    destinations: readonly Destination[],
+    request: CallRequest,
+    options: PlaceOptions = {},
+  ): PendingPlacement {
+    const waiter = new Waiter(destinations, request, options, this.#deadlines);
+    for (const destination of destinations) {
+      const endpoint = this.#endpoints.get(destinationKey(destination));
+      const connection = endpoint && this.#freeConnection(endpoint, waiter);
+      if (endpoint === undefined || connection === undefined) continue;
+      this.#give(endpoint, connection, waiter);
+      return waiter;
+    }
+    waiter.begin(
+      (destination) => this.#endpointOf(destination),
+      (endpoint) => this.#serve(endpoint),
+    );
+    return waiter;
+  }
+
+  /** @returns how far the connections to a destination are; `undefined` where there is none */
+  stateOf(destination: Destination): "ready" | "connecting" | undefined {
+    const endpoint = this.#endpoints.get(destinationKey(destination));
+    if (endpoint === undefined) return undefined;
+    for (const { usable } of endpoint.connections) if (usable) return "ready";
+    return endpoint.dials.size > 0 ? "connecting" : undefined;
+  }
+
+  /**
+   * Puts other options in force.
+   *
+   * @param isWanted whether connections to a destination are still allowed; others end after their calls
+   */
+  reconfigure(options: PoolOptions, isWanted: (destination: Destination) => boolean): void {
+    this.#options = options;
+    this.#sweep.cancel();
+    this.#sweep = this.#scheduleSweep();
+    for (const connection of this.#connections()) {
+      if (!options.keep || !isWanted(connection.destination)) connection.drain("reload");
+    }
+  }
+
+  /** Closes all connections once the calls on them have ended. */
+  close(): void {
+    this.#closed = true;
+    this.#sweep.cancel();
+    for (const { connections, dials } of this.#endpoints.values()) {
+      for (const dial of dials) dial.abort();
+      for (const connection of connections) connection.drain("unused");
+    }
+  }
+
+  #endpointOf(destination: Destination): Endpoint {
+    const key = destinationKey(destination);
+    const found = this.#endpoints.get(key);
+    if (found !== undefined) return found;
+    const endpoint = {
+      key,
+      destination,
+      connections: new Set<Connection>(),
+      dials: new Set<Dial>(),
+      waiting: new Set<Waiter>(),
+      pause: undefined,
+    };
+    this.#endpoints.set(key, endpoint);
+    return endpoint;
+  }
+
+  #freeConnection(endpoint: Endpoint, waiter: Waiter): Connection | undefined {
+    for (const connection of endpoint.connections) {
+      if (connection.freeStreams > 0 && this.#suits(connection, waiter)) return connection;
+    }
+    return undefined;
+  }
+
+  #suits(connection: Connection, { openedAfter, exclusive }: Waiter): boolean {
+    return connection.openedAt >= openedAfter &&
+      (connection.calls === 0 || this.#options.keep && !exclusive);
+  }
+
+  #give(endpoint: Endpoint, connection: Connection, waiter: Waiter): void {
+    connection.exclusive = waiter.exclusive;
+    const call = connection.call(waiter.request);
+    waiter.settle({ ok: true, call });
+    for (const other of waiter.tried) if (other !== endpoint) this.#dropUnwantedDials(other);
+    if (!this.#options.keep) connection.drain("unused");
+    else if (call.sentAt > connection.replaceAt) this.#replace(endpoint, connection);
+  }
+
+  /** Another address has answered: dials that nobody else waits for end. */
+  #dropUnwantedDials({ dials, waiting }: Endpoint): void {
+    if (waiting.size > 0) return;
+    for (const dial of dials) {
+      dials.delete(dial);
+      dial.abort();
+    }
+  }
+
+  /** Serves the calls that wait at a destination: by the connections there, and by dialling more. */
+  #serve(endpoint: Endpoint): void {
+    for (const waiter of endpoint.waiting) {
+      const connection = this.#freeConnection(endpoint, waiter);
+      if (connection !== undefined) this.#give(endpoint, connection, waiter);
+    }
+    const { connections, dials, waiting, pause } = endpoint;
+    if (waiting.size === 0) return this.#forgetIfEmpty(endpoint);
+    if (pause !== undefined || this.#mayStillServe(endpoint)) return;
+    const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, waiting.size);
+    while (dials.size < wanted && connections.size + dials.size < MAX_CONNECTIONS_PER_DESTINATION) {
+      if (this.#size >= this.#options.maxConnections && !this.#makeRoom()) {
+        this.#crowded.add(endpoint);
+        return;
+      }
+      void this.#dial(endpoint);
+    }
+  }
+
+  /** Whether a connection there has not said yet how many calls it takes, and may take all that wait. */
+  #mayStillServe({ connections, waiting }: Endpoint): boolean {
+    for (const connection of connections) {
+      if (connection.settled || !connection.usable || connection.exclusive) continue;
+      for (const waiter of waiting) if (this.#suits(connection, waiter)) return true;
+    }
+    return false;
+  }
+
+  /** @returns why it has failed, if it has */
+  async #dial(endpoint: Endpoint): Promise<DialFailure | undefined> {
+    const { destination, dials } = endpoint;
+    const { connectTimeoutMs } = this.#options;
+    const dial = new Dial(destination, connectTimeoutMs, this.#handshakes, this.#deadlines);
+    dials.add(dial);
+    this.#size++;
+    this.#observer.onOpened();
+    const dialled = await dial.result;
+    const wanted = dials.delete(dial);
+    if (dialled.ok) {
+      this.#keep(endpoint, dialled.transport, dialled.timings);
+      return undefined;
+    }
+    this.#gone("peer");
+    if (wanted) this.#dialFailed(endpoint, dial, dialled.failure);
+    this.#forgetIfEmpty(endpoint);
+    return dialled.failure;
+  }
+
+  #keep(endpoint: Endpoint, transport: Transport, timings: DialTimings): void {
+    const connection = new Connection(endpoint.destination, transport, timings, {
+      onFree: () => {
+        if (endpoint.waiting.size > 0) this.#serve(endpoint);
+        if (this.#crowded.size > 0 && connection.callsUnderWay === 0) this.#serveCrowded();
+      },
+      onUnusable: () => {
+        if (endpoint.waiting.size > 0) this.#serve(endpoint);
+      },
+      onClosed: () => {
+        endpoint.connections.delete(connection);
+        this.#gone(connection.closeReason);
+        this.#serve(endpoint);
+      },
+    }, this.#deadlines);
+    const { keep, maxAgeMs } = this.#options;
+    connection.replaceAt = connection.openedAt + maxAgeMs * (0.8 + 0.4 * Math.random());
+    endpoint.connections.add(connection);
+    if (this.#closed) connection.drain("unused");
+    this.#serve(endpoint);
+    if (keep || connection.calls > 0) return;
+    this.#deadlines.set(() => {
+      if (connection.calls === 0) connection.drain("unused");
+    }, UNCLAIMED_MS);
+  }
+
+  #dialFailed(endpoint: Endpoint, dial: Dial, failure: DialFailure): void {
+    for (const { usable, exclusive } of endpoint.connections) {
+      if (!usable || exclusive) continue;
+      // It is not down: the calls wait for the connections that work.
+      endpoint.pause ??= this.#deadlines.set(() => {
+        endpoint.pause = undefined;
+        this.#serve(endpoint);
+      }, DIAL_PAUSE_MS);
+      return;
+    }
+    if (endpoint.dials.size > 0) return;
+    for (const waiter of [...endpoint.waiting]) {
+      // Its packets may have been lost before the backend came back, so later calls have another made.
+      const cameLater = failure.verdict.kind === "timeout" && waiter.since > dial.begunAt;
+      if (!cameLater) waiter.fail(endpoint, failure);
+    }
+    this.#serve(endpoint);
+  }
+
+  #gone(reason: CloseReason): void {
+    this.#size--;
+    this.#observer.onClosed(reason);
+    if (this.#crowded.size > 0) this.#serveCrowded();
+  }
+
+  #forgetIfEmpty(endpoint: Endpoint): void {
+    const { key, connections, dials, waiting, pause } = endpoint;
+    if (connections.size + dials.size + waiting.size > 0 || pause !== undefined) return;
+    this.#endpoints.delete(key);
+    this.#crowded.delete(endpoint);
+  }
+
+  #serveCrowded(): void {
+    for (const endpoint of [...this.#crowded]) {
+      this.#crowded.delete(endpoint);
+      this.#serve(endpoint);
+      if (this.#crowded.has(endpoint)) return;
+    }
+  }
+
+  /** Makes a new connection first; the old one goes on answering until that has succeeded or failed. */
+  #replace(endpoint: Endpoint, connection: Connection): void {
+    connection.replaceAt = Infinity;
+    void this.#dial(endpoint).then((failure) => {
+      // What the agent lacks itself says nothing of the backend; later again.
+      if (failure?.verdict.kind === "local") connection.replaceAt = performance.now();
+      else connection.drain("age");
+    });
+  }
+
+  /** Closes connections that have not been used for longest. @returns whether there were any without a call */
+  #makeRoom(): boolean {
+    const idle = [...this.#connections()].filter(({ callsUnderWay, usable }) =>
+      usable && callsUnderWay === 0
+    );
+    if (idle.length === 0) return false;
+    idle.sort((a, b) => a.lastUsedAt - b.lastUsedAt);
+    // Some at once, so that a flood of new destinations does not pay for the search each time.
+    const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
+    for (const connection of idle.slice(0, count)) connection.drain("limit");
+    return true;
+  }
+
+  *#connections(): Iterable<Connection> {
+    for (const { connections } of this.#endpoints.values()) yield* connections;
+  }
+
+  #scheduleSweep(): Deadline {
+    const everyMs = Math.min(this.#options.idleTimeoutMs / 2, MAX_SWEEP_MS);
+    return this.#deadlines.set(() => {
+      const longAgo = performance.now() - this.#options.idleTimeoutMs;
+      for (const connection of this.#connections()) {
+        const { callsUnderWay, lastUsedAt } = connection;
+        if (callsUnderWay === 0 && lastUsedAt < longAgo) connection.drain("idle");
+      }
+      this.#sweep = this.#scheduleSweep();
+    }, everyMs);
+  }
+}
+
+/** A call on its way through the addresses of its backend. */
+class Waiter implements PendingPlacement {
+  readonly placed: Promise<Placement>;
+  readonly request: CallRequest;
+  readonly openedAfter: number;
+  readonly exclusive: boolean;
+  /** In milliseconds of `performance.now()`. */
+  readonly since = performance.now();
+  /** Where it waits, or has waited. */
+  readonly tried = new Set<Endpoint>();
+  readonly #untried: Destination[];
+  readonly #deadlines: Deadlines;
+  readonly #resolve: (placement: Placement) => void;
+  #begun: {
+    readonly endpointOf: (destination: Destination) => Endpoint;
+    readonly serve: (endpoint: Endpoint) => void;
+  } | undefined;
+  #next: Deadline | undefined;
+  #settled = false;
+
+  constructor(
+    destinations: readonly Destination[],
+    request: CallRequest,
+    { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
+    deadlines: Deadlines,
+  ) {
+    this.request = request;
+    this.openedAfter = openedAfter;
+    this.exclusive = exclusive;
+    this.#untried = [...destinations];
+    this.#deadlines = deadlines;
+    const { promise, resolve } = Promise.withResolvers<Placement>();
+    this.placed = promise;
+    this.#resolve = resolve;
+  }
+
+  get waitsFor(): string {
+    for (const { dials } of this.tried) for (const { phase } of dials) return TIMEOUTS[phase];
+    return "No connection could take the call in time";
+  }
+
+  /** Begins to wait at the first address. */
+  begin(
+    endpointOf: (destination: Destination) => Endpoint,
+    serve: (endpoint: Endpoint) => void,
+  ): void {
+    this.#begun = { endpointOf, serve };
+    this.#tryNext();
+  }
+
+  /** A dial there has failed, and nothing else is under way there. */
+  fail(endpoint: Endpoint, failure: DialFailure): void {
+    endpoint.waiting.delete(this);
+    if (this.#settled || this.#tryNext()) return;
+    for (const { waiting } of this.tried) if (waiting.has(this)) return;
+    this.settle({ ok: false, failure });
+  }
+
+  settle(placement: Placement): void {
+    this.leave();
+    this.#resolve(placement);
+  }
+
+  leave(): void {
+    this.#settled = true;
+    this.#next?.cancel();
+    for (const { waiting } of this.tried) waiting.delete(this);
+  }
+
+  /** @returns whether there was another address to try */
+  #tryNext(): boolean {
+    this.#next?.cancel();
+    const destination = this.#untried.shift();
+    if (destination === undefined || this.#begun === undefined) return false;
+    if (this.#untried.length > 0) {
+      this.#next = this.#deadlines.set(() => this.#tryNext(), NEXT_ADDRESS_MS);
+    }
+    const endpoint = this.#begun.endpointOf(destination);
+    this.tried.add(endpoint);
+    endpoint.waiting.add(this);
+    this.#begun.serve(endpoint);
+    return true;
+  }
+}

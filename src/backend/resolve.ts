@@ -1,0 +1,53 @@
+import { isIP } from "node:net";
+import type { BackendRules } from "../access/backend_rules.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import type { DnsCache } from "./dns_cache.ts";
+import type { LookUp } from "./name_lookup.ts";
+
+/** The addresses that may be connected to, in the order of preference, or why there are none. */
+export type Resolution =
+  | { readonly ok: true; readonly addresses: readonly string[] }
+  | {
+    readonly ok: false;
+    readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "local" }>;
+  };
+
+const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
+
+/** Resolves hosts and leaves the addresses that may be connected to. */
+export class Resolver {
+  readonly #rules: BackendRules;
+  readonly #names: DnsCache;
+  readonly #patienceMs: number;
+
+  /** @param patienceMs how long a look-up may take before the last known addresses of a name are taken */
+  constructor(rules: BackendRules, names: DnsCache, patienceMs: number) {
+    this.#rules = rules;
+    this.#names = names;
+    this.#patienceMs = patienceMs;
+  }
+
+  /**
+   * @param host an IP address or a DNS name
+   * @param port the TCP port, for the rules
+   * @returns its addresses, at once where they are known; never rejects. For a name not known before it has
+   * no time limit of its own
+   */
+  resolve(host: string, port: number): Resolution | Promise<Resolution> {
+    if (!this.#rules.mayPermit(host, port)) return DENIED;
+    if (isIP(host) !== 0) return this.#permitted(host, port, { ok: true, addresses: [host] });
+    const found = this.#names.find(host, this.#patienceMs);
+    return found instanceof Promise
+      ? found.then((found) => this.#permitted(host, port, found))
+      : this.#permitted(host, port, found);
+  }
+
+  #permitted(host: string, port: number, found: LookUp): Resolution {
+    if (!found.ok) {
+      const kind = found.fault === "own_lack" ? "local" : "dns";
+      return { ok: false, verdict: { kind, detail: found.detail } };
+    }
+    const addresses = this.#rules.permitted(host, port, found.addresses);
+    return addresses.length > 0 ? { ok: true, addresses } : DENIED;
+  }
+}

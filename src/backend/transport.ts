@@ -1,0 +1,101 @@
+import type { Socket } from "node:net";
+
+/** What is read at once, in bytes: an answer is smaller. Each kept connection holds a buffer of this size. */
+const READ_BYTES = 1024;
+
+/** Full reads in a row after which the rest of the agent gets a turn. */
+const FULL_READS_IN_TURN = 16;
+
+/** How long a TLS connection may take to say goodbye, in milliseconds. */
+const GOODBYE_MS = 1000;
+
+/** A connected stream of bytes, plain or in TLS. */
+export interface Transport {
+  /**
+   * Begins to read. To be called once.
+   *
+   * @param onBytes given what arrives; the bytes are valid during the call only
+   * @param onEnd called once at the end of the stream; `undefined` where the peer closed it properly
+   */
+  read(onBytes: (bytes: Uint8Array) => void, onEnd: (error: unknown) => void): void;
+  /** Writes all of it. Not to be called while another write is under way. Rejects on a broken stream. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes at once, whatever is under way. Idempotent. `onEnd` may be called or not. */
+  close(): void;
+}
+
+/** TCP without TLS. */
+export class TcpTransport implements Transport {
+  readonly #socket: Deno.TcpConn;
+  #closed = false;
+
+  /** @param socket connected, and owned by this from here on */
+  constructor(socket: Deno.TcpConn) {
+    this.#socket = socket;
+    socket.setNoDelay();
+  }
+
+  read(onBytes: (bytes: Uint8Array) => void, onEnd: (error: unknown) => void): void {
+    this.#readAll(onBytes).then(onEnd, onEnd);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let sent = 0; sent < bytes.length;) {
+      sent += await this.#socket.write(bytes.subarray(sent));
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#socket.close();
+  }
+
+  async #readAll(onBytes: (bytes: Uint8Array) => void): Promise<void> {
+    const buffer = new Uint8Array(READ_BYTES);
+    let full = 0;
+    while (!this.#closed) {
+      const count = await this.#socket.read(buffer);
+      if (count === null) return;
+      onBytes(buffer.subarray(0, count));
+      full = count === READ_BYTES ? full + 1 : 0;
+      if (full < FULL_READS_IN_TURN) continue;
+      // A read that need not wait ends without a turn of the event loop: a flood would keep all others waiting.
+      await new Promise((resolve) => setTimeout(resolve));
+      full = 0;
+    }
+  }
+}
+
+/** A socket of node:tls, after its handshake. */
+export class TlsTransport implements Transport {
+  readonly #socket: Socket;
+
+  /** @param socket paused, with an error listener, and owned by this from here on */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  read(onBytes: (bytes: Uint8Array) => void, onEnd: (error: unknown) => void): void {
+    if (this.#socket.destroyed) return onEnd(this.#socket.errored ?? undefined);
+    let failure: unknown;
+    this.#socket.on("error", (error) => failure = error);
+    this.#socket.once("end", () => onEnd(undefined));
+    this.#socket.once("close", () => onEnd(failure));
+    this.#socket.on("data", onBytes);
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#socket.write(bytes, (error) => error ? reject(error) : resolve());
+    });
+  }
+
+  /** Sends what has been written and a close_notify; a frozen peer takes neither, so not for long. */
+  close(): void {
+    if (this.#socket.destroyed) return;
+    const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
+    this.#socket.once("close", () => clearTimeout(timer));
+    this.#socket.end(() => this.#socket.destroy());
+  }
+}

@@ -1,0 +1,117 @@
+import { LruMap } from "../lru_map.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import type { CheckTimings, RunningCheck } from "./health_client.ts";
+
+/** Observations that are kept for those that ask later. */
+const MAX_KEPT = 10_000;
+
+/** What a check has come to know of a backend. */
+export interface Observation {
+  readonly verdict: Verdict;
+  /** Which run it comes from: all that share one have seen the same, and once only. */
+  readonly run: number;
+  readonly timings: CheckTimings;
+}
+
+/** One run of a health call, and who waits for it. */
+export class Flight {
+  readonly observation: Promise<Observation>;
+  /** In milliseconds of `performance.now()`. */
+  readonly begunAt = performance.now();
+  readonly run: number;
+  /** Whether others may still wait for it. */
+  open = true;
+  readonly #check: RunningCheck;
+  readonly #onEmpty: () => void;
+  #waiting = 0;
+
+  /** @param onEmpty called when the last one has left before the end */
+  constructor(run: number, check: RunningCheck, onEmpty: () => void) {
+    this.run = run;
+    this.#check = check;
+    this.#onEmpty = onEmpty;
+    this.observation = check.outcome.then(
+      (outcome) => ({ ...outcome, run }),
+      (error) => ({ verdict: { kind: "internal", error }, timings: {}, run }),
+    );
+  }
+
+  /** What it waits for, for the reason of a timeout. */
+  get waitsFor(): string {
+    return this.#check.waitsFor;
+  }
+
+  join(): void {
+    this.#waiting++;
+  }
+
+  /** Waits no longer. The last one that leaves cancels the run. */
+  leave(): void {
+    if (--this.#waiting > 0) return;
+    this.open = false;
+    this.#onEmpty();
+    this.#check.cancel();
+  }
+}
+
+/** Lets equal checks share one run: those that are made at once, and those shortly after it has ended. */
+export class SingleFlight {
+  readonly #coalesce: boolean;
+  readonly #maxAgeMs: number;
+  readonly #flights = new Map<string, Flight>();
+  readonly #kept = new LruMap<string, { readonly observation: Observation; readonly at: number }>(
+    MAX_KEPT,
+  );
+  #runs = 0;
+
+  /**
+   * @param coalesce whether checks under way are shared
+   * @param maxAgeMs how long an observation serves others, from the beginning of its run, in milliseconds;
+   * 0 for not at all
+   */
+  constructor(coalesce: boolean, maxAgeMs: number) {
+    this.#coalesce = coalesce;
+    this.#maxAgeMs = maxAgeMs;
+  }
+
+  /** @returns an observation that is young enough to serve again */
+  kept(key: string): Observation | undefined {
+    if (this.#maxAgeMs === 0) return undefined;
+    const kept = this.#kept.get(key);
+    return kept !== undefined && performance.now() - kept.at <= this.#maxAgeMs
+      ? kept.observation
+      : undefined;
+  }
+
+  /**
+   * @param maxAgeMs nobody joins a run that is older than this: what holds it up would hold the joiner up
+   * @returns the run under way, to be joined
+   */
+  find(key: string, maxAgeMs: number): Flight | undefined {
+    if (!this.#coalesce) return undefined;
+    const flight = this.#flights.get(key);
+    if (flight === undefined || !flight.open) return undefined;
+    return performance.now() - flight.begunAt < maxAgeMs ? flight : undefined;
+  }
+
+  /** Takes a run that has begun. */
+  add(key: string, check: RunningCheck): Flight {
+    const forget = () => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    const flight = new Flight(++this.#runs, check, forget);
+    this.#flights.set(key, flight);
+    void flight.observation.then((observation) => {
+      flight.open = false;
+      forget();
+      if (this.#maxAgeMs > 0 && mayServeAgain(observation.verdict)) {
+        this.#kept.set(key, { observation, at: flight.begunAt });
+      }
+    });
+    return flight;
+  }
+}
+
+function mayServeAgain({ kind }: Verdict): boolean {
+  return kind !== "local" && kind !== "internal" && kind !== "denied";
+}

@@ -1,0 +1,65 @@
+import { encodeHeaders } from "../http2/hpack.ts";
+import { encodeHealthRequest } from "./health.ts";
+
+const PATH = "/grpc.health.v1.Health/Check";
+const USER_AGENT = "haproxy-grpc-agent";
+
+/** RFC 9113, section 6.5.2: what each field counts beside its name and value. */
+const FIELD_OVERHEAD_BYTES = 32;
+
+/** The longest value of `grpc-timeout`, in its units. */
+const MAX_TIMEOUT_MS = 99_999_999;
+
+/** A health request, encoded but for its deadline. */
+export interface HealthCall {
+  /** Header fields encoded for HPACK, with a deadline. */
+  readonly headerBlock: (timeoutMs: number) => Uint8Array;
+  /** What the fields count towards SETTINGS_MAX_HEADER_LIST_SIZE, in bytes. */
+  readonly headerListBytes: number;
+  readonly body: Uint8Array;
+}
+
+/**
+ * Encodes a call of grpc.health.v1.Health/Check.
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
+ *
+ * @param metadata name to value; `-bin` names have their values in base64
+ */
+export function encodeHealthCall(
+  { authority, tls, service }: {
+    readonly authority: string;
+    readonly tls: boolean;
+    readonly service: string;
+  },
+  metadata: ReadonlyMap<string, string>,
+): HealthCall {
+  const fields = [
+    { name: ":method", value: "POST" },
+    { name: ":scheme", value: tls ? "https" : "http" },
+    { name: ":path", value: PATH },
+    { name: ":authority", value: authority },
+    { name: "te", value: "trailers" },
+    { name: "content-type", value: "application/grpc" },
+    { name: "user-agent", value: USER_AGENT },
+    ...[...metadata].map(([name, value]) => ({ name, value, sensitive: true })),
+  ];
+  const constant = encodeHeaders(fields);
+  const timeout = { name: "grpc-timeout", value: timeoutValue(MAX_TIMEOUT_MS) };
+  const headerListBytes = [...fields, timeout]
+    .reduce((sum, { name, value }) => sum + name.length + value.length + FIELD_OVERHEAD_BYTES, 0);
+  return {
+    headerBlock: (timeoutMs) => {
+      const varying = encodeHeaders([{ name: "grpc-timeout", value: timeoutValue(timeoutMs) }]);
+      const block = new Uint8Array(constant.length + varying.length);
+      block.set(constant);
+      block.set(varying, constant.length);
+      return block;
+    },
+    headerListBytes,
+    body: encodeHealthRequest(service),
+  };
+}
+
+function timeoutValue(timeoutMs: number): string {
+  return `${Math.min(MAX_TIMEOUT_MS, Math.max(1, Math.ceil(timeoutMs)))}m`;
+}

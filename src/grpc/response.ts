@@ -1,0 +1,124 @@
+import type { HeaderField } from "../http2/hpack.ts";
+import type { HttpResponse } from "../http2/session.ts";
+import { decodeHealthResponse, MAX_MESSAGE_BYTES, MessageError, PREFIX_BYTES } from "./health.ts";
+import { type StatusCode, statusName, statusOfHttp } from "./status.ts";
+
+/** What a whole answer says: the backend's status, or gRPC's when the call failed. */
+export type HealthAnswer =
+  | { readonly ok: true; readonly status: string }
+  | { readonly ok: false; readonly code: string; readonly detail: string };
+
+/** `application/grpc`, with `+proto` or parameters, in any case. */
+const GRPC_CONTENT = /^application\/grpc(\+proto)?[ \t]*(;|$)/i;
+
+/** What is shown of a content type, which the peer is free to make up. */
+const MAX_SHOWN = 100;
+
+/** Whether an answer is known not to be gRPC's by its head alone, so that its body is of no use. */
+export function isJudgedByHeaders(status: number, headers: readonly HeaderField[]): boolean {
+  return status !== 200 || !isGrpc(headers);
+}
+
+/**
+ * Reads the answer to a call of grpc.health.v1.Health/Check, strictly: a proxy's page, or half an answer,
+ * must not pass for a healthy backend.
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+ *
+ * @returns what it says; never throws
+ */
+export function readHealthAnswer(response: HttpResponse): HealthAnswer {
+  const { status, headers, trailers } = response;
+  if (status !== 200) {
+    return failed(statusOfHttp(status), `HTTP ${status}${contentTypeShown(headers)}`);
+  }
+  const early = valuesOf(headers, "grpc-status");
+  const grpcStatuses = [...early, ...valuesOf(trailers, "grpc-status")];
+  const trailersOnly = trailers.length === 0 && response.body.length === 0;
+  if (!isGrpc(headers) && !(trailersOnly && valuesOf(headers, "content-type").length === 0)) {
+    return failed("UNKNOWN", `The answer is not gRPC: HTTP 200${contentTypeShown(headers)}`);
+  }
+  if (response.truncated) return failed("RESOURCE_EXHAUSTED", bodyTooLong(response.body));
+  const [grpcStatus] = grpcStatuses;
+  if (grpcStatus === undefined) return failed("UNKNOWN", "The answer has no grpc-status");
+  if (grpcStatuses.length > 1) {
+    return failed("UNKNOWN", `The answer has grpc-status ${grpcStatuses.length} times`);
+  }
+  if (early.length > 0 && !trailersOnly) {
+    return failed("UNKNOWN", "The grpc-status came before the message");
+  }
+  if (!/^[0-9]{1,9}$/.test(grpcStatus)) {
+    return failed("UNKNOWN", `The grpc-status is no number: ${shown(grpcStatus)}`);
+  }
+  const code = Number(grpcStatus);
+  if (code !== 0) {
+    return { ok: false, code: statusName(code), detail: messageOf([...headers, ...trailers]) };
+  }
+  return readBody(response.body);
+}
+
+function readBody(body: Uint8Array): HealthAnswer {
+  const [flag, ...rest] = body.subarray(0, PREFIX_BYTES);
+  if (flag === undefined) return failed("INTERNAL", "The answer is OK without a message");
+  if (rest.length < PREFIX_BYTES - 1) return failed("INTERNAL", "The message breaks off");
+  if (flag === 1) return failed("INTERNAL", "The message is compressed");
+  if (flag !== 0) return failed("INTERNAL", `The message has the unknown flags ${flag}`);
+  const length = lengthOf(body);
+  if (length > MAX_MESSAGE_BYTES) return failed("RESOURCE_EXHAUSTED", messageTooLong(length));
+  const end = PREFIX_BYTES + length;
+  if (body.length < end) return failed("INTERNAL", "The message breaks off");
+  if (body.length > end) return failed("INTERNAL", "There is more than one message");
+  try {
+    return { ok: true, status: decodeHealthResponse(body.subarray(PREFIX_BYTES, end)) };
+  } catch (error) {
+    if (!(error instanceof MessageError)) throw error;
+    return failed("INTERNAL", `The message is no HealthCheckResponse: ${error.message}`);
+  }
+}
+
+function bodyTooLong(body: Uint8Array): string {
+  const length = lengthOf(body);
+  return length > MAX_MESSAGE_BYTES ? messageTooLong(length) : "There is more than one message";
+}
+
+function messageTooLong(length: number): string {
+  return `The message has ${length} bytes; a health message has no more than ${MAX_MESSAGE_BYTES}`;
+}
+
+/** @param body at least a prefix */
+function lengthOf(body: Uint8Array): number {
+  return new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(1);
+}
+
+function failed(code: StatusCode, detail: string): HealthAnswer {
+  return { ok: false, code, detail };
+}
+
+function isGrpc(headers: readonly HeaderField[]): boolean {
+  const [type, ...more] = valuesOf(headers, "content-type");
+  return type !== undefined && more.length === 0 && GRPC_CONTENT.test(type);
+}
+
+function contentTypeShown(headers: readonly HeaderField[]): string {
+  const types = valuesOf(headers, "content-type");
+  return types.length === 0 ? "" : ` (${types.join(", ").slice(0, MAX_SHOWN)})`;
+}
+
+function valuesOf(fields: readonly HeaderField[], wanted: string): string[] {
+  return fields.filter(([name]) => name === wanted).map(([, value]) => value);
+}
+
+function shown(value: string): string {
+  return JSON.stringify(value.slice(0, MAX_SHOWN));
+}
+
+/** The text of `grpc-message`, which is percent-encoded UTF-8, though not all servers encode it. */
+function messageOf(fields: readonly HeaderField[]): string {
+  const [raw = ""] = valuesOf(fields, "grpc-message");
+  const bytes: number[] = [];
+  for (let at = 0; at < raw.length; at++) {
+    const [, hex] = /^%([0-9A-Fa-f]{2})/.exec(raw.slice(at, at + 3)) ?? [];
+    bytes.push(hex === undefined ? raw.charCodeAt(at) : parseInt(hex, 16));
+    if (hex !== undefined) at += 2;
+  }
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(Uint8Array.from(bytes));
+}

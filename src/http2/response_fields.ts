@@ -1,0 +1,70 @@
+import { ErrorCode, StreamError } from "./frame.ts";
+import type { HeaderField } from "./hpack.ts";
+
+/** Fields that speak of an HTTP/1 connection (RFC 9113, section 8.2.2). */
+const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** A name without upper case, blanks, control characters, colons and what is not ASCII. */
+// deno-lint-ignore no-control-regex
+const FIELD_NAME = /^[^\x00-\x20A-Z:\x7f-\xff]+$/;
+
+// deno-lint-ignore no-control-regex
+const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
+
+/**
+ * Holds an answer's fields to those rules of RFC 9113 (sections 8.2 and 8.3) by which HAProxy refuses an
+ * answer: with such a server no call gets through HAProxy either. Every other field is taken as it is.
+ *
+ * @param part trailers have no pseudo-header fields
+ * @throws {StreamError} that names the field
+ */
+export function checkFields(
+  streamId: number,
+  fields: readonly HeaderField[],
+  part: "headers" | "trailers",
+): void {
+  let regular = part === "trailers";
+  let hasStatus = false;
+  for (const [name, value] of fields) {
+    if (FORBIDDEN_IN_VALUE.test(value)) throw malformed(streamId, "a forbidden value of", name);
+    if (name.startsWith(":")) {
+      if (name !== ":status") throw malformed(streamId, "an unknown", name);
+      if (hasStatus) throw malformed(streamId, "more than one", name);
+      if (regular) throw malformed(streamId, "a misplaced", name);
+      hasStatus = true;
+      continue;
+    }
+    regular = true;
+    if (!FIELD_NAME.test(name)) throw malformed(streamId, "a forbidden field name", name);
+    if (CONNECTION_FIELDS.has(name)) throw malformed(streamId, "the HTTP/1 field", name);
+  }
+}
+
+/**
+ * @returns the value of `:status`
+ * @throws {StreamError} when there is none, or no three digits
+ */
+export function statusOf(streamId: number, fields: readonly HeaderField[]): number {
+  const [first] = fields;
+  if (first?.[0] !== ":status") {
+    throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "there is no :status");
+  }
+  if (!/^[1-9][0-9][0-9]$/.test(first[1])) {
+    throw malformed(streamId, "a :status that is no three digits:", first[1]);
+  }
+  return Number(first[1]);
+}
+
+function malformed(streamId: number, what: string, text: string): StreamError {
+  return new StreamError(
+    streamId,
+    ErrorCode.PROTOCOL_ERROR,
+    `${what} ${JSON.stringify(text.slice(0, 100))}`,
+  );
+}

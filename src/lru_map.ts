@@ -1,0 +1,44 @@
+/** A map that holds no more than so many entries: the one that was not used for longest goes. */
+export class LruMap<Key, Value> {
+  readonly #maxEntries: number;
+  /** Least recently used first. */
+  readonly #entries = new Map<Key, Value>();
+
+  /** @param maxEntries 1 or more */
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** @returns the value, used most recently from now on */
+  get(key: Key): Value | undefined {
+    const value = this.#entries.get(key);
+    if (value === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    return value;
+  }
+
+  /** Adds or replaces an entry, used most recently from now on. */
+  set(key: Key, value: Value): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#maxEntries) return;
+    for (const oldest of this.#entries.keys()) {
+      this.#entries.delete(oldest);
+      return;
+    }
+  }
+
+  delete(key: Key): void {
+    this.#entries.delete(key);
+  }
+
+  /** Entries, the least recently used first. */
+  [Symbol.iterator](): IterableIterator<[Key, Value]> {
+    return this.#entries[Symbol.iterator]();
+  }
+}

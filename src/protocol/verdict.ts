@@ -1,0 +1,95 @@
+import { stackOf } from "../describe_error.ts";
+
+/** How a check ended: what the backend said of itself, or why nothing was heard. */
+export type Verdict =
+  /** The backend said SERVING. */
+  | { readonly kind: "serving" }
+  /** The backend said something else: NOT_SERVING, UNKNOWN, SERVICE_UNKNOWN, or a bare number. */
+  | { readonly kind: "not_serving"; readonly status: string }
+  /** No connection (refused, reset, unroutable), or the peer speaks no HTTP/2. */
+  | { readonly kind: "unreachable"; readonly detail: string }
+  /** No answer in time, in any phase. */
+  | { readonly kind: "timeout"; readonly detail: string }
+  /** The TLS handshake failed, or the certificate is not accepted. */
+  | { readonly kind: "tls"; readonly detail: string }
+  /** The name does not resolve. */
+  | { readonly kind: "dns"; readonly detail: string }
+  /** The RPC ended with a status other than OK. */
+  | { readonly kind: "rpc"; readonly code: string; readonly detail: string }
+  /** The configuration does not allow this target. */
+  | { readonly kind: "denied" }
+  | AgentFailure;
+
+/** The agent could not find out. That says nothing of the backend, and `down` would take a healthy one out. */
+export type AgentFailure =
+  /** A bug in the agent. */
+  | { readonly kind: "internal"; readonly error: unknown }
+  /** The agent lacked something that no destination can cause: a descriptor, a local port, time. */
+  | { readonly kind: "local"; readonly detail: string };
+
+/** A verdict that says something of the backend. */
+export type BackendVerdict = Exclude<Verdict, AgentFailure>;
+
+/** Whether a verdict says nothing of the backend. */
+export function isAgentFailure(verdict: Verdict): verdict is AgentFailure {
+  return verdict.kind === "internal" || verdict.kind === "local";
+}
+
+/** Every value of `error_type`, so that a metric can show them all at 0 from the start. */
+export const ERROR_TYPES = [
+  "backend_unreachable",
+  "timeout",
+  "tls",
+  "dns",
+  "rpc",
+  "denied",
+  "parse_error",
+  "internal",
+  "local",
+] as const;
+
+/** The `error_type` label of a check without a word from the backend. */
+export type ErrorType = (typeof ERROR_TYPES)[number];
+
+/** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
+export function errorType(
+  verdict: Verdict,
+): Exclude<ErrorType, "parse_error"> | undefined {
+  switch (verdict.kind) {
+    case "serving":
+    case "not_serving":
+      return undefined;
+    case "unreachable":
+      return "backend_unreachable";
+    case "timeout":
+    case "tls":
+    case "dns":
+    case "rpc":
+    case "denied":
+    case "internal":
+    case "local":
+      return verdict.kind;
+  }
+}
+
+/** @returns what there is to say of a verdict beyond its kind, for people; empty for SERVING */
+export function describeVerdict(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case "serving":
+      return "";
+    case "not_serving":
+      return verdict.status;
+    case "unreachable":
+    case "timeout":
+    case "tls":
+    case "dns":
+    case "local":
+      return verdict.detail;
+    case "rpc":
+      return verdict.detail === "" ? verdict.code : `${verdict.code}: ${verdict.detail}`;
+    case "denied":
+      return "The target is not in allow_backends";
+    case "internal":
+      return stackOf(verdict.error);
+  }
+}
