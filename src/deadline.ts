@@ -46,9 +46,12 @@ export class Deadlines {
   readonly #slots = new Map<number, Set<Entry>>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerSlot = Infinity;
+  /** Those of late deadlines, which wait for reads. */
+  readonly #catchingUp = new Set<ReturnType<typeof setTimeout>>();
 
   /**
-   * @param onPassed called once, no sooner than `timeoutMs` from now; must not throw
+   * @param onPassed called once, no sooner than `timeoutMs` from now. What it throws is a bug, which is
+   * reported and takes no other deadline with it
    * @param timeoutMs in milliseconds; 0 or less is the next turn of the event loop
    */
   set(onPassed: OnDeadline, timeoutMs: number): Deadline {
@@ -68,6 +71,8 @@ export class Deadlines {
     this.#slots.clear();
     clearTimeout(this.#timer);
     this.#timerSlot = Infinity;
+    for (const timer of this.#catchingUp) clearTimeout(timer);
+    this.#catchingUp.clear();
   }
 
   #remove(entry: Entry): void {
@@ -95,17 +100,28 @@ export class Deadlines {
     const late: Entry[] = [];
     for (const entry of passed.sort((a, b) => a.due - b.due)) {
       if (now - entry.due > LATE_MS) late.push(entry);
-      else if (!entry.cancelled) entry.onPassed(false);
+      else pass(entry, false);
     }
-    if (late.length > 0) setTimeout(() => fireLate(late, now), CATCH_UP_MS);
+    if (late.length > 0) this.#catchUp(late, now);
     let next = Infinity;
     for (const slot of this.#slots.keys()) next = Math.min(next, slot);
     if (next < this.#timerSlot) this.#arm(next);
   }
+
+  #catchUp(entries: readonly Entry[], firedAt: number): void {
+    const timer = setTimeout(() => {
+      this.#catchingUp.delete(timer);
+      for (const entry of entries) pass(entry, firedAt - entry.due > HELD_UP_MS);
+    }, CATCH_UP_MS);
+    this.#catchingUp.add(timer);
+  }
 }
 
-function fireLate(entries: readonly Entry[], firedAt: number): void {
-  for (const entry of entries) {
-    if (!entry.cancelled) entry.onPassed(firedAt - entry.due > HELD_UP_MS);
+function pass({ cancelled, onPassed }: Entry, heldUp: boolean): void {
+  if (cancelled) return;
+  try {
+    onPassed(heldUp);
+  } catch (error) {
+    reportError(error);
   }
 }

@@ -1,63 +1,79 @@
-// What a check costs, beside floors measured in the same run: `deno task bench`.
+// What a check costs, beside a floor and other agents measured in the same run: `deno task bench`.
 
 import { parseArgs } from "node:util";
 import { ROOT } from "../tests/lab/lab_process.ts";
-import { measureGrpcFloor } from "./bench/grpc_floor.ts";
-import { compare } from "./bench/rounds.ts";
-import { measureSteady, type Steady } from "./bench/steady.ts";
-import * as tables from "./bench/tables.ts";
+import { compare } from "./bench/compare.ts";
+import { plotGrowth } from "./bench/plot.ts";
+import { GROUPS, selectRows } from "./bench/rows.ts";
+import { AGENTS, besideKinds } from "./bench/subjects.ts";
+import { comparisonTable } from "./bench/tables.ts";
 import { V8_FLAGS } from "./packaging/run_arguments.ts";
 import { surroundings } from "./soak/surroundings.ts";
 import { writeSection } from "./write_section.ts";
 
-const USAGE = `Usage: deno task bench [--quick] [--memory-minutes N] [--json PATH] [--write-docs]
+const USAGE = `Usage: deno task bench [options]
 
-  --quick             one short round: whether it works, not figures
-  --memory-minutes N  how long memory is watched at 100 checks/s (1; 0 for not at all)
-  --json PATH         write all figures
-  --write-docs        put the tables into docs/performance.md`;
+  --only ROW[/SUBJECT]   measure this row alone, or one subject of it beside the floor; again for more
+  --beside NAME=COMMAND  measure another agent too; COMMAND is given --server-bind, --server-port,
+                         --metrics-bind, --metrics-port and --log-level; again for more
+  --seconds S            of each load in each round (1.2)
+  --rounds N             how often each load is put on each subject (3)
+  --quick                one short round of all: whether it works, not figures
+  --json PATH            write all figures
+  --write-docs           put the table and the plot into docs/
+
+Rows: ${GROUPS.flat().map(({ name }) => name).join(", ")}
+Subjects: ${AGENTS.map(({ name }) => name).join(", ")}, and those of --beside
+
+An hour of memory at 100 checks a second: --only rate-100/rpc --rounds 1 --seconds 900`;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      only: { type: "string", multiple: true, default: [] },
+      beside: { type: "string", multiple: true, default: [] },
+      seconds: { type: "string" },
+      rounds: { type: "string" },
       quick: { type: "boolean", default: false },
-      "memory-minutes": { type: "string", default: "1" },
       json: { type: "string" },
       "write-docs": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return console.log(USAGE);
-  const effort = values.quick ? { seconds: 0.3, rounds: 1 } : { seconds: 3, rounds: 3 };
+  const groups = selectRows(GROUPS, values.only);
+  const effort = {
+    seconds: Number(values.seconds ?? (values.quick ? 0.2 : 1.2)),
+    rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
+    warmUpSeconds: values.quick ? 0 : 2,
+  };
+  const kinds = values.beside.flatMap(besideKinds);
+  const refusals: string[] = [];
+  for (const kind of AGENTS) {
+    const refusal = await kind.refusal?.();
+    if (refusal === undefined) kinds.push(kind);
+    else refusals.push(`- \`${kind.name}\` is missing: ${refusal}`);
+  }
   const where = { date: new Date().toISOString(), v8Flags: V8_FLAGS, ...surroundings() };
-  const comparison = await compare(effort, (line) => console.error(line));
-  const grpcAlone = await measureGrpcFloor(effort);
-  const steady = await measureMemory(Number(values["memory-minutes"]), values.quick);
+  const comparison = await compare(groups, kinds, values.only, effort, (line) => {
+    console.error(line);
+  });
   const report = [
     `${where.date.slice(0, 10)}, ${where.agent}, Deno ${where.deno}, grpc-js ${where.grpcJs}, ` +
-    `${where.processors}, \`${where.v8Flags}\`. Medians of ${effort.rounds} rounds of ` +
-    `${effort.seconds} s; in brackets the least and the most.`,
-    tables.comparisonTable(comparison),
-    tables.memoryAfterTable(comparison),
-    tables.grpcFloorTable(grpcAlone),
-    ...steady.length === 0 ? [] : [tables.steadyTable(steady)],
+    `${where.processors}, backend on ${comparison.backend}, \`${where.v8Flags}\`. ` +
+    `Medians of ${effort.rounds} rounds of ${effort.seconds} s; in brackets the least and the most.`,
+    comparisonTable(comparison),
+    ...refusals.length === 0 ? [] : [refusals.join("\n")],
   ].join("\n\n");
   console.log(report);
   if (values.json !== undefined) {
-    const figures = { where, effort, ...comparison, grpcAlone, steady };
+    const figures = { where, effort, ...comparison, refusals };
     await Deno.writeTextFile(values.json, `${JSON.stringify(figures, undefined, 1)}\n`);
   }
-  if (values["write-docs"]) await writeSection(`${ROOT}docs/performance.md`, "bench", report);
-}
-
-/** Twenty seconds with 1, 100 and 1000 backends, then one backend for long. */
-async function measureMemory(minutes: number, quick: boolean): Promise<Steady[]> {
-  if (minutes === 0) return [];
-  if (quick) return [await measureSteady(1, 2)];
-  const results: Steady[] = [];
-  for (const backends of [1, 100, 1000]) results.push(await measureSteady(backends, 20));
-  results.push(await measureSteady(1, minutes * 60, 60));
-  return results;
+  if (!values["write-docs"]) return;
+  await writeSection(`${ROOT}docs/performance.md`, "bench", report);
+  const plot = plotGrowth(comparison.figures);
+  if (plot !== undefined) await Deno.writeTextFile(`${ROOT}docs/images/cost.svg`, plot);
 }
 
 await main();

@@ -16,19 +16,18 @@ const FILES = [
 
 const { values } = parseArgs({ options: { "write-docs": { type: "boolean", default: false } } });
 const { agent, deno, processors } = surroundings();
-const steady = await measureSteady(1, 20);
-const [after] = steady.samples;
+const { idle, after } = await measureSteady(20);
 const rows = [
   ...FILES.flatMap(([name, path]) => [
     [`size of ${name}`, sizeOf(path)],
     [`compressed (xz -6)`, compressedSizeOf(path)],
   ]),
   ["start to first accept", `${(await measureStartUp()).toFixed(0)} ms, median of 10`],
-  ["VmRSS before the first check", `${steady.idle.resident.toFixed(0)} MB`],
+  ["VmRSS before the first check", `${idle.resident.toFixed(0)} MB`],
   [
     "VmRSS after 20 s at 100 checks/s",
-    `${after?.resident.toFixed(0)} MB (peak ${after?.peak.toFixed(0)}), of it ` +
-    `${after?.anonymous.toFixed(0)} anonymous and ${after?.file.toFixed(0)} of files`,
+    `${after.resident.toFixed(0)} MB (peak ${after.peak.toFixed(0)}), of it ` +
+    `${after.anonymous.toFixed(0)} anonymous and ${after.file.toFixed(0)} of files`,
   ],
 ];
 const report = [

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { parseHost } from "../protocol/host.ts";
+import { isBrokenIPv4, isOldIPv4Spelling, parseHost } from "../protocol/host.ts";
 
 const WILDCARD = "*.";
 
@@ -21,10 +21,17 @@ export class HostPattern {
    * @returns the pattern, or `undefined` when the text is none; never throws
    */
   static parse(text: string): HostPattern | undefined {
-    const exact = !text.startsWith(WILDCARD);
-    const name = parseHost(exact ? text : text.slice(WILDCARD.length));
-    if (name === undefined || isIP(name) !== 0) return undefined;
-    return new HostPattern(exact ? comparable(name) : `.${comparable(name)}`, exact);
+    if (!text.startsWith(WILDCARD)) {
+      const name = parseHost(text);
+      return name === undefined || isIP(name) !== 0 || isBrokenIPv4(name)
+        ? undefined
+        : new HostPattern(comparable(name), true);
+    }
+    // `*.1` is for names that end in a number; part of an address is no pattern.
+    const below = text.slice(WILDCARD.length);
+    if (below.includes(".") && (isOldIPv4Spelling(below) || isBrokenIPv4(below))) return undefined;
+    const name = below === "" ? undefined : parseHost(`a.${below}`);
+    return name === undefined ? undefined : new HostPattern(comparable(name.slice(1)), false);
   }
 
   /**
@@ -34,6 +41,7 @@ export class HostPattern {
    * @param host a DNS name or an IP address; the latter never matches
    */
   matches(host: string): boolean {
+    if (isIP(host) !== 0) return false;
     const name = comparable(host);
     return this.#exact ? name === this.#end : name.endsWith(this.#end);
   }

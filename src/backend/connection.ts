@@ -40,7 +40,7 @@ export interface ConnectionOwner {
 export type CallRequest =
   & Pick<
     StreamRequest,
-    "headerListBytes" | "body" | "isJudgedByHeaders"
+    "headerListBytes" | "body" | "isDecided"
   >
   & {
     /** The header fields, encoded for HPACK, with the time that is left for the call. */
@@ -52,8 +52,8 @@ export interface Call {
   readonly connection: Connection;
   /** In milliseconds of `performance.now()`. */
   readonly sentAt: number;
-  /** {@linkcode Connection.framesReceived} when it was sent. */
-  readonly framesBefore: number;
+  /** {@linkcode Connection.signsOfLife} when it was sent. */
+  readonly signsBefore: number;
   /** Settles with how it ended; never, once it is cancelled. */
   readonly ended: Promise<StreamEnd>;
   /** Gives it up. Idempotent. */
@@ -76,9 +76,6 @@ export class Connection {
   closeReason: CloseReason = "peer";
   /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
   tlsAlert: string | undefined;
-  /** Whether the peer has sent anything. */
-  heard = false;
-
   readonly #transport: Transport;
   readonly #owner: ConnectionOwner;
   readonly #deadlines: Deadlines;
@@ -131,7 +128,7 @@ export class Connection {
   call(request: CallRequest): Call {
     const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
     const session = this.#session;
-    const framesBefore = session.framesReceived;
+    const signsBefore = session.signsOfLife;
     this.calls++;
     this.lastUsedAt = performance.now();
     const id = session.open({
@@ -146,7 +143,7 @@ export class Connection {
     return {
       connection: this,
       sentAt: this.lastUsedAt,
-      framesBefore,
+      signsBefore,
       ended,
       cancel: () => {
         if (!session.cancel(id)) return;
@@ -156,9 +153,9 @@ export class Connection {
     };
   }
 
-  /** Frames that have come; that it grows is a sign of life. */
-  get framesReceived(): number {
-    return this.#session.framesReceived;
+  /** How often bytes have come; that it grows is a sign of life. */
+  get signsOfLife(): number {
+    return this.#session.signsOfLife;
   }
 
   /**
@@ -192,7 +189,6 @@ export class Connection {
   }
 
   #receive(bytes: Uint8Array): void {
-    this.heard = true;
     try {
       this.#session.receive(bytes, performance.now());
     } catch (error) {

@@ -3,7 +3,7 @@ import type { DialFailure } from "../backend/dial.ts";
 import type { PendingPlacement, Pool } from "../backend/pool.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
-import { isJudgedByHeaders, readHealthAnswer } from "../grpc/response.ts";
+import { isDecided, readHealthAnswer } from "../grpc/response.ts";
 import { statusOfReset } from "../grpc/status.ts";
 import type { HttpResponse, StreamEnd } from "../http2/session.ts";
 import type { Verdict } from "../protocol/verdict.ts";
@@ -72,6 +72,8 @@ export class Attempts implements RunningCheck {
   readonly #calls = new Set<Call>();
   readonly #placements = new Set<PendingPlacement>();
   readonly #watches = new Set<Deadline>();
+  /** Connections on which a call has no answer, nor a sign of life. */
+  readonly #silent = new Set<Connection>();
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
   #made = 0;
@@ -99,6 +101,7 @@ export class Attempts implements RunningCheck {
   cancel(): void {
     this.#cancelled = true;
     for (const call of this.#calls) call.cancel();
+    for (const connection of this.#silent) connection.drain("silent");
     for (const placement of this.#placements) placement.leave();
     for (const watch of this.#watches) watch.cancel();
   }
@@ -136,7 +139,6 @@ export class Attempts implements RunningCheck {
     const other = this.#attempt();
     const heard = await Promise.race([ended, other]);
     const winner = heard.answered ? heard : await eitherAnswer(ended, other);
-    if (this.#calls.has(call)) call.connection.drain("silent");
     return winner;
   }
 
@@ -145,7 +147,7 @@ export class Attempts implements RunningCheck {
     const request: CallRequest = {
       headerListBytes: this.#call.headerListBytes,
       body: this.#call.body,
-      isJudgedByHeaders,
+      isDecided,
       headerBlock: () => this.#call.headerBlock(Math.min(rpcTimeoutMs, this.#timeLeftMs())),
     };
     const pending = pool.place(this.#check.destinations, request, {
@@ -172,21 +174,22 @@ export class Attempts implements RunningCheck {
     const patienceMs = Math.min(this.#timeLeftMs(), this.#check.patienceMs);
     const hedgeMs = hedgeDelayMs(patienceMs);
     // What has come by the time of the PING says nothing of the time after it.
-    let framesBefore: number | undefined;
+    let signsBefore: number | undefined;
     const look = (heldUp: boolean) => {
       this.#watches.delete(watch);
       const leftMs = endsAt - performance.now();
       if (leftMs <= 0) return onEnd(this.#timedOut(call, heldUp));
       let nextMs = Math.min(leftMs, MAX_PING_MS);
       const { connection } = call;
-      if (!connection.usable || framesBefore === connection.framesReceived) {
+      if (!connection.usable || signsBefore === connection.signsOfLife) {
+        this.#silent.add(connection);
         onSilent("silent");
         nextMs = leftMs;
-      } else if (framesBefore === undefined) {
-        framesBefore = connection.ping() ? connection.framesReceived : call.framesBefore;
+      } else if (signsBefore === undefined) {
+        signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
         nextMs = Math.min(leftMs, hedgeMs, MAX_PING_MS);
       } else {
-        framesBefore = -1; // it is merely slow
+        signsBefore = -1; // it is merely slow
       }
       watch = this.#watch(look, nextMs);
     };
@@ -195,6 +198,7 @@ export class Attempts implements RunningCheck {
       watch.cancel();
       this.#watches.delete(watch);
       this.#calls.delete(call);
+      this.#silent.delete(call.connection);
       onEnd(this.#attemptOf(call, end, timeoutMs));
     }).catch(onBug);
     return { ended, silent };
@@ -252,6 +256,7 @@ export class Attempts implements RunningCheck {
         return { verdict, timings, answered: false, retryable: hasServed };
       }
       case "not_http2":
+      case "flooded":
         return {
           verdict: { kind: "unreachable", detail: end.reason },
           timings,
@@ -303,11 +308,11 @@ async function eitherAnswer(old: Promise<Attempt>, fresh: Promise<Attempt>): Pro
  * sends an alert, or merely closes.
  */
 function lostVerdict(
-  { destination: { tls }, tlsAlert, heard }: Connection,
+  { destination: { tls }, tlsAlert, signsOfLife }: Connection,
   reason: string,
 ): { readonly verdict: Verdict; readonly final: boolean } {
   if (tlsAlert !== undefined) return { verdict: { kind: "tls", detail: tlsAlert }, final: true };
-  if (tls === undefined || heard) {
+  if (tls === undefined || signsOfLife > 0) {
     return { verdict: { kind: "unreachable", detail: reason }, final: false };
   }
   const question = tls.profile.settings.certFile === undefined

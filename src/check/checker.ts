@@ -209,6 +209,6 @@ class Waiting implements PendingCheck {
   #timeoutVerdict(heldUp: boolean): Verdict {
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
-    return { kind: "timeout", detail: `${waitedFor} (${Math.round(this.#timeoutMs)} ms)` };
+    return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.#timeoutMs)} ms` };
   }
 }

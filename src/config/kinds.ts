@@ -1,4 +1,4 @@
-import { parseHost } from "../protocol/host.ts";
+import { isBrokenIPv4, parseHost } from "../protocol/host.ts";
 
 /** A kind of setting: what it accepts, in words and in code. */
 export interface Kind<Value> {
@@ -81,7 +81,7 @@ export function choice<const Word extends string>(words: readonly Word[]): Kind<
 export const address: Kind<string> = textKind(
   "an IP address or a host name",
   "ADDRESS",
-  parseHost,
+  hostOf,
 );
 
 /** One address to listen on, or in TOML a list of them. */
@@ -118,9 +118,13 @@ export const serverName: Kind<string> = textKind(
   parseHost,
 );
 
+function hostOf(text: string): string | undefined {
+  return isBrokenIPv4(text) ? undefined : parseHost(text);
+}
+
 /** @returns the hosts, or `undefined` where one is none */
 function hostsOf(texts: readonly string[] | undefined): readonly string[] | undefined {
-  const hosts = texts?.flatMap((text) => parseHost(text) ?? []);
+  const hosts = texts?.flatMap((text) => hostOf(text) ?? []);
   return hosts?.length === texts?.length ? hosts : undefined;
 }
 

@@ -14,9 +14,21 @@ const GRPC_CONTENT = /^application\/grpc(\+proto)?[ \t]*(;|$)/i;
 /** What is shown of a content type, which the peer is free to make up. */
 const MAX_SHOWN = 100;
 
-/** Whether an answer is known not to be gRPC's by its head alone, so that its body is of no use. */
-export function isJudgedByHeaders(status: number, headers: readonly HeaderField[]): boolean {
-  return status !== 200 || !isGrpc(headers);
+/**
+ * Whether what has come of an answer decides already, so that the rest is of no use: a proxy's page, or a
+ * message that is too long, or more than one.
+ *
+ * @param body so far
+ */
+export function isDecided(
+  status: number,
+  headers: readonly HeaderField[],
+  body: Uint8Array,
+): boolean {
+  if (status !== 200 || !isGrpc(headers)) return true;
+  if (body.length < PREFIX_BYTES) return false;
+  const length = lengthOf(body);
+  return length > MAX_MESSAGE_BYTES || body.length > PREFIX_BYTES + length;
 }
 
 /**

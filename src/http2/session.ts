@@ -17,9 +17,8 @@ import { checkFields, statusOf } from "./response_fields.ts";
 export interface HttpResponse {
   readonly status: number;
   readonly headers: readonly HeaderField[];
-  /** Up to {@linkcode MAX_BODY_BYTES}. */
   readonly body: Uint8Array;
-  /** Whether the body was longer than that; then there are no trailers. */
+  /** Whether the rest was not waited for; then there are no trailers. */
   readonly truncated: boolean;
   readonly trailers: readonly HeaderField[];
 }
@@ -36,7 +35,9 @@ export type StreamEnd =
   /** The peer broke HTTP/2's rules. */
   | { readonly kind: "malformed"; readonly reason: string }
   /** What the peer sent first is not HTTP/2. */
-  | { readonly kind: "not_http2"; readonly reason: string };
+  | { readonly kind: "not_http2"; readonly reason: string }
+  /** The peer sent without end. */
+  | { readonly kind: "flooded"; readonly reason: string };
 
 /** A request of one HEADERS and one DATA. */
 export interface StreamRequest {
@@ -45,8 +46,12 @@ export interface StreamRequest {
   /** Their size as SETTINGS_MAX_HEADER_LIST_SIZE counts it, in bytes. */
   readonly headerListBytes: number;
   readonly body: Uint8Array;
-  /** Whether an answer with these headers is judged by them alone; its body is not waited for then. */
-  readonly isJudgedByHeaders: (status: number, headers: readonly HeaderField[]) => boolean;
+  /** Whether what has come of an answer decides already; the rest is not waited for then. */
+  readonly isDecided: (
+    status: number,
+    headers: readonly HeaderField[],
+    body: Uint8Array,
+  ) => boolean;
   /** Called once, unless the stream is cancelled. */
   readonly onEnd: (end: StreamEnd) => void;
 }
@@ -60,8 +65,8 @@ export type SessionState =
   | { readonly kind: "draining"; readonly reason: string }
   | { readonly kind: "closed"; readonly reason: string };
 
-/** Longest body that is kept: gRPC's prefix and a health message of 4 KiB, and one byte too many. */
-export const MAX_BODY_BYTES = 5 + 4096 + 1;
+/** Longest body that is taken: gRPC's prefix and a health message of 4 KiB, and one byte too many. */
+const MAX_BODY_BYTES = 5 + 4096 + 1;
 
 /** Longest header block, encoded and decoded. An answer to a health check has some hundred bytes of them. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -100,6 +105,9 @@ const DEFAULT_HEADER_TABLE_BYTES = 4096;
 
 /** What has been received is credited in lumps, so that not each DATA costs a WINDOW_UPDATE. */
 const CREDIT_BYTES = DEFAULT_WINDOW / 2;
+
+/** DATA of streams given up: what was under way when the server heard of it is no more than its windows. */
+const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
 
 /** Streams given up of which late frames are expected. */
 const MAX_REMEMBERED_CANCELS = 200;
@@ -163,7 +171,9 @@ export class Session {
   /** The last stream that the server has begun, once a GOAWAY has said so. */
   #goawayLastStreamId: number | undefined;
   #goawayCode = 0;
-  #framesReceived = 0;
+  #signsOfLife = 0;
+  /** DATA of streams that were given up, since the last answer. */
+  #unwantedBytes = 0;
   #pinged = false;
   #owesSizeUpdate = false;
   #control = { second: 0, frames: 0, requests: 0 };
@@ -197,9 +207,9 @@ export class Session {
     return this.#maxStreams !== undefined;
   }
 
-  /** Frames that have come; that it grows is a sign of life. */
-  get framesReceived(): number {
-    return this.#framesReceived;
+  /** How often bytes have come; that it grows is a sign of life. */
+  get signsOfLife(): number {
+    return this.#signsOfLife;
   }
 
   /** Bytes that wait to be sent. */
@@ -291,6 +301,7 @@ export class Session {
    */
   receive(bytes: Uint8Array, now: number): void {
     if (this.#state.kind === "closed") return;
+    this.#signsOfLife++;
     try {
       if (this.#first !== undefined) this.#checkFirst(this.#first, bytes);
       this.#countSecond(now);
@@ -328,10 +339,14 @@ export class Session {
 
   #fail({ code, message }: ConnectionError): void {
     this.#output.goaway(code);
-    const notHttp2 = this.#first !== undefined;
-    const reason = notHttp2 ? message : `The server breaks HTTP/2: ${message}`;
+    const kind = this.#first !== undefined
+      ? "not_http2"
+      : code === ErrorCode.ENHANCE_YOUR_CALM
+      ? "flooded"
+      : "malformed";
+    const reason = kind === "not_http2" ? message : `The server breaks HTTP/2: ${message}`;
     this.#setState({ kind: "closed", reason });
-    this.#endAll(() => ({ kind: notHttp2 ? "not_http2" : "malformed", reason }));
+    this.#endAll(() => ({ kind, reason }));
   }
 
   /** The server's preface is a SETTINGS frame (RFC 9113, section 3.4). */
@@ -361,7 +376,6 @@ export class Session {
   }
 
   #take(frame: Frame): void {
-    this.#framesReceived++;
     if (this.#block !== undefined && !continues(frame, this.#block)) {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted");
     }
@@ -545,20 +559,28 @@ export class Session {
     this.#credit(windowBytes);
     if (data.length === 0) this.#countControlFrame();
     const stream = this.#openStream(streamId, "DATA");
-    if (stream === undefined) return;
+    if (stream === undefined) return this.#countUnwanted(windowBytes);
     const { answer } = stream;
     if (answer.kind === "none") {
       throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "DATA came before HEADERS");
     }
     const room = MAX_BODY_BYTES - answer.body.length;
-    if (data.length > 0) {
-      const body = new Uint8Array(answer.body.length + Math.min(room, data.length));
-      body.set(answer.body);
-      body.set(data.subarray(0, room), answer.body.length);
-      stream.answer = { ...answer, body };
-    }
+    const body = new Uint8Array(answer.body.length + Math.min(room, data.length));
+    body.set(answer.body);
+    body.set(data.subarray(0, room), answer.body.length);
+    const { status, fields } = answer;
+    stream.answer = { kind: "headers", status, fields, body };
     if (data.length >= room) this.#finish(stream, [], true);
     else if (endStream) this.#finish(stream, []);
+    else if (stream.request.isDecided(status, fields, body)) this.#finish(stream, [], true);
+  }
+
+  #countUnwanted(bytes: number): void {
+    this.#countControlFrame();
+    this.#unwantedBytes += bytes;
+    if (this.#unwantedBytes > MAX_UNWANTED_BYTES) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends DATA without end");
+    }
   }
 
   #credit(bytes: number): void {
@@ -617,7 +639,7 @@ export class Session {
     if (status < 200) return this.#takeInformational(stream, status, endStream);
     stream.answer = { kind: "headers", status, fields, body: NO_BODY };
     if (endStream) this.#finish(stream, []);
-    else if (stream.request.isJudgedByHeaders(status, fields)) this.#finish(stream, [], true);
+    else if (stream.request.isDecided(status, fields, NO_BODY)) this.#finish(stream, [], true);
   }
 
   /** The dynamic table must be kept, whatever becomes of the stream. */
@@ -650,6 +672,7 @@ export class Session {
     if (answer.kind === "none") return;
     if (early || stream.sent < stream.request.body.length) this.#reset(stream, ErrorCode.CANCEL);
     this.#pinged = false;
+    if (!early) this.#unwantedBytes = 0;
     const { status, fields: headers, body } = answer;
     this.#end(stream, {
       kind: "response",

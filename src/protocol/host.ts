@@ -6,16 +6,13 @@ const MAX_NAME_LENGTH = 253;
 /** Labels of letters, digits, `-` and `_`, with an optional dot at the very end (an absolute name). */
 const DNS_NAME = /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?$/;
 
-/**
- * A last label that getaddrinfo() would read as part of an IPv4 address in one of its old spellings
- * (`127.1`, `2130706433`, `0x7f.1`). Such a name reaches an address that nobody wrote, so only the
- * ordinary spelling with four decimal numbers is taken.
- */
-const NUMERIC_LAST_LABEL = /(^|\.)(\d+|0x[0-9a-f]*)\.?$/;
+/** A number as inet_aton(3) reads it: hexadecimal, octal, or decimal. */
+const INET_ATON_NUMBER = /^(?:0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*)$/;
 
 /**
  * Reads a host as it may stand in a request: an IPv4 address, an IPv6 address bare or in brackets,
- * or a DNS name (letters, digits, `-`, `_`, `.`; at most 253 bytes).
+ * or a DNS name (letters, digits, `-`, `_`, `.`; at most 253 bytes). A name may end in a number
+ * (`db.01`), unless it {@linkcode isOldIPv4Spelling}: that would reach an address that nobody wrote.
  *
  * @param text the field as it came
  * @returns the host in lower case and without brackets, or `undefined` when it is none of these
@@ -28,7 +25,31 @@ export function parseHost(text: string): string | undefined {
   }
   if (host.includes(":")) return parseIPv6(host);
   if (isIPv4(host)) return host;
-  return DNS_NAME.test(host) && !NUMERIC_LAST_LABEL.test(host) ? host : undefined;
+  return DNS_NAME.test(host) && !isOldIPv4Spelling(host) ? host : undefined;
+}
+
+/**
+ * Whether a name is one that the resolver, getaddrinfo(), does not look up but reads as an IPv4 address:
+ * inet_aton(3) takes one to four numbers, decimal, octal or hexadecimal, of which the last one fills
+ * all bytes that are left (`127.1`, `2130706433`, `0x7f.1`, `010.0.0.1`).
+ *
+ * @param host in lower case
+ */
+export function isOldIPv4Spelling(host: string): boolean {
+  const parts = host.split(".");
+  if (parts.length > 4 || !parts.every((part) => INET_ATON_NUMBER.test(part))) return false;
+  // Number() would read a leading zero as decimal.
+  const numbers = parts.map((part) => Number(part.replace(/^0(?=[0-7])/, "0o")));
+  const last = numbers.pop() ?? 0;
+  return last < 256 ** (4 - numbers.length) && numbers.every((number) => number < 256);
+}
+
+/**
+ * Whether a text has the form of an IPv4 address without being one (`10.0.0.256`). It may be a name, but
+ * in a configuration it is a typing error.
+ */
+export function isBrokenIPv4(text: string): boolean {
+  return /^\d+(\.\d+){3}$/.test(text) && !isIPv4(text);
 }
 
 /** A zone (`fe80::1%eth0`) is not taken: it would name an interface of the agent's machine. */

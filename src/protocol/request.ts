@@ -1,5 +1,5 @@
 import { parseAuthority } from "./authority.ts";
-import { parseHost, parsePort } from "./host.ts";
+import { isOldIPv4Spelling, parseHost, parsePort } from "./host.ts";
 
 /** One check that a client asks for: a valid line, taken apart. */
 export interface CheckRequest {
@@ -84,7 +84,11 @@ export function parseRequest(line: string): ParsedRequest {
   }
   const host = parseHost(server);
   if (host === undefined) {
-    return invalid("backend_server must be an IP address or a DNS name");
+    return invalid(
+      isOldIPv4Spelling(server.toLowerCase())
+        ? "backend_server is an IPv4 address in an old spelling: it needs four decimal numbers"
+        : "backend_server must be an IP address or a DNS name",
+    );
   }
   const port = parsePort(portText);
   if (port === undefined) return invalid("backend_port must be a number from 1 to 65535");

@@ -94,8 +94,8 @@ export class Handler {
       if (!this.#checker.hasTlsProfile(request)) {
         return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
       }
-      this.#recorder.checkBegun();
       const check = this.#checker.check(request);
+      this.#recorder.checkBegun();
       asked.waitFor(check, () => this.#recorder.checkEnded());
       asked.reply = check.observation
         .then((observation) => this.#replyTo(asked, request, observation))
@@ -111,7 +111,9 @@ export class Handler {
     return formatRefusal(reason, this.#options);
   }
 
-  #bug({ line, peer, traceId }: Asked, error: unknown): string | undefined {
+  #bug(asked: Asked, error: unknown): string | undefined {
+    asked.ended();
+    const { line, peer, traceId } = asked;
     this.#recorder.recordBug(error, peer.text, traceId);
     return this.#lastAnswers.find(peer, line);
   }

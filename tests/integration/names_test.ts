@@ -176,3 +176,16 @@ for (
     },
   );
 }
+
+Deno.test("a name that the resolver would read as an address is refused, with the reason", async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({ flags: ["--reply-reason"] }, async (agent) => {
+    for (const spelling of ["127.1", "2130706433", "0x7f.1", "0177.0.0.1"]) {
+      const reply = await agent.ask(`${spelling} ${backend.port} no-ssl backend.test\n`);
+      assert.match(
+        reply,
+        /^down #parse_error: backend_server is an IPv4 address in an old spelling/,
+      );
+    }
+  });
+});

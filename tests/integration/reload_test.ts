@@ -1,23 +1,15 @@
 import assert from "node:assert/strict";
-import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent.ts";
+import { startAgent } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { LineClient } from "../lab/line_client.ts";
+import { reload, RELOADED } from "../lab/reload.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
-const RELOADED = "Configuration read again";
 const KEPT = "The configuration stays as it was";
-
-/** Sends SIGHUP and waits for what the agent says at last. @returns all that it has said of it */
-async function reload(agent: AgentProcess, last: string): Promise<LogEntry[]> {
-  const before = agent.logs.length;
-  agent.signal("SIGHUP");
-  await eventually(`"${last}"`, () => agent.logs.slice(before).some((e) => e.message === last));
-  return agent.logs.slice(before).filter(({ component }) => component === "config");
-}
 
 Deno.test("a rotated client certificate and a changed CA hold from the next check after SIGHUP, on open connections too", async () => {
   await using before = await CertificateAuthority.create("Before");

@@ -85,21 +85,30 @@ class Door implements Peer {
   }
 }
 
-/** A way to another port of this machine, as a balancer is one. */
-export function wayTo(port: number): PeerServer {
+/**
+ * A way to another port of this machine, as a balancer is one.
+ *
+ * @param look makes, for each connection, a function that sees what its client sends
+ */
+export function wayTo(port: number, look?: () => (bytes: Uint8Array) => void): PeerServer {
   return new PeerServer(async (connection) => {
     connection.setNoDelay();
     const onward = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
     if (onward === undefined) return close(connection);
     onward.setNoDelay();
-    await Promise.allSettled([pump(connection, onward), pump(onward, connection)]);
+    await Promise.allSettled([pump(connection, onward, look?.()), pump(onward, connection)]);
   });
 }
 
-async function pump(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+async function pump(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  look?: (bytes: Uint8Array) => void,
+): Promise<void> {
   const buffer = new Uint8Array(16384);
   try {
     for (let count; (count = await from.read(buffer)) !== null;) {
+      look?.(buffer.slice(0, count));
       await send(to, buffer.subarray(0, count));
     }
   } finally {

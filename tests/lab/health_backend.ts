@@ -25,7 +25,7 @@ export interface HealthBackendOptions {
   delayMs?: number;
   /** Whether Watch is not implemented. @default {false} */
   withoutWatch?: boolean;
-  /** Streams that a connection may have open at once (grpc-js). @default {no bound} */
+  /** Streams that a connection may have open at once. @default {no bound} */
   maxConcurrentStreams?: number;
   /** Threads that answer; a Watch stream takes one (C core). @default {32} */
   threads?: number;

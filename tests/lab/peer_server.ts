@@ -75,7 +75,7 @@ export function close(connection: Deno.TcpConn): void {
 }
 
 /** Sends all bytes. */
-export async function send(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+export async function send(connection: Pick<Deno.Conn, "write">, bytes: Uint8Array): Promise<void> {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await connection.write(rest));
 }
 

@@ -149,6 +149,8 @@ def start_server(config, health):
         grace = config.get("maxConnectionAgeGraceMs", 1000)
         options.append(("grpc.max_connection_age_ms", config["maxConnectionAgeMs"]))
         options.append(("grpc.max_connection_age_grace_ms", grace))
+    if "maxConcurrentStreams" in config:
+        options.append(("grpc.max_concurrent_streams", config["maxConcurrentStreams"]))
     threads = futures.ThreadPoolExecutor(max_workers=config.get("threads", 32))
     server = grpc.server(threads, options=options)
     handlers = {

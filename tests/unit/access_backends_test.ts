@@ -67,6 +67,10 @@ const BACKENDS: readonly Row[] = [
   [["*.svc.local"], "svc.local.:443", ALL, [], false],
   [["*.svc.local"], "apisvc.local:443", ALL, [], false],
   [["*.svc.local"], "api.svc.local.example:443", ALL, [], false],
+  [["db.01"], "db.01:443", ALL, ALL],
+  [["*.1"], "couchdb.1:443", ALL, ALL],
+  [["*.1"], "couchdb.01:443", ALL, [], false],
+  [["*.3"], `${FOUR}:443`, [FOUR], [], false],
   [["*.svc.local:8000-9000"], "api.svc.local:8500", ALL, ALL],
   [["*.svc.local:8000-9000"], "api.svc.local:7999", ALL, [], false],
   [["*.svc.local:1", "10.0.0.0/8"], "api.svc.local:2", ALL, [FOUR]],
@@ -96,7 +100,17 @@ const BRACKETS = "must have the IPv6 network in brackets when a port follows ([2
 const REFUSED: readonly [string, string][] = [
   ...["", " ", "*", "*:443", "*.", "*.*.local", "a.*.local", "a*.local", "*a.local", "*local", ".*"]
     .map((text): [string, string] => [text, NOT_ACCEPTED]),
-  ...["*.10.0.0.1", "*.0.0.1", "*.1", "127.1", "010.0.0.1", "10.0.0.256", "*.[::1]", "*.::1", "ä"]
+  ...[
+    "*.10.0.0.1",
+    "*.0.0.1",
+    "*.10.0.0.256",
+    "127.1",
+    "010.0.0.1",
+    "10.0.0.256",
+    "*.[::1]",
+    "*.::1",
+    "ä",
+  ]
     .map((text): [string, string] => [text, NOT_ACCEPTED]),
   ...["api..local", "api.local/8", "[10.0.0.0]/8:443", "[10.0.0.1]", "[::1", "::1]", "[]", "[::1]x"]
     .map((text): [string, string] => [text, NOT_ACCEPTED]),

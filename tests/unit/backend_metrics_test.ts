@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
-import type { Verdict } from "../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { addBackendMetrics } from "../../src/observe/backend_metrics.ts";
 import type { Word } from "../../src/protocol/reply.ts";
+import type { BackendVerdict } from "../../src/protocol/verdict.ts";
 
 /** A registry with the metrics of a history whose clock stands until it is moved. */
 class Lab {
@@ -16,9 +16,19 @@ class Lab {
     addBackendMetrics(this.#registry, this.#history, () => this.single);
   }
 
-  add(key: string, word: Word): void {
-    const verdict: Verdict = { kind: "serving" };
-    this.#history.add(key, { verdict, word, note: "", durationMs: 1, peer: "10.0.0.1:1" });
+  /** Adds a check of a service of a host, asked for with an authority. */
+  add(host: string, word: Word, authority = "x", service = ""): void {
+    const verdict: BackendVerdict = { kind: "serving" };
+    const question = {
+      host,
+      port: 1,
+      tls: false,
+      tlsProfile: "",
+      authority,
+      serverName: authority,
+      service,
+    };
+    this.#history.add(question, { verdict, word, note: "", durationMs: 1, peer: "10.0.0.1:1" });
   }
 
   /** The samples without the prefix of their names. */
@@ -31,10 +41,10 @@ class Lab {
 Deno.test("backends counts by state, and forgets the idle", async () => {
   const lab = new Lab();
   lab.single = false;
-  lab.add("a 1 no-ssl x ", "up");
+  lab.add("a", "up");
   lab.now = 300_000;
-  lab.add("b 1 no-ssl x ", "down");
-  lab.add("c 1 no-ssl x ", "down");
+  lab.add("b", "down");
+  lab.add("c", "down");
   const counts = (up: number, down: number) => [
     `backends{state="up"} ${up}`,
     `backends{state="down"} ${down}`,
@@ -50,10 +60,10 @@ Deno.test("backends counts by state, and forgets the idle", async () => {
 
 Deno.test("backend_up is up when all authorities of a backend's service are, and goes when it is idle", async () => {
   const lab = new Lab();
-  lab.add("::1 1 no-ssl x ", "up");
-  lab.add("::1 1 no-ssl y ", "up");
-  lab.add("b 1 ssl= x s", "up");
-  lab.add("b 1 ssl= y s", "drain");
+  lab.add("::1", "up");
+  lab.add("::1", "up", "y");
+  lab.add("b", "up", "x", "s");
+  lab.add("b", "drain", "y", "s");
   const up = async () => (await lab.samples()).filter((sample) => sample.startsWith("backend_up"));
   assert.deepEqual(await up(), [
     'backend_up{backend="[::1]:1",service=""} 1',
@@ -68,8 +78,8 @@ Deno.test("backend_up is up when all authorities of a backend's service are, and
 
 Deno.test("backend_up keeps the backends known longest when there are more than a thousand", async () => {
   const lab = new Lab();
-  for (let index = 0; index < 1500; index++) lab.add(`h${index} 1 no-ssl x `, "up");
-  lab.add("h0 1 no-ssl x ", "down");
+  for (let index = 0; index < 1500; index++) lab.add(`h${index}`, "up");
+  lab.add("h0", "down");
   const up = (await lab.samples()).filter((sample) => sample.startsWith("backend_up"));
   assert.equal(up.length, 1000);
   assert.equal(up[0], 'backend_up{backend="h0:1",service=""} 0');

@@ -1,54 +1,207 @@
 import assert from "node:assert/strict";
-import { setDeadline } from "../../src/check/deadline.ts";
+import { Deadlines } from "../../src/deadline.ts";
+import { FakeTime } from "../lab/fake_time.ts";
 
-/** Keeps the event loop from turning, as much work would. */
-function work(ms: number): void {
+/** Keeps the event loop from turning, as much work or a stopped process would. */
+function standStill(ms: number): void {
   const end = performance.now() + ms;
   while (performance.now() < end);
 }
 
-/** Sets a deadline, and gives when it passed, in milliseconds from now. */
-async function passing(timeoutMs: number, putOffMs?: number): Promise<number> {
-  const start = performance.now();
-  await new Promise<void>((resolve) => setDeadline(resolve, timeoutMs, putOffMs));
-  return performance.now() - start;
+/** Deadlines that are taken back at the end of a test. */
+class Lab extends Deadlines implements Disposable {
+  /** Sets a deadline. @returns whether it was held up, once it has passed */
+  passed(timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => this.set(resolve, timeoutMs));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
-Deno.test("setDeadline() passes in its time where the event loop turns freely", async () => {
-  assert.ok(await passing(20) >= 20);
-});
-
-Deno.test("setDeadline() does not pass while the process is behind with its own work", async () => {
-  let turns = 0;
-  const busy = setInterval(() => {
-    if (++turns === 10) clearInterval(busy);
-    work(30);
-  }, 1);
-  await passing(20);
-  assert.equal(turns, 10);
-});
-
-Deno.test("setDeadline() is not put off for ever", async () => {
-  const busy = setInterval(() => work(30), 1);
-  const passed = await passing(20, 100);
-  clearInterval(busy);
-  assert.ok(passed >= 120 && passed < 400, `It passed after ${passed} ms`);
-});
-
-for (const [what, ms, readAfterMs] of [["its own work", 100, 5], ["a pause", 300, 30]] as const) {
-  Deno.test(`setDeadline() leaves a moment for what came during ${what}`, async () => {
-    let read = false;
-    const passed = passing(20, 0).then(() => assert.ok(read, "The answer was not read"));
-    work(ms);
-    setTimeout(() => read = true, readAfterMs);
-    await passed;
+for (const ms of [-5, 0, 0.4, 1, 5, 20]) {
+  Deno.test(`A deadline of ${ms} ms passes no sooner, and in time`, async () => {
+    using deadlines = new Lab();
+    const start = performance.now();
+    assert.equal(await deadlines.passed(ms), false);
+    assert.ok(performance.now() - start >= ms);
   });
 }
 
-Deno.test("setDeadline() can be taken back at any time", async () => {
-  const cancel = setDeadline(() => assert.fail("It has passed"), 5);
-  work(50);
-  await new Promise((resolve) => setTimeout(resolve, 5)); // it has been put off now
-  cancel();
-  await new Promise((resolve) => setTimeout(resolve, 100)); // there is no event for what does not come
+Deno.test("A deadline never passes within the call that sets it", () => {
+  using deadlines = new Lab();
+  deadlines.set(() => assert.fail("It has passed"), -1);
+});
+
+Deno.test("Deadlines pass in the order of their moments, however they were set", async () => {
+  using time = new FakeTime();
+  using deadlines = new Lab();
+  const order: number[] = [];
+  const all = [30, 2, 17, 1, 9, 3, 25].map((ms) =>
+    new Promise<void>((resolve) =>
+      deadlines.set(() => {
+        order.push(ms);
+        resolve();
+      }, ms)
+    )
+  );
+  time.passes(40);
+  await Promise.all(all);
+  assert.deepEqual(order, [1, 2, 3, 9, 17, 25, 30]);
+});
+
+Deno.test("A deadline that comes before all others has the timer set anew", async () => {
+  using deadlines = new Lab();
+  deadlines.set(() => assert.fail("It has passed"), 60_000);
+  assert.equal(await deadlines.passed(5), false);
+});
+
+const DELAYS: readonly [string, number, boolean][] = [
+  ["a little late is in time", 10, false],
+  ["late on a busy machine is in time", 100, false],
+  ["that stood still with its process says so", 300, true],
+];
+
+for (const [what, ms, heldUp] of DELAYS) {
+  Deno.test(`A deadline ${what}, after what has come meanwhile was read`, async () => {
+    using deadlines = new Lab();
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
+    const server = await listener.accept();
+    const events: string[] = [];
+    const passed = deadlines.passed(5).then((heldUp) => {
+      events.push("passed");
+      return heldUp;
+    });
+    const read = client.read(new Uint8Array(1)).then(() => events.push("read"));
+    await server.write(new Uint8Array(1));
+    standStill(5 + ms);
+    assert.equal(await passed, heldUp);
+    await read;
+    if (ms > 50) assert.deepEqual(events, ["read", "passed"]);
+    for (const socket of [client, server, listener]) socket.close();
+  });
+}
+
+Deno.test("Of deadlines that fire at once only those held up long say so", async () => {
+  using time = new FakeTime();
+  using deadlines = new Lab();
+  const all = [4, 100, 160, 300, 400].map((ms) => deadlines.passed(ms));
+  time.passes(400);
+  assert.deepEqual(await Promise.all(all), [true, true, false, false, false]);
+});
+
+Deno.test("A late deadline can be taken back by what was read meanwhile", async () => {
+  using deadlines = new Lab();
+  const deadline = deadlines.set(() => assert.fail("It has passed"), 5);
+  const before = deadlines.passed(90);
+  standStill(100);
+  assert.equal(await before, false);
+  deadline.cancel(); // it waits for reads now
+  assert.equal(await deadlines.passed(60), false); // there is no event for what does not come
+});
+
+Deno.test("A deadline taken back twice, or after it has passed, disturbs no other", async () => {
+  using deadlines = new Lab();
+  const taken = deadlines.set(() => assert.fail("It has passed"), 5);
+  taken.cancel();
+  taken.cancel();
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const passed = deadlines.set(resolve, 5);
+  assert.equal(await promise, false);
+  passed.cancel();
+  assert.equal(await deadlines.passed(5), false);
+});
+
+Deno.test("A deadline can be taken back by one that passes in the same moment", async () => {
+  using deadlines = new Lab();
+  const passed = new Promise<void>((resolve) => {
+    deadlines.set(() => {
+      second.cancel();
+      resolve();
+    }, 5);
+  });
+  const second = deadlines.set(() => assert.fail("It has passed"), 5);
+  await passed;
+  await deadlines.passed(10);
+});
+
+Deno.test("A late deadline can be taken back by another late one", async () => {
+  using deadlines = new Lab();
+  const passed = new Promise<void>((resolve) => {
+    deadlines.set(() => {
+      second.cancel();
+      resolve();
+    }, 5);
+  });
+  const second = deadlines.set(() => assert.fail("It has passed"), 6);
+  standStill(100);
+  await passed;
+  await deadlines.passed(10);
+});
+
+Deno.test("A deadline can be set by one that passes", async () => {
+  using deadlines = new Lab();
+  let turns = 0;
+  await new Promise<void>((resolve) => {
+    const next = () => {
+      if (++turns === 50) resolve();
+      else deadlines.set(next, 0);
+    };
+    deadlines.set(next, 0);
+  });
+  assert.equal(turns, 50);
+});
+
+Deno.test("Fifty thousand deadlines, half of them taken back, pass once each", async () => {
+  using deadlines = new Lab();
+  const passes = new Map<number, number>();
+  let setting = 0;
+  const begun = performance.now();
+  const set = Array.from({ length: 50_000 }, (_, index) => {
+    setting = performance.now();
+    return deadlines.set(() => passes.set(index, (passes.get(index) ?? 0) + 1), index % 200);
+  });
+  for (let index = 0; index < set.length; index += 2) set[index]?.cancel();
+  await deadlines.passed(setting - begun + 400);
+  assert.equal(passes.size, 25_000);
+  for (const [index, times] of passes) {
+    assert.equal(times, 1);
+    assert.equal(index % 2, 1);
+  }
+});
+
+Deno.test("One that throws takes no other deadline with it", async () => {
+  using deadlines = new Lab();
+  const reported: unknown[] = [];
+  const report = (event: ErrorEvent) => {
+    event.preventDefault();
+    reported.push(event.error);
+  };
+  globalThis.addEventListener("error", report);
+  const bug = new Error("a bug");
+  deadlines.set(() => {
+    throw bug;
+  }, 5);
+  const others = await Promise.all([
+    deadlines.passed(5),
+    deadlines.passed(6),
+    deadlines.passed(30),
+  ]);
+  globalThis.removeEventListener("error", report);
+  assert.deepEqual(others, [false, false, false]);
+  assert.deepEqual(reported, [bug]);
+});
+
+Deno.test("Deadlines that are closed pass no more, late ones included", async () => {
+  const closed = new Deadlines();
+  using deadlines = new Lab();
+  closed.set(() => assert.fail("It has passed"), 5);
+  closed.set(() => assert.fail("It has passed"), 60_000);
+  const before = deadlines.passed(90);
+  standStill(100);
+  await before;
+  closed.close();
+  await deadlines.passed(60); // there is no event for what does not come
 });

@@ -4,7 +4,7 @@ import { type LogLevel, type Logs, setUpLogging } from "../../src/observe/log.ts
 import { Metrics } from "../../src/observe/metrics.ts";
 import { type LogChecks, Recorder } from "../../src/observe/recorder.ts";
 import { ThrottledWarnings } from "../../src/observe/throttled_warnings.ts";
-import type { Verdict } from "../../src/protocol/verdict.ts";
+import type { BackendVerdict } from "../../src/protocol/verdict.ts";
 
 function logsInto(
   lines: string[],
@@ -57,7 +57,7 @@ Deno.test("A flood of one kind of warning does not hide another", () => {
   assert.equal(made, 10, "Fields of warnings that are left out are not made");
 });
 
-const UNREACHABLE: Verdict = { kind: "unreachable", detail: "refused" };
+const UNREACHABLE: BackendVerdict = { kind: "unreachable", detail: "refused" };
 
 for (
   const { level, logChecks, verdict, lines: expected } of [
@@ -71,7 +71,7 @@ for (
   ] satisfies {
     level: LogLevel;
     logChecks: LogChecks;
-    verdict: Verdict;
+    verdict: BackendVerdict;
     lines: number;
   }[]
 ) {
@@ -100,9 +100,11 @@ for (
         note: "",
         durationMs: 1,
         peer: "127.0.0.1:2",
-        get traceId() {
-          made++;
-          return traceId;
+        asked: {
+          get traceId() {
+            made++;
+            return traceId;
+          },
         },
       });
     }
@@ -120,7 +122,7 @@ Deno.test("An endless word of a backend is cut", () => {
     "none",
   );
   recorder.recordCheck({
-    traceId: "",
+    asked: { traceId: "" },
     request: {
       host: "127.0.0.1",
       port: 1,

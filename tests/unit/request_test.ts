@@ -26,6 +26,12 @@ const VALID: readonly [string, string, Partial<CheckRequest>][] = [
   ["a name in capitals", "API.Local 50051 no-ssl api.internal", { host: "api.local" }],
   ["an absolute name", "api.local. 50051 no-ssl api.internal", { host: "api.local." }],
   ["a label that begins with a digit", "1api 50051 no-ssl api.internal", { host: "1api" }],
+  ...["couchdb.1", "db.01", "db.1.", "123456789012", "4294967296", "1.2.3.256", "1.2.3.4.5", "08"]
+    .map((host): [string, string, Partial<CheckRequest>] => [
+      `the name ${host}, which ends in a number`,
+      `${host} 50051 no-ssl api.internal`,
+      { host },
+    ]),
   ["a name of 253 bytes", `${name253} 50051 no-ssl api.internal`, { host: name253 }],
   ["bare IPv6", "::1 50051 no-ssl api.internal", { host: "::1" }],
   ["IPv6 in brackets", "[2001:DB8::1] 50051 no-ssl api.internal", { host: "2001:db8::1" }],
@@ -83,6 +89,8 @@ for (const [what, line, difference] of VALID) {
 }
 
 const SERVER = "backend_server must be an IP address or a DNS name";
+const OLD_SPELLING =
+  "backend_server is an IPv4 address in an old spelling: it needs four decimal numbers";
 const PORT = "backend_port must be a number from 1 to 65535";
 const FLAG = "ssl_flag must be ssl or no-ssl";
 const NAME = "proxy_host_name must be a host with an optional port";
@@ -105,20 +113,11 @@ const INVALID: readonly [string, string, string][] = [
       `${host} 50051 no-ssl api.internal`,
       SERVER,
     ]),
-  ...[
-    "127.1",
-    "2130706433",
-    "0x7f.1",
-    "0x7f000001",
-    "1.2.3.4.5",
-    "1.2.3.256",
-    "01.2.3.4",
-    "1.2.3.4.",
-  ]
+  ...["127.1", "2130706433", "0x7f.1", "0X7F000001", "01.2.3.4", "1.2.65535", "0"]
     .map((host): [string, string, string] => [
       `${host}, which getaddrinfo() would read as an address`,
       `${host} 50051 no-ssl api.internal`,
-      SERVER,
+      OLD_SPELLING,
     ]),
   ...["[::1", "::1]", "[10.0.3.7]", "[]", ":", "::1%lo", "[fe80::1%eth0]", "1::2::3", "[::1]:50051"]
     .map((host): [string, string, string] => [

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
-import type { Opinion } from "../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
 import { statusPage } from "../../src/observe/status_page.ts";
 import { collectStatus, type Status } from "../../src/observe/status.ts";
 import type { Word } from "../../src/protocol/reply.ts";
+import type { BackendVerdict } from "../../src/protocol/verdict.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
-const SERVING: Opinion = { kind: "serving" };
-const REFUSED: Opinion = { kind: "unreachable", detail: "connect ECONNREFUSED" };
-const NOT_SERVING: Opinion = { kind: "not_serving", status: "NOT_SERVING" };
+const SERVING: BackendVerdict = { kind: "serving" };
+const REFUSED: BackendVerdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING" };
 
 /** A check of the server `host`: when, what came of it, what was told. */
-type Check = readonly [host: string, at: number, Opinion, Word, note?: string];
+type Check = readonly [host: string, at: number, BackendVerdict, Word, note?: string];
 
 async function statusOf(checks: readonly Check[]): Promise<Status> {
   let now = 0;
@@ -20,7 +20,11 @@ async function statusOf(checks: readonly Check[]): Promise<Status> {
   for (const [host, at, verdict, word, note = ""] of checks) {
     now = NOW + at;
     const check = { verdict, word, note, durationMs: 1, peer: "10.0.0.1:9" };
-    history.add(`${host} 1 no-ssl api `, check);
+    const name = "api";
+    history.add(
+      { host, port: 1, tls: false, tlsProfile: "", authority: name, serverName: name, service: "" },
+      check,
+    );
   }
   return await collectStatus({
     history,

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { ERROR_TYPES, errorType, type Opinion } from "../../src/protocol/verdict.ts";
+import {
+  type BackendVerdict,
+  ERROR_TYPES,
+  errorType,
+  isAgentFailure,
+  type Verdict,
+} from "../../src/protocol/verdict.ts";
 import {
   formatRefusal,
   formatReply,
@@ -10,7 +16,7 @@ import {
 const PLAIN = { notServingReply: "down", reason: false } as const;
 const WITH_REASON = { notServingReply: "down", reason: true } as const;
 
-const VERDICTS: readonly [Opinion, string, string | undefined, string][] = [
+const VERDICTS: readonly [BackendVerdict, string, string | undefined, string][] = [
   [{ kind: "serving" }, "up", undefined, "up"],
   [{ kind: "not_serving", status: "NOT_SERVING" }, "down", undefined, "down #NOT_SERVING"],
   [{ kind: "not_serving", status: "99" }, "down", undefined, "down #99"],
@@ -30,7 +36,6 @@ const VERDICTS: readonly [Opinion, string, string | undefined, string][] = [
     "down #rpc: NOT_FOUND: unknown service",
   ],
   [{ kind: "denied" }, "down", "denied", "down #denied"],
-  [{ kind: "internal", error: new Error("a bug") }, "down", "internal", "down #internal"],
 ];
 
 for (const [verdict, reply, type, withReason] of VERDICTS) {
@@ -43,7 +48,7 @@ for (const [verdict, reply, type, withReason] of VERDICTS) {
   });
 }
 
-const SETTING_ROWS: readonly [NotServingReply, Opinion, string][] = [
+const SETTING_ROWS: readonly [NotServingReply, BackendVerdict, string][] = [
   ["drain", { kind: "serving" }, "up ready\n"],
   ["drain", { kind: "not_serving", status: "NOT_SERVING" }, "drain\n"],
   ["maint", { kind: "not_serving", status: "NOT_SERVING" }, "maint\n"],
@@ -74,7 +79,7 @@ Deno.test("A line that is no request is refused with what is wrong with it, wher
 });
 
 Deno.test("What damping holds back stands before the reason", () => {
-  const verdict: Opinion = { kind: "timeout", detail: "late" };
+  const verdict: BackendVerdict = { kind: "timeout", detail: "late" };
   assert.equal(
     formatReply("up", verdict, "1 of 3 failures", WITH_REASON),
     "up #1 of 3 failures: timeout: late\n",
@@ -83,4 +88,16 @@ Deno.test("What damping holds back stands before the reason", () => {
     formatReply("down", { kind: "serving" }, "1 of 2 good checks", WITH_REASON),
     "down #1 of 2 good checks\n",
   );
+});
+
+Deno.test("Only a bug and a lack of the agent's own say nothing of the backend", () => {
+  const failures: readonly Verdict[] = [
+    { kind: "internal", error: new Error("a bug") },
+    { kind: "local", detail: "EMFILE" },
+  ];
+  for (const verdict of failures) {
+    assert.ok(isAgentFailure(verdict));
+    assert.equal(errorType(verdict), verdict.kind);
+  }
+  for (const [verdict] of VERDICTS) assert.ok(!isAgentFailure(verdict), verdict.kind);
 });

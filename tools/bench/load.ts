@@ -1,16 +1,22 @@
 import { LabProcess } from "../../tests/lab/lab_process.ts";
 import { type DurationSummary, summarize } from "../soak/durations.ts";
+import { type Memory, memoryOf } from "./memory.ts";
 import { processorMs } from "./processor_ms.ts";
 
 /** What the load generator is to do. */
 export interface LoadOrder {
+  /** Of the agent. */
   readonly port: number;
-  /** The line, with its end. */
-  readonly line: string;
+  readonly backendPort: number;
   /** One for each check, as HAProxy has it, or the same for all. */
   readonly connections: "fresh" | "kept";
   /** How many ask at once. */
   readonly atOnce: number;
+  /** How many backends are asked about, in turn: addresses of loopback. */
+  readonly targets: number;
+  /** How many checks a second; as many as are answered where it is not given. */
+  readonly perSecond?: number;
+  /** How long; where it is 0, until each target was asked about once. */
   readonly seconds: number;
 }
 
@@ -21,14 +27,18 @@ export interface LoadReport {
   /** Answers that were not `up`. */
   readonly failures: number;
   readonly seconds: number;
+  /** Its own processor time. */
+  readonly processorMs: number;
 }
 
 /** What came of it. */
 export interface LoadResult {
   readonly checksPerSecond: number;
   readonly durations: DurationSummary;
-  /** Processor time of those that answered, a check, in microseconds. */
+  /** Processor time of the process that answered, a check, in microseconds. */
   readonly cpuUs: number;
+  /** Of the process that answered, right after the load. */
+  readonly memory: Memory;
   /** How many cores the load generator kept busy: near 1, and it was what bounded the rate. */
   readonly generatorCores: number;
 }
@@ -41,32 +51,35 @@ export function isAnswerUp(reply: Uint8Array): boolean {
   return reply[0] === UP;
 }
 
+/** @returns the address of a target: 127.1.0.1 and those that follow, all of them one machine's */
+export function targetAddress(index: number): string {
+  const number = index + 1;
+  return `127.${1 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
+}
+
 /**
  * Asks for a while.
  *
- * @param pids the processes that answer, together
+ * @param pid the process that answers
  * @throws {Error} when an answer is not `up`: then something else was measured than was meant
  */
-export async function load(order: LoadOrder, pids: readonly number[]): Promise<LoadResult> {
+export async function load(order: LoadOrder, pid: number): Promise<LoadResult> {
   await using generator = new LabProcess(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-config", "--allow-net", PROGRAM, JSON.stringify(order)],
+    // Everything is allowed, for Deno gives no part of /proc for less.
+    args: ["run", "--quiet", "--no-config", "--allow-all", PROGRAM, JSON.stringify(order)],
   });
-  const before = pids.reduce((sum, pid) => sum + processorMs(pid), 0);
-  let generatorMs = 0;
-  const watch = setInterval(() => generatorMs = processorMs(generator.pid) || generatorMs, 100);
-  try {
-    await generator.exited;
-  } finally {
-    clearInterval(watch);
-  }
-  const cpuMs = pids.reduce((sum, pid) => sum + processorMs(pid), 0) - before;
-  const [line = "{}"] = generator.stdout.lines;
-  const { durations, failures, seconds } = JSON.parse(line) as LoadReport;
+  const before = processorMs(pid);
+  await generator.exited;
+  const cpuMs = processorMs(pid) - before;
+  const [line] = generator.stdout.lines;
+  if (line === undefined) throw new Error(generator.stderr.lines[0] ?? "no report of the load");
+  const { durations, failures, seconds, processorMs: generatorMs } = JSON.parse(line) as LoadReport;
   if (failures > 0) throw new Error(`${failures} of ${durations.length} answers were not up`);
   return {
     checksPerSecond: durations.length / seconds,
     durations: summarize(durations),
     cpuUs: cpuMs * 1000 / durations.length,
+    memory: memoryOf(pid),
     generatorCores: generatorMs / 1000 / seconds,
   };
 }

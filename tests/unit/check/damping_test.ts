@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { damp, describeStanding, type Standing } from "../../src/check/damping.ts";
-import { Standings } from "../../src/check/standings.ts";
-import type { Opinion } from "../../src/protocol/verdict.ts";
-import { type Word, wordFor } from "../../src/protocol/reply.ts";
+import { damp, Damping, describeStanding, type Standing } from "../../../src/check/damping.ts";
+import type { Word } from "../../../src/protocol/reply.ts";
 
 /** One check a letter: up, down, drain at once (NOT_SERVING), Down at once (NOT_SERVING). */
 const CHECKS: Readonly<Record<string, readonly [Word, boolean]>> = {
@@ -54,40 +52,54 @@ Deno.test("describeStanding() says how near a change is", () => {
   assert.equal(describeStanding(damp(down, "up", false, thresholds)), "1 of 2 good checks");
 });
 
-/** A verdict of its own, as each attempt gives one. */
-function saying(word: Word): Opinion {
-  return word === "up" ? { kind: "serving" } : { kind: "timeout", detail: "" };
-}
-
-Deno.test("Standings counts a verdict once, however many checks share it", () => {
-  const standings = new Standings(() => 0);
-  const judge = (verdict: Opinion) =>
-    standings.judge("a", verdict, wordFor(verdict, "down"), false, { fall: 2, rise: 2 }).word;
-  judge(saying("up"));
-  const failure = saying("down");
-  for (let check = 0; check < 5; check++) assert.equal(judge(failure), "up");
-  assert.equal(judge(saying("down")), "down");
-  const recovery = saying("up");
-  for (let check = 0; check < 5; check++) assert.equal(judge(recovery), "down");
-  assert.equal(judge(saying("up")), "up");
+Deno.test("Damping counts a run once, however many checks share it", () => {
+  const damping = new Damping(() => 0);
+  const judge = (run: number, word: Word) =>
+    damping.judge("a", run, word, false, { fall: 2, rise: 2 }).word;
+  judge(1, "up");
+  for (let check = 0; check < 5; check++) assert.equal(judge(2, "down"), "up");
+  assert.equal(judge(3, "down"), "down");
+  for (let check = 0; check < 5; check++) assert.equal(judge(4, "up"), "down");
+  assert.equal(judge(5, "up"), "up");
 });
 
-Deno.test("Standings keeps backends and clients apart", () => {
-  const standings = new Standings(() => 0);
+Deno.test("Damping counts each check that has come to a verdict without a run", () => {
+  const damping = new Damping(() => 0);
+  const judge = (word: Word) => damping.judge("a", 0, word, false, { fall: 3, rise: 1 }).word;
+  assert.deepEqual(["up", "down", "down", "down"].map((word) => judge(word as Word)), [
+    "up",
+    "up",
+    "up",
+    "down",
+  ]);
+});
+
+Deno.test("Damping keeps backends and clients apart", () => {
+  const damping = new Damping(() => 0);
+  let run = 0;
   const judge = (key: string, word: Word) =>
-    standings.judge(key, saying(word), word, false, { fall: 2, rise: 1 });
+    damping.judge(key, ++run, word, false, { fall: 2, rise: 1 }).word;
   judge("a", "up");
   judge("b", "up");
-  assert.equal(judge("a", "down").word, "up");
-  assert.equal(judge("b", "down").word, "up");
-  assert.equal(judge("a", "down").word, "down");
+  assert.equal(judge("a", "down"), "up");
+  assert.equal(judge("b", "down"), "up");
+  assert.equal(judge("a", "down"), "down");
 });
 
-Deno.test("Standings forgets a backend that nobody has asked about for ten minutes", () => {
+Deno.test("Damping counts one run for each client that shares it", () => {
+  const damping = new Damping(() => 0);
+  const judge = (key: string, run: number, word: Word) =>
+    damping.judge(key, run, word, false, { fall: 2, rise: 1 }).word;
+  for (const key of ["a", "b"]) judge(key, 1, "up");
+  for (const key of ["a", "b"]) assert.equal(judge(key, 2, "down"), "up");
+  for (const key of ["a", "b"]) assert.equal(judge(key, 3, "down"), "down");
+});
+
+Deno.test("Damping forgets a backend that nobody has asked about for ten minutes", () => {
   let now = 0;
-  const standings = new Standings(() => now);
-  const judge = (word: Word) =>
-    standings.judge("a", saying(word), word, false, { fall: 3, rise: 3 }).word;
+  let run = 0;
+  const damping = new Damping(() => now);
+  const judge = (word: Word) => damping.judge("a", ++run, word, false, { fall: 3, rise: 3 }).word;
   assert.equal(judge("up"), "up");
   now += 599_999;
   assert.equal(judge("down"), "up");
@@ -95,10 +107,11 @@ Deno.test("Standings forgets a backend that nobody has asked about for ten minut
   assert.equal(judge("down"), "down");
 });
 
-Deno.test("Standings forgets the backend longest not asked about when there are too many", () => {
-  const standings = new Standings(() => 0);
+Deno.test("Damping forgets the backend longest not asked about when there are too many", () => {
+  const damping = new Damping(() => 0);
+  let run = 0;
   const judge = (key: string, word: Word) =>
-    standings.judge(key, saying(word), word, false, { fall: 2, rise: 2 }).word;
+    damping.judge(key, ++run, word, false, { fall: 2, rise: 2 }).word;
   for (let i = 0; i <= 50_000; i++) judge(`${i}`, "up");
   assert.equal(judge("50000", "down"), "up", "the newest is remembered");
   assert.equal(judge("0", "down"), "down", "the oldest is not");

@@ -1,0 +1,185 @@
+// Connections that are dead and do not say so: dropped by a middlebox without FIN or reset, kept by a server that
+// is gone. And an agent that was stopped itself while answers came.
+
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import { ScriptedServer, type ScriptedServerOptions } from "../../lab/backends/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
+import { CertificateAuthority } from "../../lab/certificates.ts";
+import { CuttingProxy } from "../../lab/cutting_proxy.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { FrameType } from "../../lab/http2_frames.ts";
+import { freePort } from "../../lab/free_port.ts";
+import { startHealthBackend } from "../../lab/health_backend.ts";
+import { freeze } from "../../lab/machine/frozen.ts";
+import { openDoors } from "../../lab/machine/network_door.ts";
+import { testWithOwnNetwork } from "../../lab/own_network.ts";
+import { testWithBackends } from "../../lab/test_with_backends.ts";
+import { withAgent } from "../../lab/with_agent.ts";
+
+/** HAProxy drops what comes later: its default agent-inter. */
+const CONTRACT_MS = 2000;
+
+testWithBackends(
+  "a kept connection on which nothing comes back any more costs no down",
+  async (start) => {
+    await using authority = await CertificateAuthority.create();
+    const tls = await authority.issue("a.test", { names: ["a.test"] });
+    await using plain = await start();
+    await using secure = await start({ tls });
+    await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
+      const cases = [[plain, "no-ssl"], [secure, "ssl"]].flatMap(([backend, flag]) =>
+        ["", " timeout=800"].map((option) => ({ backend, flag, option }))
+      );
+      await Promise.all(cases.map(async ({ backend, flag, option }) => {
+        assert.ok(typeof backend === "object");
+        await using proxy = await CuttingProxy.start(backend.port);
+        const line = `127.0.0.1 ${proxy.port} ${flag} a.test${option}\n`;
+        for (let round = 0; round < 2; round++) {
+          assert.equal(await agent.ask(line), "up\n", `${flag}${option}: a new connection`);
+          proxy.cutKept(0, "silence");
+          const { reply, ms } = await agent.askTimed(line);
+          assert.equal(reply, "up\n", `${flag}${option}: the connection is dropped`);
+          assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+          assert.equal(await agent.ask(line), "up\n", `${flag}${option}: on the new one`);
+          await eventually("the silent one to be closed", () => agent.socketsTo(proxy.port) <= 1);
+        }
+      }));
+    });
+  },
+);
+
+/** The first connections answer no call from one on, and acknowledge no PING. */
+function silentFrom(firstCall: number, connections: number): ScriptedServerOptions {
+  return {
+    acknowledges: ({ connection, type }) => type !== FrameType.PING || connection > connections,
+    answer: async (call) => {
+      const isSilent = call.connection.nth <= connections && call.nthOfConnection >= firstCall;
+      if (!isSilent) await call.serve();
+    },
+  };
+}
+
+testPlainAndTls(
+  "a new connection that never answers, and one or two that stop to, cost no down",
+  async ({ flags, server }) => {
+    const cases = [silentFrom(1, 1), silentFrom(2, 1), silentFrom(3, 2)];
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      await Promise.all(cases.map(async (options, index) => {
+        await using backend = await ScriptedServer.start({ ...server, ...options });
+        for (let nth = 1; nth <= 5; nth++) {
+          const { reply, ms } = await agent.askTimed(backend.line());
+          assert.equal(reply, "up\n", `Case ${index}, check ${nth}`);
+          assert.ok(ms < CONTRACT_MS, `Case ${index}, check ${nth} took ${Math.round(ms)} ms`);
+        }
+        assert.deepEqual(backend.violations, []);
+      }));
+    });
+  },
+);
+
+/** Lets rules of the test come before the one that finds loopback. */
+const RULES_FIRST = "ip rule add pref 100 lookup local && ip rule del pref 0";
+
+testWithOwnNetwork(
+  "a kept connection whose packets a middlebox drops both ways costs no down",
+  {},
+  RULES_FIRST,
+  async ({ wrapper }) => {
+    const ports = { port: freePort(), metricsPort: freePort() };
+    await using _doors = await openDoors(wrapper, Object.values(ports));
+    await using authority = await CertificateAuthority.create();
+    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    await using plain = await startHealthBackend({}, wrapper);
+    await using secure = await startHealthBackend({ tls }, wrapper);
+    const flags = ["--tls-ca-file", authority.caFile];
+    await withAgent({ ...ports, wrapper, flags }, async (agent) => {
+      for (const backend of [plain, secure]) {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        for (const own of localPorts(agent.pid, backend.port)) {
+          await run(wrapper, `ip rule add pref 50 ipproto tcp sport ${own} blackhole`);
+          await run(wrapper, `ip rule add pref 51 ipproto tcp dport ${own} blackhole`);
+        }
+        const { reply, ms } = await agent.askTimed(backend.line());
+        assert.equal(reply, "up\n", "The check that meets the dropped connection");
+        assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+        assert.equal(await agent.ask(backend.line()), "up\n", "The one after it");
+        assert.ok((await backend.report()).connections > 1, "The rules dropped nothing");
+      }
+    });
+  },
+);
+
+testPlainAndTls(
+  "an agent that was stopped for two seconds while answers came says no down",
+  async ({ flags, server }) => {
+    const names = Array.from({ length: 20 }, (_, index) => `service.N${index}`);
+    const continued = Promise.withResolvers<void>();
+    let answered = 0;
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        if (call.service !== "") await continued.promise;
+        await call.serve();
+        answered++;
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      const replies = names.map((name) => agent.ask(backend.line({ option: `service=${name}` })));
+      await eventually(
+        "all calls to arrive",
+        () => new Set(backend.calls.map(({ service }) => service)).size === 1 + names.length,
+      );
+      await freeze(agent);
+      try {
+        continued.resolve();
+        await eventually("all answers to be sent", () => answered > names.length);
+        await pause(CONTRACT_MS); // every deadline passes
+      } finally {
+        agent.signal("SIGCONT");
+      }
+      assert.deepEqual(new Set(await Promise.all(replies)), new Set(["up\n"]));
+    });
+  },
+);
+
+testPlainAndTls(
+  "a deadline that passes while the agent is stopped and nothing comes repeats the last answer, or says nothing",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        if (call.nth === 1) await call.serve();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      const [known, unknown] = [backend.line(), backend.line({ option: "service=a.B" })];
+      assert.equal(await agent.ask(known), "up\n");
+      const replies = [known, unknown].map((line) => agent.ask(line));
+      await eventually("both calls to arrive", () => backend.calls.length >= 3);
+      await freeze(agent);
+      try {
+        await pause(CONTRACT_MS);
+      } finally {
+        agent.signal("SIGCONT");
+      }
+      assert.deepEqual(await Promise.all(replies), ["up\n", ""]);
+    });
+  },
+);
+
+/** The local ports of a process' network that lead to another port. */
+function localPorts(pid: number, to: number): number[] {
+  const remote = `:${to.toString(16).toUpperCase().padStart(4, "0")}`;
+  return Deno.readTextFileSync(`/proc/${pid}/net/tcp`).split("\n")
+    .map((row) => row.trim().split(/\s+/))
+    .filter((fields) => fields[2]?.endsWith(remote) && fields[3] === "01")
+    .map((fields) => parseInt(fields[1]?.split(":")[1] ?? "", 16));
+}
+
+async function run(wrapper: readonly string[], command: string): Promise<void> {
+  const [program = "", ...args] = [...wrapper, "sh", "-c", command];
+  const { success, stderr } = await new Deno.Command(program, { args }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+}

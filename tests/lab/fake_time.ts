@@ -1,0 +1,18 @@
+/** Has `performance.now()` stand still but for what the test says; timers run as they always do. */
+export class FakeTime implements Disposable {
+  readonly #now = performance.now;
+  #time = Math.ceil(performance.now()); // whole, so that sums are exact
+
+  constructor() {
+    performance.now = () => this.#time;
+  }
+
+  /** Lets time pass, in milliseconds. */
+  passes(ms: number): void {
+    this.#time += ms;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
+  }
+}

@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import type { Checker, PendingCheck } from "../../../src/check/checker.ts";
+import { Damping } from "../../../src/check/damping.ts";
+import { BackendHistory } from "../../../src/observe/backend_history.ts";
+import { setUpLogging } from "../../../src/observe/log.ts";
+import { Metrics } from "../../../src/observe/metrics.ts";
+import { Recorder } from "../../../src/observe/recorder.ts";
+import type { Verdict } from "../../../src/protocol/verdict.ts";
+import {
+  Handler,
+  type HandlerOptions,
+  LastAnswers,
+  type Peer,
+} from "../../../src/server/handler.ts";
+import { FakeTime } from "../../lab/fake_time.ts";
+
+const LINE = "10.0.3.7 1 no-ssl api";
+const PEER: Peer = { host: "10.0.0.1", text: "10.0.0.1:1" };
+const OTHER_PEER: Peer = { host: "10.0.0.2", text: "10.0.0.2:1" };
+
+const SERVING: Verdict = { kind: "serving" };
+const NOT_SERVING: Verdict = { kind: "not_serving", status: "NOT_SERVING" };
+const TIMEOUT: Verdict = { kind: "timeout", detail: "late" };
+const LOCAL: Verdict = { kind: "local", detail: "EMFILE" };
+const BUG: Verdict = { kind: "internal", error: new TypeError("a bug") };
+
+/** A handler, what it asks, and what an operator sees of it. */
+class Lab {
+  /** What the next check comes to. */
+  verdict: Verdict = SERVING;
+  /** The RPC that it comes from; each has its own unless the test says otherwise. */
+  run: number | undefined;
+  checks = 0;
+  abandoned = 0;
+  readonly entries: Record<string, unknown>[] = [];
+  readonly metrics = new Metrics();
+  readonly handler: Handler;
+
+  constructor(options: Partial<HandlerOptions> = {}, checker: Partial<Checker> = {}) {
+    const logs = setUpLogging({
+      level: "info",
+      levels: new Map(),
+      format: "json",
+      colour: false,
+      write: (line) => this.entries.push(JSON.parse(line)),
+    });
+    const recorder = new Recorder(this.metrics, logs, new BackendHistory(() => 0), "none");
+    const asked = { hasTlsProfile: () => true, check: () => this.#check(), ...checker };
+    this.handler = new Handler(
+      { fall: 1, rise: 1, notServingReply: "down", reason: false, ...options },
+      asked as Checker,
+      new Damping(() => performance.now()),
+      new LastAnswers(),
+      recorder,
+    );
+  }
+
+  async ask(verdict = this.verdict, line = LINE, peer = PEER): Promise<string | undefined> {
+    this.verdict = verdict;
+    return await this.handler.handle(line, peer).reply;
+  }
+
+  async inFlight(): Promise<number | undefined> {
+    return (await this.metrics.checksInFlight.get()).values[0]?.value;
+  }
+
+  #check(): PendingCheck {
+    this.checks++;
+    const { verdict, run = this.checks } = this;
+    return {
+      observation: Promise.resolve({ verdict, run, timings: {} }),
+      abandon: () => this.abandoned++,
+    };
+  }
+}
+
+const REPLIES: readonly [Verdict, Partial<HandlerOptions>, string][] = [
+  [SERVING, {}, "up\n"],
+  [SERVING, { notServingReply: "drain" }, "up ready\n"],
+  [NOT_SERVING, {}, "down\n"],
+  [NOT_SERVING, { notServingReply: "maint" }, "maint\n"],
+  [TIMEOUT, {}, "down\n"],
+  [TIMEOUT, { reason: true }, "down #timeout: late\n"],
+];
+
+for (const [verdict, options, reply] of REPLIES) {
+  Deno.test(`Handler says ${reply.trim()} of ${verdict.kind} with ${JSON.stringify(options)}`, async () => {
+    const lab = new Lab(options);
+    assert.equal(await lab.ask(verdict), reply);
+    assert.equal(await lab.inFlight(), 0);
+  });
+}
+
+for (const [what, line] of [["no request", "GET / HTTP/1.1"], ["empty", ""]] as const) {
+  Deno.test(`Handler refuses a line that is ${what} at once and asks nothing`, async () => {
+    const lab = new Lab({ reason: true });
+    const { reply } = lab.handler.handle(line, PEER);
+    assert.match(`${reply}`, /^down #parse_error: /);
+    assert.equal(lab.checks, 0);
+    assert.equal((await lab.metrics.counts()).errors.parse_error, 1);
+  });
+}
+
+Deno.test("Handler refuses a line whose TLS profile does not exist", async () => {
+  const lab = new Lab({ reason: true }, { hasTlsProfile: () => false });
+  const reply = await lab.ask(SERVING, "10.0.3.7 1 ssl api tls=other");
+  assert.equal(reply, "down #parse_error: the TLS profile does not exist\n");
+});
+
+Deno.test("Handler damps by the line's thresholds rather than the configuration's", async () => {
+  const lab = new Lab({ fall: 1, rise: 1 });
+  const ask = (verdict: Verdict) => lab.ask(verdict, `${LINE} fall=2`);
+  assert.equal(await ask(SERVING), "up\n");
+  assert.equal(await ask(TIMEOUT), "up\n");
+  assert.equal(await ask(TIMEOUT), "down\n");
+});
+
+Deno.test("Handler counts clients apart, and a run once for each", async () => {
+  const lab = new Lab({ fall: 2 });
+  for (const peer of [PEER, OTHER_PEER]) assert.equal(await lab.ask(SERVING, LINE, peer), "up\n");
+  lab.run = 100;
+  for (const peer of [PEER, PEER, OTHER_PEER]) {
+    assert.equal(await lab.ask(TIMEOUT, LINE, peer), "up\n");
+  }
+  lab.run = 101;
+  assert.equal(await lab.ask(TIMEOUT, LINE, PEER), "down\n");
+});
+
+Deno.test("Handler takes NOT_SERVING at its word, whatever fall says", async () => {
+  const lab = new Lab({ fall: 3 });
+  await lab.ask(SERVING);
+  assert.equal(await lab.ask(NOT_SERVING), "down\n");
+});
+
+for (const [what, failure] of [["a lack", LOCAL], ["a bug", BUG]] as const) {
+  Deno.test(`Handler says nothing of ${what} of the agent's before it has ever answered`, async () => {
+    const lab = new Lab();
+    assert.equal(await lab.ask(failure), undefined);
+    const counts = await lab.metrics.counts();
+    assert.equal(counts.errors[failure.kind as "local" | "internal"], 1);
+    assert.equal(lab.entries.length, 1);
+    assert.equal(lab.entries[0]?.level, "error");
+  });
+
+  Deno.test(`Handler repeats its answer of the last minute at ${what} of the agent's`, async () => {
+    using time = new FakeTime();
+    const lab = new Lab();
+    for (const verdict of [SERVING, NOT_SERVING]) {
+      const reply = await lab.ask(verdict);
+      time.passes(59_999);
+      assert.equal(await lab.ask(failure), reply);
+      time.passes(1);
+      assert.equal(await lab.ask(failure), undefined, "a repeated answer grows old all the same");
+    }
+  });
+
+  Deno.test(`Handler repeats no answer to another client or line at ${what} of the agent's`, async () => {
+    const lab = new Lab();
+    await lab.ask(SERVING);
+    assert.equal(await lab.ask(failure, LINE, OTHER_PEER), undefined);
+    assert.equal(await lab.ask(failure, `${LINE} service=other`), undefined);
+  });
+
+  Deno.test(`Handler leaves fall and rise untouched at ${what} of the agent's`, async () => {
+    const lab = new Lab({ fall: 2 });
+    const replies = [];
+    for (const verdict of [SERVING, TIMEOUT, failure, failure, TIMEOUT]) {
+      replies.push(await lab.ask(verdict));
+    }
+    assert.deepEqual(replies, ["up\n", "up\n", "up\n", "up\n", "down\n"]);
+  });
+}
+
+const BROKEN: readonly [string, Partial<Checker>][] = [
+  ["cannot say whether a TLS profile exists", {
+    hasTlsProfile() {
+      throw new TypeError("a bug");
+    },
+  }],
+  ["cannot begin a check", {
+    check() {
+      throw new TypeError("a bug");
+    },
+  }],
+  ["breaks its word never to reject", {
+    check: () => ({
+      observation: Promise.reject(new TypeError("a bug")),
+      abandon: () => {},
+    }),
+  }],
+];
+
+for (const [what, checker] of BROKEN) {
+  Deno.test(`Handler survives a checker that ${what}, counts and logs it each time`, async () => {
+    const lab = new Lab({}, checker);
+    assert.deepEqual([await lab.ask(), await lab.ask()], [undefined, undefined]);
+    assert.equal(lab.entries.length, 2);
+    for (const { level, error_type, error } of lab.entries) {
+      assert.deepEqual([level, error_type], ["error", "internal"]);
+      assert.match(`${error}`, /TypeError: a bug\n +at /);
+    }
+    const { results, errors } = await lab.metrics.counts();
+    assert.deepEqual([results.error, errors.internal], [2, 2]);
+    assert.equal(await lab.inFlight(), 0);
+  });
+}
+
+Deno.test("Handler gives a check up once when its client goes, and counts it as ended", async () => {
+  const lab = new Lab({}, {
+    check: () => ({ observation: new Promise(() => {}), abandon: () => lab.abandoned++ }),
+  });
+  const pending = lab.handler.handle(LINE, PEER);
+  assert.equal(await lab.inFlight(), 1);
+  pending.abandon();
+  pending.abandon();
+  assert.equal(lab.abandoned, 1);
+  assert.equal(await lab.inFlight(), 0);
+});
+
+Deno.test("Handler gives nothing up that has ended", async () => {
+  const lab = new Lab();
+  const pending = lab.handler.handle(LINE, PEER);
+  await pending.reply;
+  pending.abandon();
+  assert.equal(lab.abandoned, 0);
+  assert.equal(await lab.inFlight(), 0);
+});
+
+Deno.test("Handler joins the log lines of a line by one trace id", () => {
+  const lab = new Lab();
+  const pending = lab.handler.handle(LINE, PEER);
+  assert.match(pending.traceId, /^[0-9a-f]{32}$/);
+  assert.equal(pending.traceId, pending.traceId);
+  assert.notEqual(pending.traceId, lab.handler.handle(LINE, PEER).traceId);
+});
+
+Deno.test("LastAnswers holds fifty thousand lines; the one longest not asked goes", () => {
+  const answers = new LastAnswers();
+  for (let index = 0; index <= 50_000; index++) answers.remember(PEER, `${index}`, "up\n");
+  assert.equal(answers.find(PEER, "0"), undefined);
+  assert.equal(answers.find(PEER, "1"), "up\n");
+});
