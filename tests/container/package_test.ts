@@ -115,10 +115,11 @@ testThatNeeds(need, "the packages, from the installation to the purge", async (t
   await using machine = await SystemdContainer.start(engine, image);
   const shell = (commands: string) => machine.run(commands);
   const property = (name: string, unit = NAME) => machine.property(unit, name);
+  await Deno.mkdir(`${folder.path}/packages`);
   for (const [path, name] of [[deb, "now.deb"], [next, "next.deb"], [rpm, "now.rpm"]] as const) {
-    await Deno.copyFile(path, `${folder.path}/${name}`);
-    await machine.copy(`${folder.path}/${name}`, "/root/packages");
+    await Deno.copyFile(path, `${folder.path}/packages/${name}`);
   }
+  await machine.copy(`${folder.path}/packages`, "/root");
   await using backend = new HealthBackend(
     machine.inNetwork([
       ...[Deno.execPath(), "run", "--allow-all"],
