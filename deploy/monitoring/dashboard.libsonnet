@@ -2,6 +2,12 @@
 function(config)
   local datasource = { type: 'prometheus', uid: '${datasource}' };
 
+  // How panels with lines show names and values.
+  local series = {
+    legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
+    tooltip: { mode: 'multi', sort: 'none' },
+  };
+
   // A panel at a place of Grafana's grid of 24 columns; targets are asked in the order of their letters.
   local panel(title, type, gridPos, description, targets) = {
     title: title,
@@ -138,7 +144,7 @@ function(config)
           },
         ],
       },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Answers without a verdict', 'timeseries', { x: 12, y: 4, w: 12, h: 8 }, 'By error_type; docs/operations.md says what each means and what to do.', [
@@ -151,7 +157,7 @@ function(config)
         defaults: { unit: 'reqps', min: 0, custom: { fillOpacity: 25, stacking: { mode: 'normal' } } },
         overrides: [],
       },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Answers', 'timeseries', { x: 0, y: 12, w: 8, h: 8 }, 'error: no verdict from the backend.', [
@@ -177,7 +183,7 @@ function(config)
           },
         ],
       },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Duration of checks', 'timeseries', { x: 8, y: 12, w: 8, h: 8 }, 'HAProxy drops answers later than agent-inter (2 s unless set). Above 2 s the buckets end.', [
@@ -191,7 +197,7 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 's', min: 0 }, overrides: [] },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Durations', 'heatmap', { x: 16, y: 12, w: 8, h: 8 }, null, [
@@ -214,7 +220,7 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 'short', min: 0 }, overrides: [] },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Shared checks and clients turned away', 'timeseries', { x: 8, y: 20, w: 8, h: 8 }, 'Checks that shared an RPC; connections closed at once, by reason.', [
@@ -228,7 +234,7 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 'reqps', min: 0 }, overrides: [] },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Processor time', 'timeseries', { x: 16, y: 20, w: 4, h: 8 }, 'Of one processor.', [
@@ -238,7 +244,7 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 'percentunit', min: 0 }, overrides: [] },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Memory', 'timeseries', { x: 20, y: 20, w: 4, h: 8 }, 'Resident.', [
@@ -248,7 +254,7 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 'bytes', min: 0 }, overrides: [] },
-      options: { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi' } },
+      options: series,
     },
 
     panel('Each backend', 'state-timeline', { x: 0, y: 28, w: 24, h: 10 }, 'Only with metrics_backend_up = true.', [
@@ -281,14 +287,14 @@ function(config)
         expr: 'sum by (reason) (rate(haproxy_grpc_agent_backend_connections_closed_total{instance=~"$instance"}[$__rate_interval])) > 0',
         legendFormat: 'closed: {{reason}}',
       },
-    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: {} },
+    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
     panel('Second tries', 'timeseries', { x: 8, y: 38, w: 8, h: 8 }, 'Calls that were asked once more on another connection because the first was slow to answer.', [
       {
         expr: 'sum(rate(haproxy_grpc_agent_hedged_calls_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'hedged calls',
       },
-    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: {} },
+    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
     panel('What the agent lacks', 'timeseries', { x: 16, y: 38, w: 8, h: 8 }, "Checks that it could not make for want of a descriptor, a port or time, and log lines that nothing took. Anything above 0 is its machine's fault.", [
       {
@@ -299,7 +305,7 @@ function(config)
         expr: 'sum(rate(haproxy_grpc_agent_log_dropped_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'log lines lost',
       },
-    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: {} },
+    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
     panel('Versions', 'table', { x: 0, y: 46, w: 24, h: 5 }, null, [
       {
