@@ -15,10 +15,12 @@ export interface Observation {
 
 /** One run of a health call, and who waits for it. */
 export class Flight {
+  static #runs = 0;
   readonly observation: Promise<Observation>;
   /** In milliseconds of `performance.now()`. */
   readonly begunAt = performance.now();
-  readonly run: number;
+  /** A number that no other run has, in whatever configuration: damping outlives changes of it. */
+  readonly run = ++Flight.#runs;
   /** Whether others may still wait for it. */
   open = true;
   readonly #check: RunningCheck;
@@ -26,8 +28,8 @@ export class Flight {
   #waiting = 0;
 
   /** @param onEmpty called when the last one has left before the end */
-  constructor(run: number, check: RunningCheck, onEmpty: () => void) {
-    this.run = run;
+  constructor(check: RunningCheck, onEmpty: () => void) {
+    const { run } = this;
     this.#check = check;
     this.#onEmpty = onEmpty;
     this.observation = check.outcome.then(
@@ -62,7 +64,6 @@ export class SingleFlight {
   readonly #kept = new LruMap<string, { readonly observation: Observation; readonly at: number }>(
     MAX_KEPT,
   );
-  #runs = 0;
 
   /**
    * @param coalesce whether checks under way are shared
@@ -99,7 +100,7 @@ export class SingleFlight {
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const flight = new Flight(++this.#runs, check, forget);
+    const flight = new Flight(check, forget);
     this.#flights.set(key, flight);
     void flight.observation.then((observation) => {
       flight.open = false;
