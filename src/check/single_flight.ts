@@ -18,7 +18,7 @@ export class Flight {
   static #runs = 0;
   readonly observation: Promise<Observation>;
   /** In milliseconds of `performance.now()`. */
-  readonly begunAt = performance.now();
+  readonly begunAt: number;
   /** A number that no other run has, in whatever configuration: damping outlives changes of it. */
   readonly run = ++Flight.#runs;
   /** Whether others may still wait for it. */
@@ -28,8 +28,9 @@ export class Flight {
   #waiting = 0;
 
   /** @param onEmpty called when the last one has left before the end */
-  constructor(check: RunningCheck, onEmpty: () => void) {
+  constructor(check: RunningCheck, begunAt: number, onEmpty: () => void) {
     const { run } = this;
+    this.begunAt = begunAt;
     this.#check = check;
     this.#onEmpty = onEmpty;
     this.observation = check.outcome.then(
@@ -95,12 +96,12 @@ export class SingleFlight {
     return performance.now() - flight.begunAt < maxAgeMs ? flight : undefined;
   }
 
-  /** Takes a run that has begun. */
-  add(key: string, check: RunningCheck): Flight {
+  /** Takes a run that has begun at a moment of `performance.now()`. */
+  add(key: string, check: RunningCheck, begunAt: number): Flight {
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const flight = new Flight(check, forget);
+    const flight = new Flight(check, begunAt, forget);
     this.#flights.set(key, flight);
     void flight.observation.then((observation) => {
       flight.open = false;

@@ -1,4 +1,4 @@
-import { backendKey, type BackendQuestion } from "../protocol/request.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
 import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
 import type { Word } from "../protocol/reply.ts";
 import { RecentDurations } from "./recent_durations.ts";
@@ -68,7 +68,6 @@ export interface BackendRecord {
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 interface Entry extends Writable<BackendRecord> {
-  key: string;
   /** The answer as `log_checks = "changes"` compares it. */
   answer: string;
 }
@@ -126,20 +125,18 @@ export class BackendHistory {
 
   #touch(question: BackendQuestion, state: Word, now: number): Entry {
     if (now >= this.#forgetAt) this.#forget(now);
-    const key = backendKey(question);
+    const { key } = question;
     const known = this.#entries.get(key);
     if (known !== undefined && now - known.lastAskedAt < FORGET_AFTER_MS) return known;
-    const entry = this.#newEntry(key, question, state, now);
+    const entry = this.#newEntry(question, state, now);
     this.#entries.set(key, entry);
     if (this.#entries.size > MAX_BACKENDS) this.#makeRoom();
     return entry;
   }
 
-  #newEntry(key: string, question: BackendQuestion, state: Word, now: number): Entry {
-    const { host, port, tls, tlsProfile, authority, serverName, service } = question;
+  #newEntry(question: BackendQuestion, state: Word, now: number): Entry {
     return {
-      key,
-      question: { host, port, tls, tlsProfile, authority, serverName, service },
+      question,
       number: this.#known++,
       state,
       since: now,
@@ -170,7 +167,9 @@ export class BackendHistory {
   /** Drops a tenth at once, so that a flood of new backends does not pay for the search each time. */
   #makeRoom(): void {
     const oldestFirst = [...this.#entries.values()].sort((a, b) => a.lastAskedAt - b.lastAskedAt);
-    for (const { key } of oldestFirst.slice(0, MAX_BACKENDS / 10)) this.#entries.delete(key);
+    for (const { question } of oldestFirst.slice(0, MAX_BACKENDS / 10)) {
+      this.#entries.delete(question.key);
+    }
   }
 }
 

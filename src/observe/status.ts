@@ -32,9 +32,8 @@ export type BackendStatus = ReturnType<typeof backendStatus>;
 export async function collectStatus(sources: StatusSources) {
   const { history, metrics, channelFor } = sources;
   const records = [...history.records()].sort(compare);
-  const [counts, inFlight, connections, channels] = await Promise.all([
-    metrics.counts(),
-    valueOf(metrics.checksInFlight),
+  const counts = metrics.counts();
+  const [connections, channels] = await Promise.all([
     valueOf(metrics.connections),
     valueOf(metrics.channels),
   ]);
@@ -48,7 +47,7 @@ export async function collectStatus(sources: StatusSources) {
       wavering: records.filter(isWavering).length,
       answers: counts.results,
       errors: counts.errors,
-      checks_in_flight: inFlight,
+      checks_in_flight: metrics.checksInFlight,
       connections,
       channels,
     },

@@ -9,6 +9,7 @@ import {
 import { Deadlines } from "../../src/deadline.ts";
 import { encodeHealthCall } from "../../src/grpc/request.ts";
 import { isDecided } from "../../src/grpc/response.ts";
+import type { StreamEnd } from "../../src/http2/session.ts";
 import { eventually } from "./eventually.ts";
 
 /** A destination on loopback. */
@@ -40,15 +41,20 @@ export class PoolLab implements AsyncDisposable {
     );
   }
 
-  /** Has a health call placed. */
-  place(destinations: readonly Destination[], options: PlaceOptions = {}): PendingPlacement {
-    return this.pool.place(destinations, healthCall(), options);
+  /** Has a health call placed. @param onEnd told how it ended */
+  place(
+    destinations: readonly Destination[],
+    options: PlaceOptions = {},
+    onEnd: (end: StreamEnd) => void = () => {},
+  ): PendingPlacement {
+    return this.pool.place(destinations, healthCall(onEnd), options);
   }
 
   /** Makes a health call. @returns how it ended, or why it was not made */
   async call(destinations: readonly Destination[], options: PlaceOptions = {}): Promise<string> {
-    const placement = await this.place(destinations, options).placed;
-    return placement.ok ? (await placement.call.ended).kind : placement.failure.verdict.kind;
+    const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
+    const placement = await this.place(destinations, options, resolve).placed;
+    return placement.ok ? (await ended).kind : placement.failure.verdict.kind;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,12 +64,13 @@ export class PoolLab implements AsyncDisposable {
   }
 }
 
-function healthCall(): CallRequest {
+function healthCall(onEnd: (end: StreamEnd) => void): CallRequest {
   const call = encodeHealthCall({ authority: "api", tls: false, service: "" }, new Map());
   return {
     headerBlock: () => call.headerBlock(1000),
     headerListBytes: call.headerListBytes,
     body: call.body,
     isDecided,
+    onEnd,
   };
 }

@@ -21,10 +21,8 @@ async function statusOf(checks: readonly Check[]): Promise<Status> {
     now = NOW + at;
     const check = { verdict, word, note, durationMs: 1, peer: "10.0.0.1:9" };
     const name = "api";
-    history.add(
-      { host, port: 1, tls: false, tlsProfile: "", authority: name, serverName: name, service: "" },
-      check,
-    );
+    const asked = { tls: false, tlsProfile: "", authority: name, serverName: name, service: "" };
+    history.add({ key: host, host, port: 1, ...asked }, check);
   }
   return await collectStatus({
     history,

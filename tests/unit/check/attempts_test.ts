@@ -41,7 +41,13 @@ class AttemptsLab extends PoolLab {
   ): Attempts {
     const call = { authority: "api", tls: false, service: "" };
     return new Attempts(
-      { ...call, destinations: ports.map((port) => at(port)), timeoutMs, patienceMs },
+      {
+        ...call,
+        destinations: ports.map((port) => at(port)),
+        timeoutMs,
+        patienceMs,
+        at: performance.now(),
+      },
       encodeHealthCall(call, new Map()),
       {
         pool: this.pool,
@@ -375,10 +381,7 @@ for (
   ]] as const
 ) {
   Deno.test(`Attempts: DEADLINE_EXCEEDED ${what} is ${verdict}`, async () => {
-    await using peer = new Scripted(async (call) => {
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-      await ends(4)(call);
-    });
+    await using peer = new Scripted((call) => void setTimeout(() => ends(4)(call), waitMs));
     await using lab = new AttemptsLab();
     assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 320 }), verdict);
   });

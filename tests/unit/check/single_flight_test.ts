@@ -34,7 +34,7 @@ class Run implements RunningCheck {
 Deno.test("SingleFlight shares a run under way, and not one that has ended", async () => {
   const flights = new SingleFlight(true, 0);
   const run = new Run();
-  const flight = flights.add("a", run);
+  const flight = flights.add("a", run, performance.now());
   assert.equal(flights.find("a", PATIENCE_MS), flight);
   assert.equal(flights.find("b", PATIENCE_MS), undefined);
   run.end();
@@ -49,14 +49,14 @@ Deno.test("SingleFlight shares a run under way, and not one that has ended", asy
 
 Deno.test("SingleFlight shares nothing where checks are not coalesced", () => {
   const flights = new SingleFlight(false, 0);
-  flights.add("a", new Run());
+  flights.add("a", new Run(), performance.now());
   assert.equal(flights.find("a", PATIENCE_MS), undefined);
 });
 
 Deno.test("SingleFlight has nobody join a run that is older than the joiner will bear", () => {
   using time = new FakeTime();
   const flights = new SingleFlight(true, 0);
-  const flight = flights.add("a", new Run());
+  const flight = flights.add("a", new Run(), performance.now());
   time.passes(399);
   assert.equal(flights.find("a", PATIENCE_MS), flight);
   assert.equal(flights.find("a", 399), undefined);
@@ -66,7 +66,7 @@ Deno.test("SingleFlight has nobody join a run that is older than the joiner will
 
 Deno.test("SingleFlight has nobody join a run that somebody has given up", () => {
   const flights = new SingleFlight(true, 0);
-  const flight = flights.add("a", new Run());
+  const flight = flights.add("a", new Run(), performance.now());
   flight.open = false;
   assert.equal(flights.find("a", PATIENCE_MS), undefined);
 });
@@ -74,7 +74,7 @@ Deno.test("SingleFlight has nobody join a run that somebody has given up", () =>
 Deno.test("A flight is cancelled when the last that waits for it has left", () => {
   const flights = new SingleFlight(true, 0);
   const run = new Run();
-  const flight = flights.add("a", run);
+  const flight = flights.add("a", run, performance.now());
   flight.join();
   flight.join();
   flight.leave();
@@ -87,10 +87,10 @@ Deno.test("A flight is cancelled when the last that waits for it has left", () =
 Deno.test("A flight that is given up does not take the place of the one after it", async () => {
   const flights = new SingleFlight(true, 0);
   const [old, fresh] = [new Run(), new Run()];
-  const first = flights.add("a", old);
+  const first = flights.add("a", old, performance.now());
   first.join();
   first.open = false;
-  const second = flights.add("a", fresh);
+  const second = flights.add("a", fresh, performance.now());
   first.leave();
   assert.equal(flights.find("a", PATIENCE_MS), second);
   old.end();
@@ -100,7 +100,9 @@ Deno.test("A flight that is given up does not take the place of the one after it
 
 Deno.test("Each run has a number of its own, in whatever configuration", () => {
   const [before, after] = [new SingleFlight(true, 0), new SingleFlight(true, 0)];
-  const numbers = [before, before, after, after].map((flights) => flights.add("a", new Run()).run);
+  const numbers = [before, before, after, after].map((flights) =>
+    flights.add("a", new Run(), performance.now()).run
+  );
   assert.equal(new Set(numbers).size, 4);
   assert.ok(!numbers.includes(0));
 });
@@ -108,7 +110,7 @@ Deno.test("Each run has a number of its own, in whatever configuration", () => {
 Deno.test("A run that breaks its word never to reject is a bug to all that wait for it", async () => {
   const flights = new SingleFlight(true, 1000);
   const run = new Run();
-  const flight = flights.add("a", run);
+  const flight = flights.add("a", run, performance.now());
   const error = new TypeError("a bug");
   run.fail(error);
   const { verdict } = await flight.observation;
@@ -133,7 +135,7 @@ for (const [verdict, kept] of KEPT) {
   Deno.test(`SingleFlight ${kept ? "keeps" : "does not keep"} a run's verdict that is ${verdict.kind}`, async () => {
     const flights = new SingleFlight(true, 1000);
     const run = new Run();
-    const flight = flights.add("a", run);
+    const flight = flights.add("a", run, performance.now());
     run.end(verdict);
     await flight.observation;
     assert.equal(flights.kept("a")?.verdict, kept ? verdict : undefined);
@@ -144,7 +146,7 @@ Deno.test("SingleFlight counts the age of a verdict from the beginning of its ru
   using time = new FakeTime();
   const flights = new SingleFlight(true, 1000);
   const run = new Run();
-  const flight = flights.add("a", run);
+  const flight = flights.add("a", run, performance.now());
   time.passes(600);
   run.end();
   await flight.observation;
