@@ -63,7 +63,7 @@ class AttemptsLab extends PoolLab {
   /** Makes a check. */
   async check(
     port: number,
-    context: Partial<AttemptsContext> = {},
+    context?: Partial<AttemptsContext>,
     times?: { readonly timeoutMs?: number; readonly patienceMs?: number },
   ): Promise<string> {
     return describe((await this.begin([port], context, times).outcome).verdict);
