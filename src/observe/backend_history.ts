@@ -17,7 +17,7 @@ const MAX_DETAIL_LENGTH = 300;
 
 /** Why a check was not good. */
 export interface Failure {
-  /** When, in milliseconds since 1970. */
+  /** When, in milliseconds of the history's clock. */
   readonly at: number;
   /** The `error_type`, or `not_serving` where the backend itself has spoken. */
   readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
@@ -38,7 +38,7 @@ export interface HistoricCheck {
   readonly peer: string;
 }
 
-/** What is remembered of one backend (and service). Times in milliseconds since 1970. */
+/** What is remembered of one backend (and service). Times in milliseconds of the history's clock. */
 export interface BackendRecord {
   readonly question: BackendQuestion;
   /** Counts the backends, in the order in which they came to be known. */
@@ -79,7 +79,7 @@ export class BackendHistory {
   #forgetAt = 0;
   #known = 0;
 
-  /** @param now the time in milliseconds since 1970 */
+  /** @param now a clock in milliseconds that never goes back, as the time of day may */
   constructor(now: () => number) {
     this.#now = now;
   }
