@@ -60,6 +60,8 @@ class Lab implements Disposable {
     const profile: TlsProfile = {
       name: "",
       settings: {},
+      chain: [],
+      lacksCas: undefined,
       context: () => assert.fail("No TLS is spoken here"),
       fingerprint: "",
     };
