@@ -166,7 +166,7 @@ Deno.test("Pool tries the next address at once after one that refuses", async ()
 Deno.test("Pool tries the next address beside one that is silent, and ends that dial then", async () => {
   await using hole = await blackHole();
   await using peer = healthy();
-  await using lab = new PoolLab();
+  await using lab = new PoolLab({ connectTimeoutMs: 60_000 });
   assert.equal(await lab.call([at(hole.port), at(peer.port)]), "response");
   await eventually("the end of the other dial", () => lab.closed.length === 1);
   assert.equal(lab.pool.stateOf(at(hole.port)), undefined);
