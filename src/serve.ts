@@ -1,4 +1,5 @@
 import { Agent, ListenError } from "./agent.ts";
+import { loadClient } from "./backends.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
@@ -76,12 +77,18 @@ export async function serve(
   });
   for (const warning of warnings) logs.config.warn(warning);
   try {
+    const mistake = await loadClient(configuration, logs.checker);
+    if (mistake !== undefined) {
+      logs.main.error(mistake);
+      outside.complain(mistake);
+      return false;
+    }
     const agent = new Agent(configuration, logs, metrics);
     let current = configuration;
     let stopping = false;
     const readAgain = async () => {
       log.look();
-      const loaded = await outside.load();
+      const loaded = await loadedWithClient(await outside.load(), logs);
       if (stopping) return;
       current = reload(agent, current, loaded, logs, (configuration) => {
         changeLogging(logs, logOptions(configuration));
@@ -102,6 +109,15 @@ export async function serve(
   } finally {
     await output.drain(LOG_DRAIN_MS);
   }
+}
+
+/** @returns the same, or why its gRPC client cannot be had */
+async function loadedWithClient(
+  loaded: LoadedConfiguration,
+  { checker: log }: Logs,
+): Promise<LoadedConfiguration> {
+  const mistake = loaded.ok ? await loadClient(loaded.configuration, log) : undefined;
+  return mistake === undefined ? loaded : { ok: false, mistakes: [mistake] };
 }
 
 /** All or nothing. @returns the configuration that is in force now */

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers";
 import type { Logger } from "./log.ts";
 
 const PER_SECOND = 10;

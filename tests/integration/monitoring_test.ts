@@ -1,15 +1,31 @@
 import assert from "node:assert/strict";
+import { parse } from "yaml";
 import { ADVICE } from "../../src/observe/advice.ts";
+import { renderMixin } from "../../tools/packaging/mixin.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { ROOT } from "../lab/lab_process.ts";
 import { PROMTOOL, promtool } from "../lab/promtool.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
+import { type Need, testThatNeeds } from "../lab/test_that_needs.ts";
 import { withAgent } from "../lab/with_agent.ts";
+
+const JSONNET: Need = { missing: jsonnetMissing() };
+
+function jsonnetMissing(): string | undefined {
+  try {
+    new Deno.Command("jsonnet", { args: ["--version"] }).outputSync();
+    return undefined;
+  } catch {
+    return "jsonnet is missing: install Debian's jsonnet";
+  }
+}
 
 const FOLDER = `${ROOT}deploy/monitoring/`;
 
-/** A metric where Prometheus' language has one, with its selector. */
-const METRIC = /\b((?:haproxy|check|grpc|process)_[a-z_]+)(?:\{([^}]*)\})?/g;
+/** A metric where Prometheus' language has one, with its selector; HAProxy's own are not the agent's to have. */
+const METRIC = /\b((?:haproxy(?!_server_)|check|grpc|process)_[a-z_]+)(?:\{([^}]*)\})?/g;
+
+/** What HAProxy itself exports of its servers; tests/haproxy/dynamic/agent_away_test.ts looks at those. */
+const OF_HAPROXY = /\bhaproxy_server_/;
 
 /** A label in a selector, but for those that Prometheus and Grafana bring along. */
 const LABEL = /\b(?!instance\b|job\b)([a-z_]+)=~?"([^"]*)"/g;
@@ -25,6 +41,17 @@ async function dashboard(): Promise<{ panels: Panel[] }> {
   return JSON.parse(await Deno.readTextFile(`${FOLDER}grafana-dashboard.json`));
 }
 
+interface AlertRule {
+  alert: string;
+  expr: string;
+  annotations: { runbook_url: string };
+}
+
+async function alertRules(): Promise<AlertRule[]> {
+  const { groups } = parse(await Deno.readTextFile(`${FOLDER}alerts.yml`));
+  return groups.flatMap(({ rules }: { rules: AlertRule[] }) => rules);
+}
+
 /** The agent's own scrape. */
 async function scrape(): Promise<string[]> {
   let samples: string[] = [];
@@ -38,15 +65,13 @@ async function scrape(): Promise<string[]> {
 
 Deno.test("the dashboard and the alert rules ask only for metrics and labels that the agent has", async () => {
   const { panels } = await dashboard();
-  const rules = await Deno.readTextFile(`${FOLDER}alerts.yml`);
-  const ruled = [...rules.matchAll(/^ +expr: (?:>-\n((?: {10}.*\n)+)|(.*)$)/gm)]
-    .map(([, long, short]) => long ?? short ?? "");
-  assert.equal(ruled.length, rules.split("alert:").length - 1);
+  const ruled = (await alertRules()).map(({ expr }) => expr);
   const shown = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
   const samples = await scrape();
   for (const expression of [...shown, ...ruled]) {
     const metrics = [...expression.matchAll(METRIC)];
-    assert.ok(metrics.length > 0 || /^up\{/.test(expression), `No metric in ${expression}`);
+    const others = /^up\{/.test(expression) || OF_HAPROXY.test(expression);
+    assert.ok(metrics.length > 0 || others, `No metric in ${expression}`);
     for (const [, name = "", selector = ""] of metrics) {
       const labels = [...selector.matchAll(LABEL)].map(([, label, value]) =>
         `${label}="(${value})"`
@@ -76,15 +101,47 @@ Deno.test("the dashboard's panels have names and places of their own", async () 
 Deno.test("docs/operations.md has a paragraph for each alert and each error type", async () => {
   const document = await Deno.readTextFile(`${ROOT}docs/operations.md`);
   const headings = [...document.matchAll(/^### (.*)$/gm)].map(([, heading = ""]) => heading);
-  const rules = await Deno.readTextFile(`${FOLDER}alerts.yml`);
-  const alerts = [...rules.matchAll(/alert: (\w+)/g)].map(([, name = ""]) => name);
-  const runbooks = [...rules.matchAll(/runbook: docs\/operations\.md#(\w+)/g)].map(([, id]) => id);
-  assert.deepEqual(runbooks, alerts.map((name) => name.toLowerCase()));
+  const rules = await alertRules();
+  for (const { alert, annotations } of rules) {
+    const [, file, id] =
+      /^https:\S+\/(docs\/operations\.md)#(\w+)$/.exec(annotations.runbook_url) ?? [];
+    assert.ok(
+      file !== undefined && headings.some((heading) => heading.toLowerCase() === id),
+      alert,
+    );
+  }
+  const alerts = rules.map(({ alert }) => alert);
   assert.deepEqual(
     headings.toSorted(),
-    [...alerts, ...Object.keys(ADVICE), "parse_error", "no_descriptor"].toSorted(),
+    [...alerts, ...Object.keys(ADVICE), "parse_error"].toSorted(),
   );
 });
+
+testThatNeeds(
+  JSONNET,
+  "alert rules and dashboard are what `deno task mixin` makes of the mixin",
+  async () => {
+    for (const [name, made] of await renderMixin()) {
+      assert.equal(await Deno.readTextFile(FOLDER + name), made, name);
+    }
+  },
+);
+
+testThatNeeds(
+  JSONNET,
+  "a mixin of one's own chooses its targets and where its runbooks are",
+  async () => {
+    const own = "(import 'mixin.libsonnet') + " +
+      `{ _config+:: { selector: 'job="mine"', runbook: 'https://wiki.example/o.md' } }`;
+    const { stdout } = await new Deno.Command("jsonnet", {
+      args: ["--exec", `(${own}).prometheusAlerts.groups[0].rules[0]`],
+      cwd: FOLDER,
+    }).output();
+    const { expr, annotations }: AlertRule = JSON.parse(new TextDecoder().decode(stdout));
+    assert.equal(expr, 'up{job="mine"} == 0');
+    assert.equal(annotations.runbook_url, "https://wiki.example/o.md#haproxygrpcagentgone");
+  },
+);
 
 testThatNeeds(PROMTOOL, "promtool accepts the alert rules", async () => {
   const { ok, output } = await promtool(["check", "rules", `${FOLDER}alerts.yml`]);

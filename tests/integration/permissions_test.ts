@@ -1,51 +1,108 @@
+// What somebody who has taken the agent over can do: the same attempts from a script, as the bundle is run,
+// and from an executable.
+
 import assert from "node:assert/strict";
+import { compile } from "../../tools/packaging/compile.ts";
 import { runArguments } from "../../tools/packaging/run_arguments.ts";
+import { ROOT } from "../lab/lab_process.ts";
 import { runAgent } from "../lab/run_agent.ts";
+import { TempDirectory } from "../lab/temp_directory.ts";
+import { testThatNeeds } from "../lab/test_that_needs.ts";
 
-const PROBE = new URL("../lab/permission_probe.ts", import.meta.url).pathname;
+const PROBE = `${ROOT}tests/lab/permission_probe.ts`;
+const LEFT_BY_PROBE = ["/tmp/haproxy-grpc-agent-probe", "/var/log/haproxy-grpc-agent-probe"];
 
-async function probe(destination: "console" | "file"): Promise<Record<string, string>> {
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: [...runArguments(), PROBE, destination],
-    env: { PROBE_SECRET: "secret" },
-  }).output();
-  return JSON.parse(new TextDecoder().decode(stdout));
+/** A program, with its arguments, that runs the probe under the agent's permissions. */
+type Program = readonly string[];
+
+async function probe(program: Program, destination: "console" | "file") {
+  await using folder = await TempDirectory.create();
+  const link = `${folder.path}/link`;
+  await Deno.symlink("/etc/shadow", link);
+  const [executable = "", ...args] = program;
+  try {
+    const { stdout, stderr } = await new Deno.Command(executable, {
+      args: [...args, destination, link],
+      env: { PROBE_SECRET: "secret" },
+    }).output();
+    const said = new TextDecoder().decode(stdout);
+    assert.match(said, /^\{/, new TextDecoder().decode(stderr));
+    return JSON.parse(said);
+  } finally {
+    for (const path of LEFT_BY_PROBE) await Deno.remove(path).catch(() => {});
+  }
+}
+
+/** An executable of the probe, made as the agent's is. */
+async function compileProbe(folder: string): Promise<Program> {
+  const output = `${folder}/probe`;
+  await compile(output, PROBE, ["--no-check"]);
+  return [output];
+}
+
+/** Why an executable cannot be made here. */
+async function compileProblem(): Promise<string | undefined> {
+  await using folder = await TempDirectory.create();
+  try {
+    await compileProbe(folder.path);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 const REFUSED = {
   "write to /etc": "NotCapable",
   "write to /usr/local": "NotCapable",
+  "make a link": "NotCapable",
+  "make a symbolic link": "NotCapable",
   "run a program": "NotCapable",
+  "run a program by node:child_process": "nothing",
+  "kill a process": "NotCapable",
   "load a native library": "NotCapable",
+  "load a native module": "NotCapable",
   "read /etc/shadow": "NotCapable",
+  "read /etc/shadow by node:fs": "NotCapable",
+  // Deno judges the path, not what it leads to: no link may be made, and one that is there is followed.
+  "read /etc/shadow by a link that is there": "done",
+  "read /etc/shadow by /proc": "NotCapable",
   "read /proc/self/environ": "NotCapable",
+  "read /proc/self/mem": "NotCapable",
   "read a file of the configuration": "done",
   "read the environment": "nothing",
   "read a variable": "nothing",
   "ask for the host's name": "NotCapable",
+  "ask for the right to run": "nothing",
 };
 
-Deno.test("A serving agent can write no file, run no program, read no secret and no variable", async () => {
-  assert.deepEqual(await probe("console"), {
+async function holds(program: Program): Promise<void> {
+  assert.deepEqual(await probe(program, "console"), {
     ...REFUSED,
     "write to /tmp": "NotCapable",
     "write to /var/log": "NotCapable",
   });
+  assert.deepEqual(await probe(program, "file"), {
+    ...REFUSED,
+    "write to /tmp": "done",
+    "write to /var/log": "done",
+  });
+}
+
+Deno.test("A serving agent runs no program, reads no secret and no variable, and writes log files at most", async () => {
+  await holds([Deno.execPath(), ...runArguments(), PROBE]);
 });
 
-Deno.test("An agent that logs to a file can write where log files may be, and nothing else", async () => {
-  try {
-    assert.deepEqual(await probe("file"), {
-      ...REFUSED,
-      "write to /tmp": "done",
-      "write to /var/log": "done",
-    });
-  } finally {
-    for (const folder of ["/tmp", "/var/log"]) {
-      await Deno.remove(`${folder}/haproxy-grpc-agent-probe`).catch(() => {});
-    }
-  }
-});
+testThatNeeds(
+  { missing: await compileProblem() },
+  "An executable has these very permissions, whatever its arguments and variables ask for",
+  async () => {
+    await using folder = await TempDirectory.create();
+    const program = await compileProbe(folder.path);
+    await holds(program);
+    const asking = ["env", "DENO_PERMISSIONS=all", "DENO_ALLOW_ALL=1", "DENO_FLAGS=--allow-all"];
+    await holds([...asking, ...program]);
+  },
+);
 
 Deno.test("A configuration file that may not be read is refused, without a question", async () => {
   const { code, stderr } = await runAgent(["--config", "/etc/shadow"]);

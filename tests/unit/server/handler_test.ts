@@ -205,7 +205,7 @@ for (const [what, checker] of BROKEN) {
   });
 }
 
-Deno.test("Handler gives a check up once when its client goes, and counts it as ended", async () => {
+Deno.test("Handler gives a check up once when its client goes, and counts it as ended", () => {
   const lab = new Lab({}, {
     check: () => ({ observation: new Promise(() => {}), abandon: () => lab.abandoned++ }),
   });

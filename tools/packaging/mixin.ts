@@ -1,0 +1,35 @@
+// Renders the monitoring mixin: `deno task mixin` writes deploy/monitoring's alerts.yml and grafana-dashboard.json.
+
+import { stringify } from "yaml";
+
+const FOLDER = new URL("../../deploy/monitoring/", import.meta.url).pathname;
+
+/** The files that the mixin makes, by their names. */
+export async function renderMixin(): Promise<Map<string, string>> {
+  const alerts = await evaluate("(import 'mixin.libsonnet').prometheusAlerts");
+  const dashboards = await evaluate("(import 'mixin.libsonnet').grafanaDashboards");
+  return new Map([
+    [
+      "alerts.yml",
+      "# Made by deno task mixin. What to do at each: docs/operations.md.\n" +
+      stringify(alerts, { lineWidth: 110 }),
+    ],
+    [
+      "grafana-dashboard.json",
+      `${JSON.stringify(dashboards["haproxy-grpc-agent.json"], null, 2)}\n`,
+    ],
+  ]);
+}
+
+async function evaluate(expression: string) {
+  const { success, stdout, stderr } = await new Deno.Command("jsonnet", {
+    args: ["--exec", expression],
+    cwd: FOLDER,
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+if (import.meta.main) {
+  for (const [name, text] of await renderMixin()) await Deno.writeTextFile(FOLDER + name, text);
+}
