@@ -1,5 +1,5 @@
 import type { Logger } from "@logtape/logtape";
-import { Agent, ListenError } from "./agent.ts";
+import { Agent } from "./agent.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
@@ -8,6 +8,7 @@ import { logGrpc } from "./observe/grpc_log.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { openLog } from "./open_log.ts";
+import { ListenError } from "./server/listen.ts";
 import { surviveBugs } from "./survive_bugs.ts";
 import { VERSION } from "./version.ts";
 
@@ -74,17 +75,22 @@ export async function serve(
   });
   for (const warning of warnings) logs.config.warn(warning);
   try {
-    const agent = new Agent(configuration, logs, metrics);
+    const agent = await Agent.start(configuration, logs, metrics);
     let current = configuration;
     let stopping = false;
-    const readAgain = async () => {
-      log.look();
-      const loaded = await outside.load();
-      if (!stopping) current = reload(agent, current, loaded, logs, setUpLogs);
-    };
-    // One after the other: the last one read is the one in force.
-    let reloading = Promise.resolve();
-    outside.onReload(() => reloading = reloading.then(readAgain));
+    let reloads = Promise.resolve();
+    let isNextDue = false;
+    outside.onReload(() => {
+      // One after the other, and one for all that were asked for meanwhile.
+      if (isNextDue) return;
+      isNextDue = true;
+      reloads = reloads.then(async () => {
+        isNextDue = false;
+        log.look();
+        const loaded = await outside.load();
+        if (!stopping) current = reload(agent, current, loaded, logs, setUpLogs);
+      });
+    });
     logs.main.info("Stopping", { signal: await outside.stopped });
     stopping = true;
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
