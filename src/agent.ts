@@ -12,6 +12,11 @@ import { httpPaths } from "./observe/http_paths.ts";
 import { type HttpPaths, HttpServer } from "./observe/http_server.ts";
 import type { Logs } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import {
+  addCertificateMetrics,
+  type OwnCertificate,
+  ownCertificates,
+} from "./observe/own_certificates.ts";
 import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
@@ -146,6 +151,7 @@ export class Agent {
       this.#history,
       () => this.#changeable.configuration.settings.metrics_backend_up,
     );
+    addCertificateMetrics(this.#metrics.registry, () => this.#certificates());
     const paths = this.#makeHttpPaths();
     try {
       for (const { address } of await findListenAddresses([host])) {
@@ -175,12 +181,17 @@ export class Agent {
     return http;
   }
 
+  #certificates(): readonly OwnCertificate[] {
+    return ownCertificates(this.#changeable.configuration.tlsProfiles.values());
+  }
+
   #makeHttpPaths(): HttpPaths {
     return httpPaths(this.#metrics, {
       history: this.#history,
       metrics: this.#metrics,
       channelFor: (question) => this.#changeable.pool.stateFor(question),
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
+      certificates: () => this.#certificates(),
       ready: () => !this.#stopping,
       now: Date.now,
       uptime: () => performance.now(),

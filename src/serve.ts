@@ -7,6 +7,7 @@ import { LogOutput } from "./observe/log_output.ts";
 import { logGrpc } from "./observe/grpc_log.ts";
 import { type Logs, setUpLogging } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { certificateWarning, ownCertificates } from "./observe/own_certificates.ts";
 import { openLog } from "./open_log.ts";
 import { ListenError } from "./server/listen.ts";
 import { surviveBugs } from "./survive_bugs.ts";
@@ -14,6 +15,8 @@ import { VERSION } from "./version.ts";
 
 /** How long the last log lines may take to leave, in milliseconds. */
 const LOG_DRAIN_MS = 200;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** What comes to a serving agent from outside. */
 export interface Outside {
@@ -91,7 +94,9 @@ export async function serve(
         if (!stopping) current = reload(agent, current, loaded, logs, setUpLogs);
       });
     });
+    const daily = setInterval(() => warnOfCertificates(current, logs), DAY_MS);
     logs.main.info("Stopping", { signal: await outside.stopped });
+    clearInterval(daily);
     stopping = true;
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
     return true;
@@ -102,6 +107,14 @@ export async function serve(
     return false;
   } finally {
     await output.drain(LOG_DRAIN_MS);
+  }
+}
+
+/** What the start and each reload have warned of may come true long after. */
+function warnOfCertificates({ tlsProfiles }: Configuration, { config: log }: Logs): void {
+  for (const certificate of ownCertificates(tlsProfiles.values())) {
+    const warning = certificateWarning(certificate, new Date());
+    if (warning !== undefined) log.warn(warning);
   }
 }
 

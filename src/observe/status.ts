@@ -3,6 +3,7 @@ import type { EffectiveConfiguration } from "../config/effective.ts";
 import { type BackendQuestion, readBackendKey } from "../protocol/backend_key.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { type Word, WORDS } from "../protocol/reply.ts";
+import { certificateWarning, type OwnCertificate } from "./own_certificates.ts";
 import { VERSION } from "../version.ts";
 import { ADVICE } from "./advice.ts";
 import type { BackendHistory, BackendRecord } from "./backend_history.ts";
@@ -18,6 +19,8 @@ export interface StatusSources {
   /** How far the kept channel is on which this would be asked, if there is one. */
   readonly channelFor: (question: BackendQuestion) => ChannelState | undefined;
   readonly configuration: () => EffectiveConfiguration;
+  /** What the agent shows to backends. */
+  readonly certificates: () => readonly OwnCertificate[];
   readonly ready: () => boolean;
   /** The time in milliseconds since 1970. */
   readonly now: () => number;
@@ -63,6 +66,7 @@ export async function collectStatus(sources: StatusSources) {
       backendStatus(record, channelFor, dateOf)
     ),
     backends_left_out: Math.max(0, records.length - MAX_SHOWN),
+    certificates: sources.certificates().map((one) => certificateStatus(one, new Date(now))),
     configuration: sources.configuration(),
   };
 }
@@ -103,6 +107,16 @@ function backendStatus(
       duration_ms: round(durationMs),
       failed,
     })),
+  };
+}
+
+function certificateStatus(certificate: OwnCertificate, now: Date) {
+  return {
+    tls_profile: certificate.profile,
+    subject: certificate.subject,
+    valid_from: certificate.validFrom.toISOString(),
+    valid_to: certificate.validTo.toISOString(),
+    warning: certificateWarning(certificate, now) ?? null,
   };
 }
 

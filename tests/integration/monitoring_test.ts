@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ADVICE } from "../../src/observe/advice.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { ROOT } from "../lab/lab_process.ts";
 import { PROMTOOL, promtool } from "../lab/promtool.ts";
@@ -29,7 +30,10 @@ async function dashboard(): Promise<{ panels: Panel[] }> {
 async function scrape(): Promise<string[]> {
   let samples: string[] = [];
   await using backend = await startHealthBackend();
-  await withAgent({ flags: ["--metrics-backend-up"] }, async (agent) => {
+  await using authority = await CertificateAuthority.create();
+  const { cert, key } = await authority.issue("agent", { use: "client" });
+  const own = ["--tls-cert-file", cert, "--tls-key-file", key];
+  await withAgent({ flags: ["--metrics-backend-up", ...own] }, async (agent) => {
     await agent.ask(backend.line());
     samples = [...(await agent.metrics()).keys()];
   });
