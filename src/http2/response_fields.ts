@@ -11,6 +11,7 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** A name without upper case, blanks, control characters, colons and what is not ASCII. */
+// deno-lint-ignore no-control-regex
 const FIELD_NAME = /^[^\x00-\x20A-Z:\x7f-\xff]+$/;
 
 const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
