@@ -95,7 +95,7 @@ testWithGo(
     );
     const config = await directory.write("agent.toml", profiles.join(""));
     await withAgent({ flags: ["--config", config, "--reply-reason", "true"] }, async (agent) => {
-      for (const [index, [name]] of NAMES.entries()) {
+      for (const [index, [name]] of asked.entries()) {
         const before = hellos.seen.length;
         const line = `127.0.0.1 ${way.port} ssl other.test tls=p${index}\n`;
         assert.match(await agent.ask(line), /^up\b/, name);

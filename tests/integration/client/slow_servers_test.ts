@@ -12,6 +12,10 @@ import { withAgent } from "../../lab/with_agent.ts";
 
 const UP = new Set(["up\n"]);
 
+/** What a way takes for a new connection, and the time of a check that is less: 1.5 to 1. */
+const NEW_CONNECTION_MS = 600;
+const SHORTER = "timeout=400";
+
 const serviceNames = (count: number) =>
   Array.from({ length: count }, (_, index) => `service.N${index}`);
 
@@ -78,9 +82,12 @@ testPlainAndTls(
 testPlainAndTls(
   "a way that delays each new connection longer than a check may take is up after the first check",
   async ({ flags, server }) => {
-    await using backend = await ScriptedServer.start({ ...server, acceptDelayMs: 150 });
+    await using backend = await ScriptedServer.start({
+      ...server,
+      acceptDelayMs: NEW_CONNECTION_MS,
+    });
     await withAgent({ flags: [...flags] }, async (agent) => {
-      const line = backend.line({ option: "timeout=100" });
+      const line = backend.line({ option: SHORTER });
       await agent.ask(line);
       const [first] = backend.connections;
       assert.ok(first, "No connection was made");
@@ -101,11 +108,11 @@ Deno.test("without kept connections, one that came too late serves the next chec
   const files = await authority.issue("backend.test", { names: ["backend.test"] });
   await using backend = await ScriptedServer.start({
     tls: { ...files, alpn: ["h2"] },
-    acceptDelayMs: 150,
+    acceptDelayMs: NEW_CONNECTION_MS,
   });
   const flags = ["--grpc-channel-cache", "false", "--tls-ca-file", authority.caFile];
   await withAgent({ flags }, async (agent) => {
-    const line = backend.line({ option: "timeout=100" });
+    const line = backend.line({ option: SHORTER });
     for (let round = 0; round < 2; round++) {
       const before = backend.connections.length;
       assert.equal(await agent.ask(line), "down\n", "A new connection comes too late");
