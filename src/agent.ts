@@ -35,7 +35,7 @@ export class Agent {
   readonly #metrics: Metrics;
   readonly #damping = new Damping(() => performance.now());
   readonly #lastAnswers = new LastAnswers();
-  readonly #history = new BackendHistory(Date.now);
+  readonly #history = new BackendHistory(() => performance.now());
   readonly #backends: Backends;
   readonly #recorder: Recorder;
   readonly #server: Server;
@@ -179,6 +179,7 @@ export class Agent {
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
       ready: () => !this.#stopping,
       now: Date.now,
+      uptime: () => performance.now(),
     });
   }
 }

@@ -4,12 +4,42 @@ import { NameLookup } from "./backend/name_lookup.ts";
 import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { Resolver } from "./backend/resolve.ts";
 import { Checker } from "./check/checker.ts";
+import type { HealthClient } from "./check/health_client.ts";
 import { NativeClient } from "./check/native_client.ts";
 import type { Configuration } from "./config/load.ts";
+import { reasonOf } from "./describe_error.ts";
 import { Deadlines } from "./deadline.ts";
+import type { GrpcJsClient } from "./grpc/grpc_js_client.ts";
+import type { Logger } from "./observe/log.ts";
 
 /** When a kept connection is replaced, give or take a fifth, in milliseconds. */
 const MAX_CONNECTION_AGE_MS = 300_000;
+
+/** The module of grpc-js, once it is loaded; it stays for good. */
+let grpcJs: typeof import("./grpc_js.ts") | undefined;
+
+/**
+ * Loads what a configuration needs and most do not: grpc-js, where it is chosen. To be awaited before
+ * {@linkcode Backends} are given the configuration.
+ *
+ * @param log takes what grpc-js says from then on; `undefined` for nowhere
+ * @returns why it cannot be loaded, if so
+ */
+export async function loadClient(
+  { settings }: Configuration,
+  log: Logger | undefined,
+): Promise<string | undefined> {
+  if (settings.grpc_client !== "grpc-js" || grpcJs !== undefined) return undefined;
+  try {
+    const loaded = await import("./grpc_js.ts");
+    // Once: another load may have ended meanwhile.
+    if (grpcJs === undefined) loaded.setUpGrpcJs(log);
+    grpcJs = loaded;
+    return undefined;
+  } catch (error) {
+    return `grpc_client: grpc-js cannot be loaded: ${reasonOf(error)}`;
+  }
+}
 
 /** Told what happens between the agent and the backends. */
 export interface BackendsObserver extends PoolObserver {
@@ -23,29 +53,25 @@ export class Backends {
   readonly #names = new DnsCache(new NameLookup());
   readonly #observer: BackendsObserver;
   readonly #pool: Pool;
+  /** The channels of grpc-js belong to one configuration. */
+  #grpcJsClient: GrpcJsClient | undefined;
 
   constructor(configuration: Configuration, observer: BackendsObserver) {
     this.#observer = observer;
     this.#pool = new Pool(poolOptions(configuration), observer, this.#deadlines);
   }
 
-  /** @returns what checks under a configuration; connections and names are those of all the others */
-  checkerFor({ settings, tlsProfiles, metadata, backendRules }: Configuration): Checker {
+  /** @returns what checks under a configuration; names, and connections of our own, are those of all */
+  checkerFor(configuration: Configuration): Checker {
+    const { settings, tlsProfiles, backendRules } = configuration;
     const observer = this.#observer;
-    const client = new NativeClient(
-      this.#pool,
-      this.#deadlines,
-      settings.grpc_rpc_timeout_ms,
-      metadata,
-      () => observer.countHedged(),
-    );
     return new Checker(
       {
         checkTimeoutMs: settings.check_timeout_ms,
         coalesce: settings.coalesce_checks,
         verdictMaxAgeMs: settings.verdict_max_age_ms,
       },
-      client,
+      this.#clientFor(configuration),
       new Resolver(backendRules, this.#names, settings.grpc_connect_timeout_ms / 2),
       tlsProfiles,
       this.#deadlines,
@@ -55,12 +81,15 @@ export class Backends {
 
   /** Ends the connections that another configuration would not open, or not alike, after their calls. */
   reconfigure(configuration: Configuration): void {
-    const { tlsProfiles, backendRules } = configuration;
+    this.#grpcJsClient?.close();
+    const { settings, tlsProfiles, backendRules } = configuration;
     const trusted = new Set([...tlsProfiles.values()].map(({ fingerprint }) => fingerprint));
+    const isUsed = settings.grpc_client === "native";
+    const options = poolOptions(configuration);
     this.#pool.reconfigure(
-      poolOptions(configuration),
+      { ...options, keep: options.keep && isUsed },
       ({ host, address, port, tls }: Destination) =>
-        (tls === undefined || trusted.has(tls.profile.fingerprint)) &&
+        isUsed && (tls === undefined || trusted.has(tls.profile.fingerprint)) &&
         backendRules.permitted(host, port, [address]).length > 0,
     );
   }
@@ -68,6 +97,28 @@ export class Backends {
   /** Closes all connections once the calls on them have ended. */
   close(): void {
     this.#pool.close();
+    this.#grpcJsClient?.close();
+  }
+
+  #clientFor(configuration: Configuration): HealthClient {
+    const { settings, metadata } = configuration;
+    const observer = this.#observer;
+    const { grpc_rpc_timeout_ms: rpcTimeoutMs, grpc_client: chosen } = settings;
+    if (chosen === "native") {
+      this.#grpcJsClient = undefined;
+      const onHedged = () => observer.countHedged();
+      return new NativeClient(this.#pool, this.#deadlines, rpcTimeoutMs, metadata, onHedged);
+    }
+    if (grpcJs === undefined) throw new Error("grpc-js has not been loaded");
+    const options = poolOptions(configuration);
+    this.#grpcJsClient = new grpcJs.GrpcJsClient(
+      options,
+      rpcTimeoutMs,
+      metadata,
+      this.#deadlines,
+      observer,
+    );
+    return this.#grpcJsClient;
   }
 }
 

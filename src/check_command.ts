@@ -1,4 +1,4 @@
-import { Backends } from "./backends.ts";
+import { Backends, loadClient } from "./backends.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { formatHostPort } from "./protocol/host.ts";
@@ -20,6 +20,11 @@ export async function checkByHand(
   configuration: Configuration,
   json: boolean,
 ): Promise<boolean | undefined> {
+  const mistake = await loadClient(configuration, undefined);
+  if (mistake !== undefined) {
+    console.error(`haproxy-grpc-agent: ${mistake}`);
+    return undefined;
+  }
   const backends = new Backends(configuration, new Metrics());
   const startedAt = performance.now();
   const { observation } = backends.checkerFor(configuration).check(request);

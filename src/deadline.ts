@@ -53,9 +53,10 @@ export class Deadlines {
    * @param onPassed called once, no sooner than `timeoutMs` from now. What it throws is a bug, which is
    * reported and takes no other deadline with it
    * @param timeoutMs in milliseconds; 0 or less is the next turn of the event loop
+   * @param now from when on, in milliseconds of `performance.now()`
    */
-  set(onPassed: OnDeadline, timeoutMs: number): Deadline {
-    const due = performance.now() + Math.max(0, timeoutMs);
+  set(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
+    const due = now + Math.max(0, timeoutMs);
     const slot = Math.ceil(due / RESOLUTION_MS);
     const cancel = () => this.#remove(entry);
     const entry: Entry = { due, slot, onPassed, cancelled: false, cancel };

@@ -45,7 +45,7 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
       environment,
       readTextFile: Deno.readTextFileSync,
     });
-  const loaded = load();
+  const loaded = await load();
   if (!loaded.ok) {
     // For `check`, 1 means down, and for `ready` not ready.
     const isQuestion = commandLine.action === "check" || commandLine.action === "ready";

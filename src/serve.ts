@@ -1,4 +1,5 @@
 import { Agent, ListenError } from "./agent.ts";
+import { loadClient } from "./backends.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
@@ -25,7 +26,7 @@ export interface Outside {
   /** Has `reload` called whenever the configuration is to be read again. */
   readonly onReload: (reload: () => void) => void;
   /** Reads the configuration again. */
-  readonly load: () => LoadedConfiguration;
+  readonly load: () => Promise<LoadedConfiguration>;
   /** Tells whoever starts the agent why it does not start. */
   readonly complain: (mistake: string) => void;
 }
@@ -76,15 +77,28 @@ export async function serve(
   });
   for (const warning of warnings) logs.config.warn(warning);
   try {
+    const mistake = await loadClient(configuration, logs.checker);
+    if (mistake !== undefined) {
+      logs.main.error(mistake);
+      outside.complain(mistake);
+      return false;
+    }
     const agent = new Agent(configuration, logs, metrics);
     let current = configuration;
-    outside.onReload(() => {
+    let stopping = false;
+    const readAgain = async () => {
       log.look();
-      current = reload(agent, current, outside.load(), logs, (configuration) => {
+      const loaded = await loadedWithClient(await outside.load(), logs);
+      if (stopping) return;
+      current = reload(agent, current, loaded, logs, (configuration) => {
         changeLogging(logs, logOptions(configuration));
       });
-    });
+    };
+    // One after the other: the last one read is the one in force.
+    let reloading = Promise.resolve();
+    outside.onReload(() => reloading = reloading.then(readAgain));
     logs.main.info("Stopping", { signal: await outside.stopped });
+    stopping = true;
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
     return true;
   } catch (error) {
@@ -95,6 +109,15 @@ export async function serve(
   } finally {
     await output.drain(LOG_DRAIN_MS);
   }
+}
+
+/** @returns the same, or why its gRPC client cannot be had */
+async function loadedWithClient(
+  loaded: LoadedConfiguration,
+  { checker: log }: Logs,
+): Promise<LoadedConfiguration> {
+  const mistake = loaded.ok ? await loadClient(loaded.configuration, log) : undefined;
+  return mistake === undefined ? loaded : { ok: false, mistakes: [mistake] };
 }
 
 /** All or nothing. @returns the configuration that is in force now */

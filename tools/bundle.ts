@@ -1,7 +1,8 @@
 /**
- * Writes dist/bundle: the agent as one JavaScript file, and a program that runs it with the flags and
- * permissions of deno.json. It needs `deno` beside itself or in the PATH and nothing else, no network,
- * no cache.
+ * Writes dist/bundle: the agent as a JavaScript file, grpc-js as another that the first loads where
+ * `grpc_client = "grpc-js"` is set (in one file it would cost all others 3 MB), and a program that runs
+ * them with the flags and permissions of deno.json. It needs `deno` beside itself or in the PATH and
+ * nothing else, no network, no cache.
  */
 
 import { runArguments } from "./packaging/run_arguments.ts";
@@ -9,6 +10,10 @@ import { runArguments } from "./packaging/run_arguments.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 const FOLDER = "dist/bundle";
 const NAME = "haproxy-grpc-agent";
+
+/** As src/backends.ts imports it, and the file that it is in the bundle. */
+const GRPC_JS_IMPORT = "./grpc_js.ts";
+const GRPC_JS = `${NAME}-grpc-js.mjs`;
 
 const launcher = `#!/bin/sh
 # Runs ${NAME}.mjs, which stands beside it, with the deno beside it or that of the PATH; \`DENO\` names
@@ -23,15 +28,30 @@ exec "\${DENO:-$deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs
 
 Deno.chdir(ROOT);
 await Deno.mkdir(FOLDER, { recursive: true });
-const { success } = await new Deno.Command(Deno.execPath(), {
-  args: ["bundle", "--quiet", "--minify", "-o", `${FOLDER}/${NAME}.mjs`, "src/main.ts"],
-}).output();
-if (!success) {
+await bundle("src/grpc_js.ts", GRPC_JS);
+await bundle("src/main.ts", `${NAME}.mjs`, "--external", `*${GRPC_JS_IMPORT}`);
+await pointTo(`${FOLDER}/${NAME}.mjs`, GRPC_JS_IMPORT, `./${GRPC_JS}`);
+await Deno.writeTextFile(`${FOLDER}/${NAME}`, launcher, { mode: 0o755 });
+await Deno.chmod(`${FOLDER}/${NAME}`, 0o755);
+
+async function bundle(source: string, name: string, ...more: string[]): Promise<void> {
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--minify", ...more, "-o", `${FOLDER}/${name}`, source],
+  }).output();
+  if (success) return;
   console.error("The bundle could not be made: see above");
   Deno.exit(1);
 }
-await Deno.writeTextFile(`${FOLDER}/${NAME}`, launcher, { mode: 0o755 });
-await Deno.chmod(`${FOLDER}/${NAME}`, 0o755);
+
+/** Has a bundle import another file than its sources did. */
+async function pointTo(bundle: string, source: string, file: string): Promise<void> {
+  const [before, after, ...more] = (await Deno.readTextFile(bundle)).split(`import("${source}")`);
+  if (before === undefined || after === undefined || more.length > 0) {
+    console.error(`${bundle} does not import ${source} in one place`);
+    Deno.exit(1);
+  }
+  await Deno.writeTextFile(bundle, `${before}import("${file}")${after}`);
+}
 
 function quote(word: string): string {
   return /^[\w\-./=,:]+$/.test(word) ? word : `'${word}'`;

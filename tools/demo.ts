@@ -9,15 +9,21 @@ import { startHealthBackend } from "../tests/lab/health_backend.ts";
 import { type DemoPorts, haproxyConfiguration } from "./demo/configuration.ts";
 import { play, type Stage } from "./demo/play.ts";
 import { PlayedHaproxy } from "./demo/played_haproxy.ts";
+import { findTemplateHaproxy } from "./demo/template_configuration.ts";
+import { TemplateStage } from "./demo/template.ts";
 import { runInTerminal } from "./demo/terminal.ts";
 import type { Judge } from "./demo/view.ts";
 
-const USAGE = `Usage: deno task demo [--once]
+const USAGE = `Usage: deno task demo [--template] [--once]
 
-  --once  let the backends fail and recover once and end. Exit code 0: HAProxy saw all of it;
-          1: it did not; 3: no HAProxy could be had, so that nobody but the demo asked the agent
+  --template  servers that come and go: HAProxy finds them in DNS, two at first, then four, then
+              two, and takes each in only when it serves
 
-In a terminal keys let the backends fail; otherwise they do so by themselves, until Ctrl-C.`;
+  --once      play it through once and end. Exit code 0: HAProxy saw all of it; 1: it did not;
+              3: no HAProxy could be had, so that nobody but the demo asked the agent
+
+Without --template, in a terminal keys let the backends fail; otherwise it plays by itself, until
+Ctrl-C.`;
 
 /** Exit codes beside 0 and 1. */
 const EXIT = { usage: 2, withoutHaproxy: 3, interrupted: 130 };
@@ -27,7 +33,8 @@ const REST_MS = 10_000;
 
 async function main(): Promise<number> {
   const once = Deno.args.includes("--once");
-  if (Deno.args.some((arg) => arg !== "--once")) {
+  const template = Deno.args.includes("--template");
+  if (Deno.args.some((arg) => arg !== "--once" && arg !== "--template")) {
     console.log(USAGE);
     return Deno.args.includes("--help") ? 0 : EXIT.usage;
   }
@@ -36,7 +43,7 @@ async function main(): Promise<number> {
     Deno.addSignalListener(signal, () => stop.abort());
   }
   try {
-    return await demo(once, stop.signal);
+    return await (template ? templateDemo : demo)(once, stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return EXIT.interrupted;
     console.error(error instanceof Error ? error.message : error);
@@ -67,6 +74,30 @@ async function demo(once: boolean, signal: AbortSignal): Promise<number> {
   }
   while (true) {
     report(await play(stage), stage.real);
+    await pause(REST_MS, undefined, { signal });
+  }
+}
+
+async function templateDemo(once: boolean, signal: AbortSignal): Promise<number> {
+  console.log("Looking for an HAProxy (the first time it is fetched from Debian) ...");
+  const found = await findTemplateHaproxy(signal);
+  if (!found.found) {
+    console.log(`${found.reason}. This demo cannot do without.`);
+    return EXIT.withoutHaproxy;
+  }
+  console.log("Starting a name server, four gRPC servers and the agent ...");
+  await using stage = await TemplateStage.start(found.executable, signal);
+  console.log(`\nHAProxy ${found.version} runs with this configuration:\n`);
+  console.log(stage.configuration.replaceAll(/^(?=.)/gm, "  "));
+  console.log(`HAProxy's own page: http://127.0.0.1:${stage.statisticsPort}/`);
+  while (true) {
+    const missing = await stage.play();
+    if (missing.length > 0) {
+      console.log(`\nNot seen:\n${missing.map((line) => `  ${line}`).join("\n")}`);
+    } else {
+      console.log("\nHAProxy took in each server when it served, and let go of those that went.");
+    }
+    if (once) return missing.length > 0 ? 1 : 0;
     await pause(REST_MS, undefined, { signal });
   }
 }

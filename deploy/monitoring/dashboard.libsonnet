@@ -307,6 +307,42 @@ function(config)
       },
     ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
+    panel('Servers that HAProxy gets no answer for', 'stat', { x: 0, y: 51, w: 12, h: 4 }, "By HAProxy's own exporter, 3.2 and later: servers whose agent-check the agent does not answer. They stay as they last were.", [
+      {
+        expr: 'sum by (instance, proxy) (haproxy_server_agent_status{state=~"L4CON|L4TOUT|L7TOUT|L7RSP|SOCKERR"}) > 0',
+        legendFormat: '{{instance}} {{proxy}}',
+      },
+    ]) + {
+      fieldConfig: {
+        defaults: {
+          unit: 'short',
+          min: 0,
+          noValue: 'none',
+          thresholds: { mode: 'absolute', steps: [{ value: null, color: 'green' }, { value: 1, color: 'red' }] },
+        },
+        overrides: [],
+      },
+      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
+    },
+
+    panel('Agents that HAProxy finds ready', 'stat', { x: 12, y: 51, w: 12, h: 4 }, "By HAProxy's own exporter: the backend agents of deploy/haproxy/dynamic/a-records.cfg; 0 is an agent that is away.", [
+      {
+        expr: 'min by (instance, server) (haproxy_server_status{proxy="agents",state="UP"})',
+        legendFormat: '{{instance}} {{server}}',
+      },
+    ]) + {
+      fieldConfig: {
+        defaults: {
+          unit: 'short',
+          min: 0,
+          noValue: 'none',
+          thresholds: { mode: 'absolute', steps: [{ value: null, color: 'red' }, { value: 1, color: 'green' }] },
+        },
+        overrides: [],
+      },
+      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
+    },
+
     panel('Versions', 'table', { x: 0, y: 46, w: 24, h: 5 }, null, [
       {
         expr: 'haproxy_grpc_agent_build_info{instance=~"$instance"}',

@@ -1,6 +1,6 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
-import { Session, type StreamEnd, type StreamRequest } from "../http2/session.ts";
+import { Session, type StreamRequest } from "../http2/session.ts";
 import type { Destination } from "./destination.ts";
 import type { DialTimings } from "./dial.ts";
 import type { Transport } from "./transport.ts";
@@ -40,7 +40,7 @@ export interface ConnectionOwner {
 export type CallRequest =
   & Pick<
     StreamRequest,
-    "headerListBytes" | "body" | "isDecided"
+    "headerListBytes" | "body" | "isDecided" | "onEnd"
   >
   & {
     /** The header fields, encoded for HPACK, with the time that is left for the call. */
@@ -54,8 +54,6 @@ export interface Call {
   readonly sentAt: number;
   /** {@linkcode Connection.signsOfLife} when it was sent. */
   readonly signsBefore: number;
-  /** Settles with how it ended; never, once it is cancelled. */
-  readonly ended: Promise<StreamEnd>;
   /** Gives it up. Idempotent. */
   cancel(): void;
 }
@@ -126,7 +124,6 @@ export class Connection {
 
   /** Sends a call. Only to be called while {@linkcode freeStreams} is above 0. */
   call(request: CallRequest): Call {
-    const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
     const session = this.#session;
     const signsBefore = session.signsOfLife;
     this.calls++;
@@ -135,8 +132,8 @@ export class Connection {
       ...request,
       headerBlock: request.headerBlock(),
       onEnd: (end) => {
-        resolve(end);
         this.#callEnded();
+        request.onEnd(end);
       },
     });
     this.#flush();
@@ -144,7 +141,6 @@ export class Connection {
       connection: this,
       sentAt: this.lastUsedAt,
       signsBefore,
-      ended,
       cancel: () => {
         if (!session.cancel(id)) return;
         this.#callEnded();

@@ -42,6 +42,8 @@ export interface PlaceOptions {
 
 /** A call that waits for a connection. */
 export interface PendingPlacement {
+  /** Where it has been placed at once. */
+  readonly placement: Placement | undefined;
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
@@ -360,7 +362,7 @@ export class Pool {
 
 /** A call on its way through the addresses of its backend. */
 class Waiter implements PendingPlacement {
-  readonly placed: Promise<Placement>;
+  placement: Placement | undefined;
   readonly request: CallRequest;
   readonly openedAfter: number;
   readonly exclusive: boolean;
@@ -370,7 +372,7 @@ class Waiter implements PendingPlacement {
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
   readonly #deadlines: Deadlines;
-  readonly #resolve: (placement: Placement) => void;
+  #resolve: (placement: Placement) => void = () => {};
   #begun: {
     readonly endpointOf: (destination: Destination) => Endpoint;
     readonly serve: (endpoint: Endpoint) => void;
@@ -389,9 +391,11 @@ class Waiter implements PendingPlacement {
     this.exclusive = exclusive;
     this.#untried = [...destinations];
     this.#deadlines = deadlines;
-    const { promise, resolve } = Promise.withResolvers<Placement>();
-    this.placed = promise;
-    this.#resolve = resolve;
+  }
+
+  get placed(): Promise<Placement> {
+    if (this.placement !== undefined) return Promise.resolve(this.placement);
+    return new Promise((resolve) => this.#resolve = resolve);
   }
 
   get waitsFor(): string {
@@ -418,6 +422,7 @@ class Waiter implements PendingPlacement {
 
   settle(placement: Placement): void {
     this.leave();
+    this.placement = placement;
     this.#resolve(placement);
   }
 

@@ -28,7 +28,7 @@ export async function handshake(
   socket: Socket,
   { profile, serverName }: BackendTls,
 ): Promise<TLSSocket> {
-  const [{ connect }, { refusalOf }] = await Promise.all([
+  const [{ connect }, { describeHandshakeFailure, refusalOf }] = await Promise.all([
     import("node:tls"),
     import("../check/peer_certificate.ts"),
   ]);
@@ -50,7 +50,7 @@ export async function handshake(
     throw new HandshakeError(reasonOf(error), false);
   }
   try {
-    await established(secured);
+    await established(secured, describeHandshakeFailure);
     const refusal = insecureSkipVerify ? undefined : refusalOf(secured, serverName);
     if (refusal !== undefined) throw new HandshakeError(refusal, false);
     if (typeof secured.alpnProtocol !== "string" && requireAlpn) {
@@ -63,13 +63,14 @@ export async function handshake(
   }
 }
 
-function established(secured: TLSSocket): Promise<void> {
+function established(secured: TLSSocket, describe: (error: Error) => string): Promise<void> {
   return new Promise((resolve, reject) => {
     // Stays for the socket's life: an error without a listener would end the process.
     secured.on("error", (error: NodeJS.ErrnoException) => {
       const ended = error.code === "ECONNRESET" || error.code === "EPIPE" ||
         /unexpected eof|UnexpectedEof|close_notify/i.test(error.message);
-      reject(new HandshakeError(describe(error), ended));
+      const noAlpn = /no_application_protocol|NoApplicationProtocol/.test(error.message);
+      reject(new HandshakeError(noAlpn ? NO_ALPN : describe(error), ended));
     });
     secured.once("close", () => reject(new HandshakeError(CLOSED, true)));
     secured.once("secureConnect", () => resolve());
@@ -77,9 +78,3 @@ function established(secured: TLSSocket): Promise<void> {
 }
 
 const CLOSED = "The peer closed the connection in the TLS handshake";
-
-function describe(error: Error): string {
-  return /no_application_protocol|NoApplicationProtocol/.test(error.message)
-    ? NO_ALPN
-    : error.message;
-}

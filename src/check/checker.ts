@@ -69,25 +69,25 @@ export class Checker {
    * that comes late is dropped by HAProxy, and the dead server stays UP.
    *
    * @param patienceMs how long the client waits, in milliseconds; `check_timeout_ms` at most
+   * @param at when it asked, in milliseconds of `performance.now()`
    */
-  check(request: CheckRequest, patienceMs = Infinity): PendingCheck {
+  check(request: CheckRequest, patienceMs = Infinity, at = performance.now()): PendingCheck {
     const timeoutMs = Math.min(
       this.#options.checkTimeoutMs,
       request.timeoutMs ?? Infinity,
       patienceMs,
     );
-    const waiting = new Waiting(timeoutMs, this.#deadlines);
-    const begunAt = performance.now();
+    const waiting = new Waiting(timeoutMs, this.#deadlines, at);
     const resolution = this.#resolver.resolve(request.host, request.port);
     if (resolution instanceof Promise) {
       resolution.then((resolution) => {
-        const resolveMs = performance.now() - begunAt;
+        const resolveMs = performance.now() - at;
         if (!waiting.settled) {
-          this.#run(request, timeoutMs - resolveMs, resolution, resolveMs, waiting);
+          this.#run(request, timeoutMs, at, resolution, resolveMs, waiting);
         }
       }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, ...NO_RUN }));
     } else {
-      this.#run(request, timeoutMs, resolution, undefined, waiting);
+      this.#run(request, timeoutMs, at, resolution, undefined, waiting);
     }
     return waiting;
   }
@@ -104,15 +104,15 @@ export class Checker {
   #run(
     request: CheckRequest,
     patienceMs: number,
+    at: number,
     resolution: Resolution,
     resolveMs: number | undefined,
     waiting: Waiting,
   ): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, ...NO_RUN });
     const { addresses } = resolution;
-    const { port, tls, tlsProfile, authority, service } = request;
-    const profile = tls ? `ssl=${tlsProfile}` : "no-ssl";
-    const key = `${addresses.join()} ${port} ${profile} ${authority} ${service}`;
+    const { host, authority, service } = request;
+    const key = addresses[0] === host ? request.key : `${addresses.join()} ${request.key}`;
     const kept = this.#flights.kept(key);
     if (kept !== undefined) {
       this.#onCoalesced();
@@ -126,9 +126,11 @@ export class Checker {
         destinations: this.#destinationsOf(request, addresses),
         authority,
         service,
+        at,
         timeoutMs: this.#options.checkTimeoutMs,
         patienceMs,
       }),
+      at,
     );
     waiting.waitFor(flight, resolveMs);
   }
@@ -157,12 +159,12 @@ class Waiting implements PendingCheck {
   #flight: Flight | undefined;
   settled = false;
 
-  constructor(timeoutMs: number, deadlines: Deadlines) {
+  constructor(timeoutMs: number, deadlines: Deadlines, at: number) {
     const { promise, resolve } = Promise.withResolvers<Observation>();
     this.observation = promise;
     this.#resolve = resolve;
     this.#timeoutMs = timeoutMs;
-    this.#deadline = deadlines.set((heldUp) => this.#timedOut(heldUp), timeoutMs);
+    this.#deadline = deadlines.set((heldUp) => this.#timedOut(heldUp), timeoutMs, at);
   }
 
   /** @param resolveMs how long the name look-up took, if there was one */

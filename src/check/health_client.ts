@@ -16,6 +16,8 @@ export interface HealthCheck {
   readonly authority: string;
   /** Empty for the server as a whole. */
   readonly service: string;
+  /** When it begins, in milliseconds of `performance.now()`. */
+  readonly at: number;
   /** Time for all of it, in milliseconds. */
   readonly timeoutMs: number;
   /** How long the first that asks will wait, in milliseconds. */

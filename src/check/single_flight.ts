@@ -17,7 +17,7 @@ export interface Observation {
 export class Flight {
   readonly observation: Promise<Observation>;
   /** In milliseconds of `performance.now()`. */
-  readonly begunAt = performance.now();
+  readonly begunAt: number;
   readonly run: number;
   /** Whether others may still wait for it. */
   open = true;
@@ -26,8 +26,9 @@ export class Flight {
   #waiting = 0;
 
   /** @param onEmpty called when the last one has left before the end */
-  constructor(run: number, check: RunningCheck, onEmpty: () => void) {
+  constructor(run: number, check: RunningCheck, begunAt: number, onEmpty: () => void) {
     this.run = run;
+    this.begunAt = begunAt;
     this.#check = check;
     this.#onEmpty = onEmpty;
     this.observation = check.outcome.then(
@@ -94,12 +95,12 @@ export class SingleFlight {
     return performance.now() - flight.begunAt < maxAgeMs ? flight : undefined;
   }
 
-  /** Takes a run that has begun. */
-  add(key: string, check: RunningCheck): Flight {
+  /** Takes a run that has begun at a moment of `performance.now()`. */
+  add(key: string, check: RunningCheck, begunAt: number): Flight {
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const flight = new Flight(++this.#runs, check, forget);
+    const flight = new Flight(++this.#runs, check, begunAt, forget);
     this.#flights.set(key, flight);
     void flight.observation.then((observation) => {
       flight.open = false;

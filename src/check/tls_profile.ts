@@ -1,7 +1,9 @@
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, type KeyObject, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
-import { certificatesOf, privateKeyOf } from "./pem.ts";
+import { handshakeProblem } from "./handshake_trial.ts";
+import type { MachineCas } from "./machine_cas.ts";
+import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
 
 /** What a TLS profile is made of: paths of PEM files and how to check the backend. */
 export interface TlsProfileSettings {
@@ -29,7 +31,15 @@ export interface TlsFileMistake {
 export interface TlsProfile {
   readonly name: string;
   readonly settings: TlsProfileSettings;
-  /** CAs and client certificate, parsed at the first call: most agents never speak TLS. */
+  /** The client certificate, and behind it those of CAs that are sent along; empty without one. */
+  readonly chain: readonly X509Certificate[];
+  /** Why no backend can be verified: the machine's CAs are needed, and there are none. */
+  readonly lacksCas: string | undefined;
+  /**
+   * CAs and client certificate, parsed at the first call: most agents never speak TLS.
+   *
+   * @throws {Error} where {@linkcode TlsProfile.lacksCas}, with what to do about it
+   */
   readonly context: () => SecureContext;
   /**
    * Equal for two profiles exactly when the same is trusted, shown and demanded: the certificates and
@@ -45,20 +55,22 @@ export type LoadedTlsProfile =
   | { readonly ok: false; readonly mistakes: readonly TlsFileMistake[] };
 
 /**
- * Reads the files of a TLS profile. Node takes any text for CAs, certificate and key, and fails at each
- * handshake instead, so they are checked here.
+ * Reads the files of a TLS profile, and tries a client certificate out. Node takes any text for CAs,
+ * certificate and key, and fails at each handshake instead.
  *
  * @param name the profile's name in requests (`tls=NAME`); empty for the one without a name
  * @param readTextFile reads a file; throws when it cannot
- * @param machineCas gives the CAs that are trusted where no `caFile` is set
+ * @param machineCas the CAs that are trusted where no `caFile` is set
  */
-export function loadTlsProfile(
+export async function loadTlsProfile(
   name: string,
   settings: TlsProfileSettings,
   readTextFile: (path: string) => string,
-  machineCas: () => readonly string[],
-): LoadedTlsProfile {
-  const { caFile, certFile, keyFile } = settings;
+  machineCas: MachineCas,
+): Promise<LoadedTlsProfile> {
+  const { caFile, certFile, insecureSkipVerify = false } = settings;
+  // HAProxy's `crt` has certificate and key in one file.
+  const keyFile = settings.keyFile ?? certFile;
   const mistakes: TlsFileMistake[] = [];
   const read = <Content>(
     setting: TlsFileMistake["setting"],
@@ -74,36 +86,60 @@ export function loadTlsProfile(
     }
   };
   const ca = read("ca_file", caFile, certificatesOf);
-  const chain = read("cert_file", certFile, certificatesOf);
-  const key = read("key_file", keyFile, privateKeyOf);
-  const [certificate] = chain ?? [];
-  if (certificate !== undefined && key !== undefined && keyFile !== undefined) {
-    if (!new X509Certificate(certificate).checkPrivateKey(key)) {
-      const reason = "this is not the key of the certificate in cert_file";
-      mistakes.push({ setting: "key_file", path: keyFile, reason });
-    }
+  const pems = read("cert_file", certFile, certificatesOf) ?? [];
+  const chain = pems.map((pem) => new X509Certificate(pem));
+  const key = settings.keyFile === undefined
+    ? pems.length === 0 ? undefined : read("cert_file", certFile, keyBesideCertificate)
+    : read("key_file", keyFile, privateKeyOf);
+  const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
+  if (key !== undefined && keyFile !== undefined && chain.length > 0) {
+    const setting = settings.keyFile === undefined ? "cert_file" : "key_file";
+    const reason = mismatch(chain, key.key) ?? await handshakeProblem(own, chain);
+    if (reason !== undefined) mistakes.push({ setting, path: keyFile, reason });
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
+  const needsMachineCas = ca === undefined && !insecureSkipVerify;
   // Without verification no CA is asked about anything.
-  const trusted = once(() => settings.insecureSkipVerify === true ? [] : ca ?? machineCas());
-  const pem = key?.export({ type: "pkcs8", format: "pem" }).toString();
-  const context = once(() =>
-    createSecureContext({
-      ca: [...(ca ?? machineCas())],
-      ...(chain === undefined ? {} : { cert: chain.join("\n") }),
-      ...(pem === undefined ? {} : { key: pem }),
-    })
-  );
-  const fingerprint = once(() => fingerprintOf(settings, trusted(), chain ?? [], pem ?? ""));
+  const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
+  const context = once(() => {
+    const { lacksCas } = profile;
+    if (lacksCas !== undefined) throw new Error(lacksCas);
+    return createSecureContext({ ca: [...trusted()], ...own });
+  });
+  const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
   const profile: TlsProfile = {
     name,
     settings,
+    chain,
     context,
+    get lacksCas() {
+      const { problem } = machineCas;
+      if (!needsMachineCas || problem === undefined) return undefined;
+      const setting = name === "" ? "tls_ca_file" : `tls.${name}.ca_file`;
+      return "The agent's machine has no CA certificates to verify with: set " +
+        `${setting}, or install ca-certificates (${problem})`;
+    },
     get fingerprint() {
       return fingerprint();
     },
   };
   return { ok: true, profile };
+}
+
+function keyBesideCertificate(text: string): PrivateKey {
+  if (!holdsPrivateKey(text)) {
+    throw new Error("there is no private key in it, and no key_file is set: they come together");
+  }
+  return privateKeyOf(text);
+}
+
+/** @returns why a key does not belong to the first certificate of a chain, if it does not */
+function mismatch(chain: readonly X509Certificate[], key: KeyObject): string | undefined {
+  const owner = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
+  if (owner === 0) return undefined;
+  return owner < 0
+    ? "this is not the key of the certificate in cert_file"
+    : `this is the key of certificate ${owner + 1} in cert_file, and has to be that of the first`;
 }
 
 function fingerprintOf(

@@ -32,7 +32,13 @@ export function doubtsAbout({ settings, tlsProfiles, metadata }: Configuration):
       "log_file_max_files: without log_file_rotation there is one file, which only grows",
     );
   }
-  for (const { name, settings } of tlsProfiles.values()) {
+  for (const { name, settings, lacksCas } of tlsProfiles.values()) {
+    if (lacksCas !== undefined) {
+      const checks = name === "" ? "with ssl" : `with tls=${name}`;
+      doubts.push(
+        `${name === "" ? "tls_" : `tls.${name}.`}ca_file: checks ${checks} are down. ${lacksCas}`,
+      );
+    }
     if (settings.insecureSkipVerify === true) {
       doubts.push(
         `tls.${name}.insecure_skip_verify: any certificate is taken, so anybody can answer`,

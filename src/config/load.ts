@@ -1,6 +1,6 @@
 import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
-import { readMachineCas } from "../check/machine_cas.ts";
+import { MachineCas } from "../check/machine_cas.ts";
 import type { TlsProfile } from "../check/tls_profile.ts";
 import { reasonOf } from "../describe_error.ts";
 import type { Component, LogLevel } from "../observe/log.ts";
@@ -10,6 +10,7 @@ import { readMetadata } from "./metadata_section.ts";
 import { wrongValue } from "./mistakes.ts";
 import { readRules } from "./rules.ts";
 import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./settings.ts";
+import { withoutServiceLinks } from "./service_links.ts";
 import { suggest } from "./suggest.ts";
 import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
@@ -53,20 +54,26 @@ export interface ConfigurationSources {
  * environment, the environment than the defaults, for each setting by itself. All mistakes are told at
  * once.
  */
-export function loadConfiguration(sources: ConfigurationSources): LoadedConfiguration {
-  const { environment, readTextFile } = sources;
+export async function loadConfiguration(
+  sources: ConfigurationSources,
+): Promise<LoadedConfiguration> {
+  const { readTextFile } = sources;
+  const { environment, warnings: links } = withoutServiceLinks(
+    sources.environment,
+    SETTING_ROWS.map(({ env }) => env),
+  );
   const mistakes: string[] = [];
   const warnings: string[] = [];
   const toml = readConfigFile(sources, mistakes);
-  const { settings, sourceOf } = readSettings(sources, toml.settings, mistakes);
-  const tlsFiles = { readTextFile, machineCas: () => readMachineCas(environment, readTextFile) };
-  const profiles = readTlsProfiles(
+  const { settings, sourceOf } = readSettings({ ...sources, environment }, toml.settings, mistakes);
+  const tlsFiles = { readTextFile, machineCas: new MachineCas(environment, readTextFile) };
+  const profiles = await readTlsProfiles(
     toml.tls,
     { requireAlpn: settings.require_alpn },
     tlsFiles,
     mistakes,
   );
-  const unnamed = readTlsProfile(
+  const unnamed = await readTlsProfile(
     "",
     {
       caFile: settings.tls_ca_file,
@@ -78,7 +85,7 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
     tlsFiles,
     mistakes,
   );
-  const metadata = readMetadata(toml.metadata, environment, mistakes);
+  const metadata = readMetadata(toml.metadata, sources.environment, mistakes);
   const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
   const rules = readRules(settings, sourceOf, mistakes);
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
@@ -102,7 +109,7 @@ export function loadConfiguration(sources: ConfigurationSources): LoadedConfigur
     ...rules,
     logLevels,
   };
-  warnings.push(...unknownVariables(environment), ...doubtsAbout(configuration));
+  warnings.push(...links, ...unknownVariables(environment), ...doubtsAbout(configuration));
   return { ok: true, configuration, warnings };
 }
 
@@ -210,7 +217,7 @@ function findGiven(
     : { source: variable, value: text, read: kind.fromText(text) };
 }
 
-/** Kubernetes sets such names by itself for a Service called haproxy-agent, so they are no mistakes. */
+/** Other programs may set such names, as Kubernetes does, so they are no mistakes. */
 function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
   const known = SETTING_ROWS.map(({ env }) => env);
   return Object.keys(environment)

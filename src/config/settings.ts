@@ -216,7 +216,7 @@ export const SETTINGS = {
     kind: file,
     default: undefined,
     defaultText: "none",
-    help: "Key of the client certificate, PEM",
+    help: "Its key, PEM, unless in tls_cert_file too",
   }),
   require_alpn: setting({
     env: "REQUIRE_ALPN",

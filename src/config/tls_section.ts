@@ -1,3 +1,4 @@
+import type { MachineCas } from "../check/machine_cas.ts";
 import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../check/tls_profile.ts";
 import { PROFILE_NAME } from "../protocol/request.ts";
 import { bool, file, type Kind, serverName } from "./kinds.ts";
@@ -9,7 +10,11 @@ import type { TomlEntry } from "./toml_file.ts";
 export const TLS_PROFILE_KEYS = {
   ca_file: { field: "caFile", kind: file, help: "CAs to trust, PEM" },
   cert_file: { field: "certFile", kind: file, help: "Client certificate with its chain, PEM" },
-  key_file: { field: "keyFile", kind: file, help: "Key of the client certificate, PEM" },
+  key_file: {
+    field: "keyFile",
+    kind: file,
+    help: "Key of the client certificate, PEM, unless it stands in cert_file",
+  },
   server_name: {
     field: "serverName",
     kind: serverName,
@@ -34,8 +39,7 @@ export const TLS_PROFILE_KEYS = {
 export interface TlsFiles {
   /** Reads a file; throws when it cannot. */
   readonly readTextFile: (path: string) => string;
-  /** Gives the CAs of the machine. */
-  readonly machineCas: () => readonly string[];
+  readonly machineCas: MachineCas;
 }
 
 /**
@@ -45,12 +49,12 @@ export interface TlsFiles {
  * @param mistakes takes one line per mistake
  * @returns the profiles by their name
  */
-export function readTlsProfiles(
+export async function readTlsProfiles(
   entries: readonly TomlEntry[],
   general: Pick<TlsProfileSettings, "requireAlpn">,
   files: TlsFiles,
   mistakes: string[],
-): ReadonlyMap<string, TlsProfile> {
+): Promise<ReadonlyMap<string, TlsProfile>> {
   const profiles = new Map<string, TlsProfile>();
   for (const [name, rows] of Map.groupBy(entries, ({ path }) => path[1] ?? "")) {
     const source = rows[0]?.source ?? "";
@@ -60,7 +64,7 @@ export function readTlsProfiles(
     }
     const keys = rows.filter(({ path }) => path.length > 2);
     const settings = { ...general, ...readKeys(name, keys, mistakes) };
-    const profile = readTlsProfile(
+    const profile = await readTlsProfile(
       name,
       settings,
       {
@@ -81,24 +85,21 @@ export function readTlsProfiles(
  * @param label names a key, and where its value came from, in messages
  * @returns the profile, or `undefined` when there are mistakes
  */
-export function readTlsProfile(
+export async function readTlsProfile(
   name: string,
   settings: TlsProfileSettings,
   label: Record<"name" | "source", (key: "ca_file" | "cert_file" | "key_file") => string>,
   files: TlsFiles,
   mistakes: string[],
-): TlsProfile | undefined {
-  if ((settings.certFile === undefined) !== (settings.keyFile === undefined)) {
-    const [given, missing] = settings.certFile === undefined
-      ? ["key_file", "cert_file"] as const
-      : ["cert_file", "key_file"] as const;
+): Promise<TlsProfile | undefined> {
+  if (settings.certFile === undefined && settings.keyFile !== undefined) {
     mistakes.push(
-      `${label.name(given)} (from ${label.source(given)}): ${label.name(missing)} is missing; ` +
-        "they come together",
+      `${label.name("key_file")} (from ${label.source("key_file")}): ${label.name("cert_file")} ` +
+        "is missing; they come together",
     );
     return undefined;
   }
-  const loaded = loadTlsProfile(name, settings, files.readTextFile, files.machineCas);
+  const loaded = await loadTlsProfile(name, settings, files.readTextFile, files.machineCas);
   if (loaded.ok) return loaded.profile;
   for (const { setting, path, reason } of loaded.mistakes) {
     const [name, source] = [label.name(setting), label.source(setting)];

@@ -47,13 +47,19 @@ export function encodeHealthCall(
   const timeout = { name: "grpc-timeout", value: timeoutValue(MAX_TIMEOUT_MS) };
   const headerListBytes = [...fields, timeout]
     .reduce((sum, { name, value }) => sum + name.length + value.length + FIELD_OVERHEAD_BYTES, 0);
+  let lastValue = "";
+  let lastBlock = constant;
   return {
+    // Most calls have the same time, so most blocks are the same.
     headerBlock: (timeoutMs) => {
-      const varying = encodeHeaders([{ name: "grpc-timeout", value: timeoutValue(timeoutMs) }]);
-      const block = new Uint8Array(constant.length + varying.length);
-      block.set(constant);
-      block.set(varying, constant.length);
-      return block;
+      const value = timeoutValue(timeoutMs);
+      if (value === lastValue) return lastBlock;
+      const varying = encodeHeaders([{ name: "grpc-timeout", value }]);
+      lastBlock = new Uint8Array(constant.length + varying.length);
+      lastBlock.set(constant);
+      lastBlock.set(varying, constant.length);
+      lastValue = value;
+      return lastBlock;
     },
     headerListBytes,
     body: encodeHealthRequest(service),

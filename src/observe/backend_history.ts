@@ -1,4 +1,4 @@
-import { backendKey, type BackendQuestion } from "../protocol/request.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
 import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
 import type { Word } from "../protocol/reply.ts";
 import { RecentDurations } from "./recent_durations.ts";
@@ -17,7 +17,7 @@ const MAX_DETAIL_LENGTH = 300;
 
 /** Why a check was not good. */
 export interface Failure {
-  /** When, in milliseconds since 1970. */
+  /** When, in milliseconds of the history's clock. */
   readonly at: number;
   /** The `error_type`, or `not_serving` where the backend itself has spoken. */
   readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
@@ -38,7 +38,7 @@ export interface HistoricCheck {
   readonly peer: string;
 }
 
-/** What is remembered of one backend (and service). Times in milliseconds since 1970. */
+/** What is remembered of one backend (and service). Times in milliseconds of the history's clock. */
 export interface BackendRecord {
   readonly question: BackendQuestion;
   /** Counts the backends, in the order in which they came to be known. */
@@ -68,7 +68,6 @@ export interface BackendRecord {
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 interface Entry extends Writable<BackendRecord> {
-  key: string;
   /** The answer as `log_checks = "changes"` compares it. */
   answer: string;
 }
@@ -80,7 +79,7 @@ export class BackendHistory {
   #forgetAt = 0;
   #known = 0;
 
-  /** @param now the time in milliseconds since 1970 */
+  /** @param now a clock in milliseconds that never goes back, as the time of day may */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -126,20 +125,18 @@ export class BackendHistory {
 
   #touch(question: BackendQuestion, state: Word, now: number): Entry {
     if (now >= this.#forgetAt) this.#forget(now);
-    const key = backendKey(question);
+    const { key } = question;
     const known = this.#entries.get(key);
     if (known !== undefined && now - known.lastAskedAt < FORGET_AFTER_MS) return known;
-    const entry = this.#newEntry(key, question, state, now);
+    const entry = this.#newEntry(question, state, now);
     this.#entries.set(key, entry);
     if (this.#entries.size > MAX_BACKENDS) this.#makeRoom();
     return entry;
   }
 
-  #newEntry(key: string, question: BackendQuestion, state: Word, now: number): Entry {
-    const { host, port, tls, tlsProfile, authority, serverName, service } = question;
+  #newEntry(question: BackendQuestion, state: Word, now: number): Entry {
     return {
-      key,
-      question: { host, port, tls, tlsProfile, authority, serverName, service },
+      question,
       number: this.#known++,
       state,
       since: now,
@@ -170,7 +167,9 @@ export class BackendHistory {
   /** Drops a tenth at once, so that a flood of new backends does not pay for the search each time. */
   #makeRoom(): void {
     const oldestFirst = [...this.#entries.values()].sort((a, b) => a.lastAskedAt - b.lastAskedAt);
-    for (const { key } of oldestFirst.slice(0, MAX_BACKENDS / 10)) this.#entries.delete(key);
+    for (const { question } of oldestFirst.slice(0, MAX_BACKENDS / 10)) {
+      this.#entries.delete(question.key);
+    }
   }
 }
 

@@ -15,8 +15,10 @@ export interface LogFileOptions {
   readonly maxFiles: number | undefined;
   /** Told when files that are too many cannot be deleted. Must not throw. */
   readonly onUndeleted: (error: unknown) => void;
-  /** Milliseconds since 1970. @default {Date.now} */
+  /** Milliseconds since 1970, to name the file by. @default {Date.now} */
   readonly now?: () => number;
+  /** A clock in milliseconds that never goes back. @default {performance.now} */
+  readonly elapsed?: () => number;
 }
 
 interface OpenFile {
@@ -33,8 +35,9 @@ interface OpenFile {
 export class LogFile implements LogDestination, Disposable {
   readonly #options: LogFileOptions;
   readonly #now: () => number;
+  readonly #elapsed: () => number;
   #open: OpenFile | undefined;
-  #lookedAt = 0;
+  #lookedAt = -Infinity;
   /** The file for which the old ones were deleted. */
   #newest: string | undefined;
 
@@ -42,6 +45,7 @@ export class LogFile implements LogDestination, Disposable {
   constructor(options: LogFileOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#elapsed = options.elapsed ?? (() => performance.now());
   }
 
   /**
@@ -55,7 +59,7 @@ export class LogFile implements LogDestination, Disposable {
 
   /** Has the next write look whether the file still stands where it was opened. */
   look(): void {
-    this.#lookedAt = 0;
+    this.#lookedAt = -Infinity;
   }
 
   async write(lines: Uint8Array): Promise<Written> {
@@ -78,11 +82,10 @@ export class LogFile implements LogDestination, Disposable {
   }
 
   async #current(): Promise<OpenFile> {
-    const now = this.#now();
-    const path = logFileAt(this.#options.path, this.#options.rotation, now);
-    // Not "later than": the clock may have been set back.
-    const look = Math.abs(now - this.#lookedAt) >= LOOK_EVERY_MS;
-    if (look) this.#lookedAt = now;
+    const path = logFileAt(this.#options.path, this.#options.rotation, this.#now());
+    const elapsed = this.#elapsed();
+    const look = elapsed - this.#lookedAt >= LOOK_EVERY_MS;
+    if (look) this.#lookedAt = elapsed;
     const open = this.#open;
     if (open?.path === path && (!look || await identityOf(path) === open.identity)) return open;
     this[Symbol.dispose]();

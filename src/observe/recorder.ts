@@ -76,12 +76,12 @@ export class Recorder {
 
   /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
   checkBegun(): void {
-    this.#metrics.checksInFlight.inc();
+    this.#metrics.checkBegun();
   }
 
   /** A check has ended, even one that nobody waits for any more. */
   checkEnded(): void {
-    this.#metrics.checksInFlight.dec();
+    this.#metrics.checkEnded();
   }
 
   /** A line that is no request; it was answered `down`. */

@@ -20,6 +20,8 @@ export interface StatusSources {
   readonly ready: () => boolean;
   /** The time in milliseconds since 1970. */
   readonly now: () => number;
+  /** The time since the start, in milliseconds, on the clock of the history. */
+  readonly uptime: () => number;
 }
 
 /** What is known at one moment. Its form is that of `/api/status`; times are ISO 8601, in UTC. */
@@ -32,33 +34,42 @@ export type BackendStatus = ReturnType<typeof backendStatus>;
 export async function collectStatus(sources: StatusSources) {
   const { history, metrics, channelFor } = sources;
   const records = [...history.records()].sort(compare);
-  const [counts, inFlight, connections, channels] = await Promise.all([
-    metrics.counts(),
-    valueOf(metrics.checksInFlight),
+  const now = sources.now();
+  const uptime = sources.uptime();
+  // By its age: the time of day may have been set since.
+  const dateOf = (at: number) => iso(now - (uptime - at));
+  const counts = metrics.counts();
+  const [connections, channels] = await Promise.all([
     valueOf(metrics.connections),
     valueOf(metrics.channels),
   ]);
   return {
     version: VERSION,
     ready: sources.ready(),
-    now: iso(sources.now()),
-    started: iso(performance.timeOrigin),
+    now: iso(now),
+    started: dateOf(0),
     totals: {
       backends: countStates(records),
       wavering: records.filter(isWavering).length,
       answers: counts.results,
       errors: counts.errors,
-      checks_in_flight: inFlight,
+      checks_in_flight: metrics.checksInFlight,
       connections,
       channels,
     },
-    backends: records.slice(0, MAX_SHOWN).map((record) => backendStatus(record, channelFor)),
+    backends: records.slice(0, MAX_SHOWN).map((record) =>
+      backendStatus(record, channelFor, dateOf)
+    ),
     backends_left_out: Math.max(0, records.length - MAX_SHOWN),
     configuration: sources.configuration(),
   };
 }
 
-function backendStatus(record: BackendRecord, channelFor: StatusSources["channelFor"]) {
+function backendStatus(
+  record: BackendRecord,
+  channelFor: StatusSources["channelFor"],
+  dateOf: (at: number) => string,
+) {
   const { question, lastFailure: failure } = record;
   return {
     backend: formatHostPort(question.host, question.port),
@@ -67,16 +78,16 @@ function backendStatus(record: BackendRecord, channelFor: StatusSources["channel
     ssl: question.tls,
     tls_profile: question.tlsProfile,
     state: record.state,
-    since: iso(record.since),
+    since: dateOf(record.since),
     damping: record.note,
     last_check: {
-      at: iso(record.lastAskedAt),
+      at: dateOf(record.lastAskedAt),
       good: record.lastGood,
       duration_ms: round(record.durations.lastMs),
       client: record.lastPeer,
     },
     last_failure: failure === undefined ? null : {
-      at: iso(failure.at),
+      at: dateOf(failure.at),
       error_type: failure.type,
       error: failure.detail,
       advice: ADVICE[failure.type],

@@ -3,6 +3,8 @@ import { isOldIPv4Spelling, parseHost, parsePort } from "./host.ts";
 
 /** One check that a client asks for: a valid line, taken apart. */
 export interface CheckRequest {
+  /** The same for requests that ask the same of the same backend, whatever their options say besides. */
+  readonly key: string;
   /** The backend: an IP address without brackets, or a DNS name, in lower case. */
   readonly host: string;
   /** The backend's TCP port, 1 to 65535. */
@@ -28,14 +30,8 @@ export interface CheckRequest {
 /** What is asked of which backend: a request without the options that do not change the question. */
 export type BackendQuestion = Pick<
   CheckRequest,
-  "host" | "port" | "tls" | "tlsProfile" | "authority" | "serverName" | "service"
+  "key" | "host" | "port" | "tls" | "tlsProfile" | "authority" | "serverName" | "service"
 >;
-
-/** @returns a text that is the same for requests that ask the same of the same backend */
-export function backendKey(question: BackendQuestion): string {
-  const { host, port, tls, tlsProfile, authority, service } = question;
-  return `${host} ${port} ${tls ? `ssl=${tlsProfile}` : "no-ssl"} ${authority} ${service}`;
-}
 
 /** What a line is: a request, or why it is none. */
 export type ParsedRequest =
@@ -101,16 +97,18 @@ export function parseRequest(line: string): ParsedRequest {
   if (!parsed.ok) return parsed;
   const { options } = parsed;
   if (options.tls !== undefined && flag === "no-ssl") return invalid("the option tls needs ssl");
+  const { tls: tlsProfile = "", service = "" } = options;
   return {
     ok: true,
     request: {
+      key: `${host} ${port} ${flag}=${tlsProfile} ${authority.value} ${service}`,
       host,
       port,
       tls: flag === "ssl",
       authority: authority.value,
       serverName: authority.host,
-      tlsProfile: options.tls ?? "",
-      service: options.service ?? "",
+      tlsProfile,
+      service,
       ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout }),
       ...(options.fall === undefined ? {} : { fall: options.fall }),
       ...(options.rise === undefined ? {} : { rise: options.rise }),

@@ -38,6 +38,9 @@ export interface ConnectionLimits {
 }
 
 const encoder = new TextEncoder();
+const COMMON_REPLIES: ReadonlyMap<string, Uint8Array> = new Map(
+  ["up\n", "down\n"].map((reply) => [reply, encoder.encode(reply)]),
+);
 /** `ignoreBOM` keeps a byte order mark in the text, where it makes the line invalid. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -198,7 +201,7 @@ export class Connection {
       for (let next = this.#replies[0]; next !== undefined; next = this.#replies[0]) {
         const reply = await next.reply;
         if (reply === undefined) return this.#close();
-        const bytes = encoder.encode(reply);
+        const bytes = COMMON_REPLIES.get(reply) ?? encoder.encode(reply);
         this.#since = performance.now();
         this.#writing = true;
         for (let sent = 0; sent < bytes.length;) {

@@ -11,7 +11,7 @@ import { LruMap } from "../lru_map.ts";
 import { newTraceId } from "../observe/trace_id.ts";
 import type { Recorder } from "../observe/recorder.ts";
 import { formatRefusal, formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
-import { backendKey, type CheckRequest, parseRequest } from "../protocol/request.ts";
+import { type CheckRequest, type ParsedRequest, parseRequest } from "../protocol/request.ts";
 import { type AgentFailure, type BackendVerdict, isAgentFailure } from "../protocol/verdict.ts";
 
 /** How verdicts become replies. */
@@ -41,6 +41,9 @@ export interface PendingReply {
 /** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
 const REPEATED_MS = 60_000;
 
+/** Valid lines that are remembered as they were read. */
+const MAX_PARSED = 10_000;
+
 /** Lines whose last answers are remembered. */
 const MAX_LAST_ANSWERS = 50_000;
 
@@ -69,6 +72,7 @@ export class Handler {
   readonly #damping: Damping;
   readonly #lastAnswers: LastAnswers;
   readonly #recorder: Recorder;
+  readonly #parsed = new LruMap<string, ParsedRequest>(MAX_PARSED);
 
   constructor(
     options: HandlerOptions,
@@ -88,13 +92,13 @@ export class Handler {
   handle(line: string, peer: Peer): PendingReply {
     const asked = new Asked(line, peer);
     try {
-      const parsed = parseRequest(line);
+      const parsed = this.#parse(line);
       if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
       const { request } = parsed;
       if (!this.#checker.hasTlsProfile(request)) {
         return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
       }
-      const check = this.#checker.check(request);
+      const check = this.#checker.check(request, Infinity, asked.at);
       this.#recorder.checkBegun();
       asked.waitFor(check, () => this.#recorder.checkEnded());
       asked.reply = check.observation
@@ -104,6 +108,15 @@ export class Handler {
       return asked.answered(this.#bug(asked, error));
     }
     return asked;
+  }
+
+  /** HAProxy asks the same again and again. */
+  #parse(line: string): ParsedRequest {
+    const known = this.#parsed.get(line);
+    if (known !== undefined) return known;
+    const parsed = parseRequest(line);
+    if (parsed.ok) this.#parsed.set(line, parsed);
+    return parsed;
   }
 
   #refuse(asked: Asked, reason: string): string {
@@ -152,7 +165,7 @@ export class Handler {
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
     if (fall === 1 && rise === 1) return damp(undefined, word, atOnce, { fall, rise });
     // Lines that want other thresholds for the same backend have a count of their own.
-    const key = `${peer.host} ${fall} ${rise} ${backendKey(request)}`;
+    const key = `${peer.host} ${fall} ${rise} ${request.key}`;
     return this.#damping.judge(key, run, word, atOnce, { fall, rise });
   }
 }

@@ -10,6 +10,14 @@ testWithDocker("the image is built of a clean checkout and says its version", as
   assert.match(version, /^haproxy-grpc-agent \d+\.\d+\.\d+$/);
 });
 
+testWithDocker("the image carries CA certificates", async (engine) => {
+  await buildAgent(engine);
+  const { stderr } = await engine.try(["run", "--rm", ...HARDENED, AGENT, "--check-config"]);
+  // What it warns of: that whoever reaches it may ask for anything.
+  assert.match(stderr, /server_bind_address: /);
+  assert.doesNotMatch(stderr, /CA certificates/);
+});
+
 testWithDocker(
   "its agent is no root, has no capability, can gain none, and is healthy with a root that cannot be written to",
   async (engine) => {

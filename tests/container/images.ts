@@ -6,7 +6,7 @@ import { TempDirectory } from "../lab/temp_directory.ts";
 import { testThatNeeds } from "../lab/test_that_needs.ts";
 
 /** Which bases the Dockerfile is to take, by its build arguments. */
-export type Bases = Record<"BUILD_IMAGE" | "RUN_IMAGE" | "BUNDLE_RUN_IMAGE", string>;
+export type Bases = Record<"BUILD_IMAGE" | "RUN_IMAGE" | "BUNDLE_RUN_IMAGE" | "CA_IMAGE", string>;
 
 /** Where a machine's own CAs stand, on Debian and in its images. */
 const CA_FILE = "/etc/ssl/certs/ca-certificates.crt";
@@ -41,7 +41,7 @@ ENV DENO_DIR=/deno-dir DENO_TLS_CA_STORE=system
 `,
   );
   await engine.docker(["build", "--tag", DENO, context.path]);
-  return { BUILD_IMAGE: DENO, RUN_IMAGE: DEBIAN, BUNDLE_RUN_IMAGE: DEBIAN };
+  return { BUILD_IMAGE: DENO, RUN_IMAGE: DEBIAN, BUNDLE_RUN_IMAGE: DEBIAN, CA_IMAGE: DENO };
 }
 
 /** Builds {@linkcode AGENT} of the sources as they are: the target that downloads no runtime. */

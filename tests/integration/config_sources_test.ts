@@ -243,3 +243,28 @@ Deno.test("a variable that nobody knows is a warning, not a mistake", async () =
     }
   });
 });
+
+Deno.test("the links of Kubernetes Services called like the agent's variables are warned of, and the file counts", async () => {
+  await using directory = await TempDirectory.create();
+  const [port, metricsPort] = [freePort(), freePort()];
+  const file = await directory.write(
+    "agent.toml",
+    `server_bind_address = "127.0.0.1"\nserver_port = ${port}\nmetrics_bind_address = "127.0.0.1"\n`,
+  );
+  const env = {
+    HAPROXY_AGENT_METRICS_SERVICE_HOST: "10.96.12.34",
+    HAPROXY_AGENT_METRICS_PORT: "tcp://10.96.12.34:9090",
+    HAPROXY_AGENT_METRICS_PORT_9090_TCP_ADDR: "10.96.12.34",
+    HAPROXY_AGENT_SERVER_PORT: "tcp://[fd00::1]:5555",
+  };
+  const flags = ["--config", file, "--metrics-port", `${metricsPort}`];
+  await withAgent({ addressFlags: false, port, metricsPort, flags, env }, async (agent) => {
+    const { message } = await agent.waitForLog(
+      "of the links",
+      ({ level, message }) => level === "warn" && message.includes("haproxy-agent-metrics"),
+    );
+    assert.match(message, /^HAPROXY_AGENT_METRICS_PORT, .*left out, Kubernetes has set them/);
+    assert.equal(agent.logs.filter(({ level }) => level === "warn").length, 2);
+    assert.equal(await agent.ask("nonsense\n"), "down\n");
+  });
+});

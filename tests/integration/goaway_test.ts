@@ -4,29 +4,24 @@ import { goingAway, goingAwayGracefully, resettingSecond } from "../lab/faulty_p
 import type { Peer } from "../lab/peer_server.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
-const SOAK_MS = Deno.env.has("CI") ? 30_000 : 10_000;
+/** Checks of each peer. */
+const CHECKS = Deno.env.has("CI") ? 3000 : 300;
 
-// https://github.com/denoland/deno/issues/36788: a GOAWAY on a connection without an open stream ends
-// the process, within moments, unless the agent puts the closing of the session off.
-async function checkGoingAway(kinds: Peer[]): Promise<void> {
+async function checkGoingAway(client: string, kinds: Peer[]): Promise<void> {
   await using peers = new AsyncDisposableStack();
   for (const peer of kinds) peers.use(peer);
-  await withAgent({ flags: ["--log-level", "warn"] }, async (agent) => {
-    const end = performance.now() + SOAK_MS;
+  const flags = ["--grpc-client", client, "--log-level", "warn"];
+  await withAgent({ flags }, async (agent) => {
     const asked = kinds.map(async (peer) => {
-      let checks = 0;
       using client = await agent.connect();
       const line = `127.0.0.1 ${peer.port} no-ssl backend.test\n`;
-      for (; performance.now() < end; checks++) {
+      for (let checks = 0; checks < CHECKS; checks++) {
         assert.equal(await client.ask(line), "up\n", `Check ${checks}`);
         // The GOAWAY should meet an idle connection as well as one that is asked again at once.
         if (checks % 2 === 0) await new Promise((resolve) => setTimeout(resolve, checks % 7));
       }
-      return checks;
     });
-    for (const checks of await Promise.all(asked)) {
-      assert.ok(checks > 200, `Only ${checks} checks`);
-    }
+    await Promise.all(asked);
     for (const peer of kinds) assert.ok(peer.connections > 40, `${peer.connections} connections`);
     for (const { port } of kinds) {
       await eventually(
@@ -38,10 +33,15 @@ async function checkGoingAway(kinds: Peer[]): Promise<void> {
   });
 }
 
-Deno.test("backends that say GOAWAY every few answers are always up, and the agent lives on", async () => {
-  const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
-  await checkGoingAway(kinds);
-});
+// https://github.com/denoland/deno/issues/36788: with grpc-js a GOAWAY on a connection without an open
+// stream ends the process, within moments, unless the closing of the session is put off
+// (src/grpc/goaway_guard.ts).
+for (const client of ["native", "grpc-js"]) {
+  Deno.test(`backends that say GOAWAY every few answers are always up, and the agent lives on (${client})`, async () => {
+    const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
+    await checkGoingAway(client, kinds);
+  });
+}
 
 Deno.test("a backend that serves one call a connection is up for all that ask at once", async () => {
   await using peer = goingAway(1);

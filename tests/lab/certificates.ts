@@ -21,6 +21,14 @@ export interface IssueOptions {
   use?: "server" | "client";
   /** Whether it ended yesterday. @default {false} */
   expired?: boolean;
+  /** When it begins, in days from now. @default {-20} */
+  fromDays?: number;
+  /** When it ends, in days from now. @default {20} */
+  toDays?: number;
+  /** Whether it says that it is a CA's, CA:TRUE. @default {false} */
+  ca?: boolean;
+  /** Extensions beyond the usual ones. @default {[]} */
+  extensions?: x509.Extension[];
 }
 
 /** A certificate authority of one test, with a directory of its own for the files. */
@@ -46,10 +54,28 @@ export class CertificateAuthority implements AsyncDisposable {
 
   /** Makes an authority with a key of its own: two of the same name do not trust each other. */
   static async create(name = "Test authority"): Promise<CertificateAuthority> {
+    return await CertificateAuthority.#create(name, undefined, []);
+  }
+
+  /** Makes an authority below this one. @param extensions of its certificate, beyond the usual ones */
+  async createBelow(
+    name: string,
+    extensions: x509.Extension[] = [],
+  ): Promise<CertificateAuthority> {
+    return await CertificateAuthority.#create(name, this, extensions);
+  }
+
+  static async #create(
+    name: string,
+    above: CertificateAuthority | undefined,
+    extensions: x509.Extension[],
+  ): Promise<CertificateAuthority> {
     const keys = await generateKeys();
-    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-      name: `CN=${name}`,
-      keys,
+    const certificate = await x509.X509CertificateGenerator.create({
+      subject: `CN=${name}`,
+      issuer: above === undefined ? `CN=${name}` : above.#certificate.subject,
+      publicKey: keys.publicKey,
+      signingKey: (above === undefined ? keys : above.#keys).privateKey,
       signingAlgorithm: ALGORITHM,
       notBefore: new Date(Date.now() - 30 * DAY_MS),
       notAfter: new Date(Date.now() + 30 * DAY_MS),
@@ -60,6 +86,7 @@ export class CertificateAuthority implements AsyncDisposable {
           true,
         ),
         await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+        ...extensions,
       ],
     });
     const directory = await Deno.makeTempDir({ prefix: "certificates-" });
@@ -70,7 +97,8 @@ export class CertificateAuthority implements AsyncDisposable {
 
   /** Signs a certificate for a new key and writes both. */
   async issue(subject: string, options: IssueOptions = {}): Promise<CertificateFiles> {
-    const { names = [], use = "server", expired = false } = options;
+    const { names = [], use = "server", expired = false, ca = false, extensions = [] } = options;
+    const { fromDays = -20, toDays = expired ? -1 : 20 } = options;
     const keys = await generateKeys();
     const certificate = await x509.X509CertificateGenerator.create({
       subject: `CN=${subject}`,
@@ -78,16 +106,17 @@ export class CertificateAuthority implements AsyncDisposable {
       publicKey: keys.publicKey,
       signingKey: this.#keys.privateKey,
       signingAlgorithm: ALGORITHM,
-      notBefore: new Date(Date.now() - 20 * DAY_MS),
-      notAfter: new Date(Date.now() + (expired ? -DAY_MS : 20 * DAY_MS)),
+      notBefore: new Date(Date.now() + fromDays * DAY_MS),
+      notAfter: new Date(Date.now() + toDays * DAY_MS),
       extensions: [
-        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.BasicConstraintsExtension(ca, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
         new x509.ExtendedKeyUsageExtension([
           use === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
         ]),
         await x509.AuthorityKeyIdentifierExtension.create(this.#certificate),
         ...names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names.map(toName))] : [],
+        ...extensions,
       ],
     });
     return await this.#write(certificate, keys.privateKey);

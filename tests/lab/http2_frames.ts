@@ -217,27 +217,24 @@ export function healthResponse(status: number): Uint8Array {
 export class FrameReader {
   #rest: Uint8Array = new Uint8Array();
 
-  /** Bytes of a frame that is not complete. */
-  get rest(): Uint8Array {
-    return this.#rest;
-  }
-
   /** Takes what came and gives the frames that are complete. */
   push(bytes: Uint8Array): Frame[] {
-    this.#rest = concat(this.#rest, bytes);
+    const all = concat(this.#rest, bytes);
+    const view = new DataView(all.buffer);
     const frames: Frame[] = [];
-    while (this.#rest.length >= 9) {
-      const view = new DataView(this.#rest.buffer, this.#rest.byteOffset);
-      const length = view.getUint32(0) >>> 8;
-      if (this.#rest.length < 9 + length) break;
+    let at = 0;
+    while (all.length - at >= 9) {
+      const end = at + 9 + (view.getUint32(at) >>> 8);
+      if (end > all.length) break;
       frames.push({
-        type: view.getUint8(3),
-        flags: view.getUint8(4),
-        streamId: view.getUint32(5) & 0x7fffffff,
-        payload: this.#rest.slice(9, 9 + length),
+        type: view.getUint8(at + 3),
+        flags: view.getUint8(at + 4),
+        streamId: view.getUint32(at + 5) & 0x7fffffff,
+        payload: all.slice(at + 9, end),
       });
-      this.#rest = this.#rest.slice(9 + length);
+      at = end;
     }
+    this.#rest = all.subarray(at);
     return frames;
   }
 }

@@ -1,8 +1,11 @@
 import { createSocket } from "node:dgram";
 import { testThatNeeds } from "./test_that_needs.ts";
 
-/** An address of the loopback network on which no name server is expected. */
-const NAME_SERVER = "127.0.53.53";
+/** An address of the loopback network on which nobody listens; another one for each test. */
+function unusedAddress(): string {
+  const byte = () => 1 + Math.floor(Math.random() * 254);
+  return `127.53.${byte()}.${byte()}`;
+}
 
 /** The bytes of a DNS message before its question. */
 const DNS_HEADER = 12;
@@ -42,12 +45,13 @@ export function namesProblem(): string | undefined {
 export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "names-" });
   const socket = createSocket("udp4");
+  const nameServer = unusedAddress();
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
-      socket.bind(53, NAME_SERVER, resolve);
+      socket.bind(53, nameServer, resolve);
     });
-    await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${NAME_SERVER}\n`);
+    await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n`);
     let gone: string[] = [];
     socket.on("message", (question, { port, address }) => {
       const asked = nameIn(question);

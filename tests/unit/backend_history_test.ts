@@ -12,6 +12,7 @@ const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING"
 function about(host: string): BackendQuestion {
   const name = "api.internal";
   return {
+    key: host,
     host,
     port: 1,
     tls: false,

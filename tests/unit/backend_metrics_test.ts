@@ -20,6 +20,7 @@ class Lab {
   add(host: string, word: Word, authority = "x", service = ""): void {
     const verdict: BackendVerdict = { kind: "serving" };
     const question = {
+      key: `${host} ${authority} ${service}`,
       host,
       port: 1,
       tls: false,

@@ -30,7 +30,7 @@ for (const { name } of Deno.readDirSync(FOLDER)) {
       lines.filter((line) => name.endsWith(".env") && /^[A-Z]/.test(line))
         .map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
     );
-    const loaded = loadConfiguration({
+    const loaded = await loadConfiguration({
       flags: new Map(),
       configFile: name.endsWith(".toml") ? name : undefined,
       environment,

@@ -23,8 +23,8 @@ Deno.test("docs/reliability.md tells every fault of the suite, as `deno task doc
   assert.ok(inOne(document).includes(inOne(faultTable())));
 });
 
-Deno.test("config.example.toml sets each setting to its default", () => {
-  const loaded = loadConfiguration({
+Deno.test("config.example.toml sets each setting to its default", async () => {
+  const loaded = await loadConfiguration({
     flags: new Map(),
     configFile: "config.example.toml",
     environment: {},

@@ -11,26 +11,33 @@ interface Given {
   args?: readonly string[];
   toml?: string;
   env?: Readonly<Record<string, string>>;
+  /** Whether the machine has CA certificates. @default {true} */
+  machineCas?: boolean;
 }
 
-function load({ args = [], toml, env = {} }: Given): LoadedConfiguration {
+const MACHINE_CAS = "/etc/ssl/certs/ca-certificates.crt";
+
+async function load(
+  { args = [], toml, env = {}, machineCas = true }: Given,
+): Promise<LoadedConfiguration> {
   const { values, mistakes } = readCommandLine(args, SETTING_ROWS);
   assert.deepEqual(mistakes, []);
-  return loadConfiguration({
+  return await loadConfiguration({
     flags: values,
     configFile: toml === undefined ? undefined : "agent.toml",
     environment: env,
     readTextFile: (path) => {
+      if (path === MACHINE_CAS && machineCas) return "-----BEGIN CERTIFICATE-----";
       if (path !== "agent.toml" || toml === undefined) throw new Error("No such file");
       return toml;
     },
   });
 }
 
-function valueOf(key: string, given: Given): unknown {
+async function valueOf(key: string, given: Given): Promise<unknown> {
   // A log file needs a path.
   const also = key === "log_destination" ? { [`${ENV_PREFIX}LOG_FILE_PATH`]: "/tmp/a" } : {};
-  const loaded = load({ ...given, env: { ...also, ...given.env } });
+  const loaded = await load({ ...given, env: { ...also, ...given.env } });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return (loaded.configuration.settings as Readonly<Record<string, unknown>>)[key];
 }
@@ -98,14 +105,14 @@ for (const { key, toml: paths, env, flag, default: unset } of SETTING_ROWS) {
   const toml = `${paths[0]} = ${tomlText}\n`;
   const args = [`--${flag}`, flagText];
 
-  Deno.test(`${key}: the command line beats the file, the file the environment, that the default`, () => {
-    assert.deepEqual(valueOf(key, {}), unset);
-    assert.deepEqual(valueOf(key, { env: variable }), envValue);
-    assert.deepEqual(valueOf(key, { toml }), tomlValue);
-    assert.deepEqual(valueOf(key, { args }), flagValue);
-    assert.deepEqual(valueOf(key, { toml, env: variable }), tomlValue);
-    assert.deepEqual(valueOf(key, { args, env: variable }), flagValue);
-    assert.deepEqual(valueOf(key, { args, toml, env: variable }), flagValue);
+  Deno.test(`${key}: the command line beats the file, the file the environment, that the default`, async () => {
+    assert.deepEqual(await valueOf(key, {}), unset);
+    assert.deepEqual(await valueOf(key, { env: variable }), envValue);
+    assert.deepEqual(await valueOf(key, { toml }), tomlValue);
+    assert.deepEqual(await valueOf(key, { args }), flagValue);
+    assert.deepEqual(await valueOf(key, { toml, env: variable }), tomlValue);
+    assert.deepEqual(await valueOf(key, { args, env: variable }), flagValue);
+    assert.deepEqual(await valueOf(key, { args, toml, env: variable }), flagValue);
   });
 }
 
@@ -155,27 +162,30 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
 
 for (const { key, env, flag, kind } of SETTING_ROWS) {
   for (const text of REFUSED[key] ?? []) {
-    Deno.test(`${key} refuses ${JSON.stringify(text)} from either source`, () => {
+    Deno.test(`${key} refuses ${JSON.stringify(text)} from either source`, async () => {
       const expected = (source: string) => ({
         ok: false,
         mistakes: [`${key} (from ${source}): ${JSON.stringify(text)} is not ${kind.accepted}`],
       });
-      assert.deepEqual(load({ env: { [ENV_PREFIX + env]: text } }), expected(ENV_PREFIX + env));
-      assert.deepEqual(load({ args: [`--${flag}=${text}`] }), expected(`--${flag}`));
+      assert.deepEqual(
+        await load({ env: { [ENV_PREFIX + env]: text } }),
+        expected(ENV_PREFIX + env),
+      );
+      assert.deepEqual(await load({ args: [`--${flag}=${text}`] }), expected(`--${flag}`));
     });
   }
 }
 
-Deno.test("[logging] level and format beat log_level and log_format of the same file", () => {
+Deno.test("[logging] level and format beat log_level and log_format of the same file", async () => {
   const toml =
     'log_level = "warn"\nlog_format = "json"\n[logging]\nlevel = "debug"\nformat = "pretty"\n';
-  assert.equal(valueOf("log_level", { toml }), "debug");
-  assert.equal(valueOf("log_format", { toml }), "pretty");
-  assert.equal(valueOf("log_level", { toml, args: ["--log-level", "error"] }), "error");
+  assert.equal(await valueOf("log_level", { toml }), "debug");
+  assert.equal(await valueOf("log_format", { toml }), "pretty");
+  assert.equal(await valueOf("log_level", { toml, args: ["--log-level", "error"] }), "error");
 });
 
-Deno.test("[logging.packages] sets levels of components, also under the Rust agent's names", () => {
-  const loaded = load({
+Deno.test("[logging.packages] sets levels of components, also under the Rust agent's names", async () => {
+  const loaded = await load({
     toml: `[logging.packages]
 "haproxy_grpc_agent::server" = "trace"
 haproxy_grpc_agent = "debug"
@@ -197,8 +207,8 @@ tonic = "warn"
   ));
 });
 
-Deno.test("[metadata] takes values from the file and from the environment, and shows neither", () => {
-  const loaded = load({
+Deno.test("[metadata] takes values from the file and from the environment, and shows neither", async () => {
+  const loaded = await load({
     toml: '[metadata]\nX-Probe = "haproxy"\nauthorization = "env:TOKEN"\n',
     env: { TOKEN: "Bearer s3cret" },
   });
@@ -212,12 +222,12 @@ Deno.test("[metadata] takes values from the file and from the environment, and s
   assert.ok(!shown.includes("s3cret") && !shown.includes('"haproxy"'));
 });
 
-Deno.test("loadConfiguration() refuses one port for both listeners, unless there is one listener", () => {
-  assert.deepEqual(load({ args: ["--server-port", "9090"] }), {
+Deno.test("loadConfiguration() refuses one port for both listeners, unless there is one listener", async () => {
+  assert.deepEqual(await load({ args: ["--server-port", "9090"] }), {
     ok: false,
     mistakes: ["metrics_port (from its default): 9090 is server_port already, take another"],
   });
-  assert.ok(load({ args: ["--server-port", "9090", "--metrics-enabled", "false"] }).ok);
+  assert.ok((await load({ args: ["--server-port", "9090", "--metrics-enabled", "false"] })).ok);
 });
 
 const LOOPBACK = ["--server-bind", "127.0.0.1"];
@@ -235,6 +245,15 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
   ]],
   ["nothing of a check that just fits", { args: [...LOOPBACK, "--check-timeout", "1950"] }, []],
   ["insecure_skip_verify", { args: LOOPBACK, toml: "[tls.lab]\ninsecure_skip_verify = true" }, [
+    /^tls\.lab\.insecure_skip_verify: /,
+  ]],
+  ["a machine without CAs, for each profile that needs them", {
+    args: LOOPBACK,
+    toml: "[tls.public]\n[tls.lab]\ninsecure_skip_verify = true",
+    machineCas: false,
+  }, [
+    /^tls_ca_file: checks with ssl are down\. .*no CA certificates.*: set tls_ca_file, or install ca-c/,
+    /^tls\.public\.ca_file: checks with tls=public are down\. .*: set tls\.public\.ca_file, or install/,
     /^tls\.lab\.insecure_skip_verify: /,
   ]],
   ["metadata for any host", { args: LOOPBACK, toml: '[metadata]\nx-token = "a"' }, [
@@ -255,22 +274,22 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
     args: [...LOOPBACK, "--log-destination", "file", "--log-file-path", "a"],
     toml: '[logging]\nfile_rotation = "daily"\nfile_max_files = 7',
   }, []],
-  ["unknown variables, which Kubernetes may have set", {
+  ["unknown variables", {
     args: LOOPBACK,
     env: {
-      HAPROXY_AGENT_SERVICE_HOST: "10.0.0.1",
+      HAPROXY_AGENT_CHECK_MODE: "watch",
       HAPROXY_AGENT_SERVER_PROT: "1",
       OTHER: "x",
     },
   }, [
-    /^HAPROXY_AGENT_SERVICE_HOST: unknown variable$/,
+    /^HAPROXY_AGENT_CHECK_MODE: unknown variable/,
     /^HAPROXY_AGENT_SERVER_PROT: unknown variable \(did you mean HAPROXY_AGENT_SERVER_PORT\?\)$/,
   ]],
 ];
 
 for (const [what, given, expected] of WARNINGS) {
-  Deno.test(`loadConfiguration() warns of ${what}`, () => {
-    const loaded = load(given);
+  Deno.test(`loadConfiguration() warns of ${what}`, async () => {
+    const loaded = await load(given);
     assert.ok(loaded.ok, JSON.stringify(loaded));
     assert.equal(loaded.warnings.length, expected.length, loaded.warnings.join("\n"));
     for (const [index, pattern] of expected.entries()) {
@@ -279,10 +298,10 @@ for (const [what, given, expected] of WARNINGS) {
   });
 }
 
-Deno.test("require_alpn holds for each TLS profile that does not say otherwise", () => {
+Deno.test("require_alpn holds for each TLS profile that does not say otherwise", async () => {
   const toml = "require_alpn = false\n[tls.lax]\n[tls.strict]\nrequire_alpn = true\n";
   for (const [general, unnamed, lax] of [["", false, false], ["true", true, true]] as const) {
-    const loaded = load({ toml, args: general === "" ? [] : ["--require-alpn", general] });
+    const loaded = await load({ toml, args: general === "" ? [] : ["--require-alpn", general] });
     assert.ok(loaded.ok);
     const required = Array.from(
       loaded.configuration.tlsProfiles,
@@ -292,9 +311,17 @@ Deno.test("require_alpn holds for each TLS profile that does not say otherwise",
   }
 });
 
+for (const name of ["web.1", "node.01", "10.0.0.256", "xn--bcher-kva.example", "10.0.0.1", "::1"]) {
+  Deno.test(`server_name of a TLS profile may be ${name}`, async () => {
+    const loaded = await load({ toml: `[tls.a]\nserver_name = "${name}"\n` });
+    assert.ok(loaded.ok);
+    assert.equal(loaded.configuration.tlsProfiles.get("a")?.settings.serverName, name);
+  });
+}
+
 for (const key of ["check_mode", "watch_verify_ms", "reuse_port"]) {
-  Deno.test(`${key}, which there was once, is unknown like any other`, () => {
-    const { ok, ...rest } = load({ toml: `${key} = "x"\n` });
+  Deno.test(`${key}, which there was once, is unknown like any other`, async () => {
+    const { ok, ...rest } = await load({ toml: `${key} = "x"\n` });
     assert.equal(ok, false);
     const [mistake = ""] = "mistakes" in rest ? rest.mistakes : [];
     assert.match(mistake, new RegExp(`^${key} \\(from agent\\.toml line 1\\): unknown key`));

@@ -87,6 +87,7 @@ for (
     for (const traceId of ["a".repeat(32), "b".repeat(32)]) {
       recorder.recordCheck({
         request: {
+          key: "127.0.0.1 1",
           host: "127.0.0.1",
           port: 1,
           tls: false,
@@ -124,6 +125,7 @@ Deno.test("An endless word of a backend is cut", () => {
   recorder.recordCheck({
     asked: { traceId: "" },
     request: {
+      key: "127.0.0.1 1",
       host: "127.0.0.1",
       port: 1,
       tls: false,

@@ -14,17 +14,15 @@ const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING"
 /** A check of the server `host`: when, what came of it, what was told. */
 type Check = readonly [host: string, at: number, BackendVerdict, Word, note?: string];
 
-async function statusOf(checks: readonly Check[]): Promise<Status> {
+async function statusOf(checks: readonly Check[], setBackMs = 0): Promise<Status> {
   let now = 0;
   const history = new BackendHistory(() => now);
   for (const [host, at, verdict, word, note = ""] of checks) {
     now = NOW + at;
     const check = { verdict, word, note, durationMs: 1, peer: "10.0.0.1:9" };
     const name = "api";
-    history.add(
-      { host, port: 1, tls: false, tlsProfile: "", authority: name, serverName: name, service: "" },
-      check,
-    );
+    const asked = { tls: false, tlsProfile: "", authority: name, serverName: name, service: "" };
+    history.add({ key: host, host, port: 1, ...asked }, check);
   }
   return await collectStatus({
     history,
@@ -32,7 +30,8 @@ async function statusOf(checks: readonly Check[]): Promise<Status> {
     channelFor: () => "ready",
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
     ready: () => true,
-    now: () => now,
+    now: () => now - setBackMs,
+    uptime: () => now,
   });
 }
 
@@ -73,6 +72,17 @@ Deno.test("collectStatus() counts all backends, and shows the thousand that are 
   const page = statusPage(status, false);
   assert.match(page, /501 more are not shown/);
   assert.ok(page.length < 1_500_000, `The page has ${page.length} characters`);
+});
+
+Deno.test("collectStatus() tells dates by their age, whatever has become of the clock", async () => {
+  const checks: Check[] = [["a", 0, REFUSED, "down"], ["a", 5000, REFUSED, "down"]];
+  for (const setBackMs of [0, 7_200_000]) {
+    const { now, backends: [backend] } = await statusOf(checks, setBackMs);
+    const ageOf = (date: string | undefined) => Date.parse(now) - Date.parse(date ?? "");
+    assert.equal(ageOf(backend?.since), 5000);
+    assert.equal(ageOf(backend?.last_check.at), 0);
+    assert.equal(ageOf(backend?.last_failure?.at), 0);
+  }
 });
 
 const HEADLINES: readonly [string, readonly Check[], string, string][] = [

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { loadTlsProfile, type TlsProfileSettings } from "../../src/check/tls_profile.ts";
+import { MachineCas } from "../../src/check/machine_cas.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 
 /** The PEM files of these tests by their path; two pairs of a client certificate and its key. */
@@ -23,17 +24,19 @@ const OWN_CA: TlsProfileSettings = { caFile: "ca.pem" };
 const MUTUAL: TlsProfileSettings = { ...OWN_CA, certFile: "one.pem", keyFile: "one-key.pem" };
 
 /** The machine's CAs are `ca.pem` in this. */
-function fingerprintOf(
+async function fingerprintOf(
   settings: TlsProfileSettings,
   changed: Readonly<Record<string, string | undefined>> = {},
   name = "edge",
-): string {
+): Promise<string> {
   const contentOf = (path: string) => {
     const content = FILES.get(changed[path] ?? path);
     if (content === undefined) throw new Error("No such file");
     return content;
   };
-  const loaded = loadTlsProfile(name, settings, contentOf, () => [contentOf("ca.pem").trim()]);
+  const machine = { SSL_CERT_FILE: "ca.pem" };
+  const machineCas = new MachineCas(machine, contentOf);
+  const loaded = await loadTlsProfile(name, settings, contentOf, machineCas);
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return loaded.profile.fingerprint;
 }
@@ -43,42 +46,50 @@ FILES.set("commented.pem", `# Ours\n${FILES.get("ca.pem")}\n\n`);
 FILES.set("both.pem", `${FILES.get("ca.pem")}${FILES.get("other-ca.pem")}`);
 
 const EQUAL: readonly [string, TlsProfileSettings, string][] = [
-  ["the same files", MUTUAL, fingerprintOf(MUTUAL)],
-  ["another name of the profile", MUTUAL, fingerprintOf(MUTUAL, {}, "other")],
-  ["another file with the same CA", OWN_CA, fingerprintOf({ caFile: "copy.pem" })],
-  ["text around the CA", OWN_CA, fingerprintOf({ caFile: "commented.pem" })],
-  ["the CAs of the machine, which are the same", OWN_CA, fingerprintOf({})],
-  ["flags that say what holds anyway", OWN_CA, fingerprintOf({ ...OWN_CA, requireAlpn: true })],
+  ["the same files", MUTUAL, await fingerprintOf(MUTUAL)],
+  ["another name of the profile", MUTUAL, await fingerprintOf(MUTUAL, {}, "other")],
+  ["another file with the same CA", OWN_CA, await fingerprintOf({ caFile: "copy.pem" })],
+  ["text around the CA", OWN_CA, await fingerprintOf({ caFile: "commented.pem" })],
+  ["the CAs of the machine, which are the same", OWN_CA, await fingerprintOf({})],
+  [
+    "flags that say what holds anyway",
+    OWN_CA,
+    await fingerprintOf({ ...OWN_CA, requireAlpn: true }),
+  ],
   [
     "other CAs where nothing is verified",
     { insecureSkipVerify: true },
-    fingerprintOf({ insecureSkipVerify: true }, { "ca.pem": "other-ca.pem" }),
+    await fingerprintOf({ insecureSkipVerify: true }, { "ca.pem": "other-ca.pem" }),
   ],
 ];
 
 for (const [what, settings, fingerprint] of EQUAL) {
-  Deno.test(`A profile's fingerprint is the same with ${what}`, () => {
-    assert.equal(fingerprintOf(settings), fingerprint);
+  Deno.test(`A profile's fingerprint is the same with ${what}`, async () => {
+    assert.equal(await fingerprintOf(settings), fingerprint);
   });
 }
 
 const DIFFERENT: readonly [string, TlsProfileSettings, string][] = [
-  ["another CA in the same file", OWN_CA, fingerprintOf(OWN_CA, { "ca.pem": "other-ca.pem" })],
-  ["another CA beside it", OWN_CA, fingerprintOf({ caFile: "both.pem" })],
-  ["another CA of the machine", {}, fingerprintOf({}, { "ca.pem": "other-ca.pem" })],
+  [
+    "another CA in the same file",
+    OWN_CA,
+    await fingerprintOf(OWN_CA, { "ca.pem": "other-ca.pem" }),
+  ],
+  ["another CA beside it", OWN_CA, await fingerprintOf({ caFile: "both.pem" })],
+  ["another CA of the machine", {}, await fingerprintOf({}, { "ca.pem": "other-ca.pem" })],
   [
     "another client certificate in the same files",
     MUTUAL,
-    fingerprintOf(MUTUAL, { "one.pem": "two.pem", "one-key.pem": "two-key.pem" }),
+    await fingerprintOf(MUTUAL, { "one.pem": "two.pem", "one-key.pem": "two-key.pem" }),
   ],
-  ["no client certificate", MUTUAL, fingerprintOf(OWN_CA)],
-  ["a server name", OWN_CA, fingerprintOf({ ...OWN_CA, serverName: "a.test" })],
-  ["no verification", OWN_CA, fingerprintOf({ ...OWN_CA, insecureSkipVerify: true })],
-  ["no ALPN demanded", OWN_CA, fingerprintOf({ ...OWN_CA, requireAlpn: false })],
+  ["no client certificate", MUTUAL, await fingerprintOf(OWN_CA)],
+  ["a server name", OWN_CA, await fingerprintOf({ ...OWN_CA, serverName: "a.test" })],
+  ["no verification", OWN_CA, await fingerprintOf({ ...OWN_CA, insecureSkipVerify: true })],
+  ["no ALPN demanded", OWN_CA, await fingerprintOf({ ...OWN_CA, requireAlpn: false })],
 ];
 
 for (const [what, settings, fingerprint] of DIFFERENT) {
-  Deno.test(`A profile's fingerprint is another with ${what}`, () => {
-    assert.notEqual(fingerprintOf(settings), fingerprint);
+  Deno.test(`A profile's fingerprint is another with ${what}`, async () => {
+    assert.notEqual(await fingerprintOf(settings), fingerprint);
   });
 }

@@ -7,6 +7,9 @@
 import { isAnswerUp, type LoadOrder, type LoadReport, targetAddress } from "./load.ts";
 import { processorMs } from "./processor_ms.ts";
 
+/** HAProxy's default for `agent-inter`. */
+const SECONDS_BETWEEN_CHECKS = 2;
+
 const order: LoadOrder = JSON.parse(Deno.args[0] ?? "");
 const encoder = new TextEncoder();
 const lines = Array.from(
@@ -59,15 +62,20 @@ async function askOverOne(connection: Deno.TcpConn): Promise<void> {
   while (goesOn()) await askOnce(connection, reply, performance.now());
 }
 
-/** Does not wait for an answer before the next check, as many HAProxies that know nothing of each other. */
+/**
+ * Does not wait for an answer before the next check, as many HAProxies that know nothing of each other;
+ * but no server is asked anew while it is being asked.
+ */
 async function askSteadily(perSecond: number): Promise<void> {
-  const asked: Promise<void>[] = [];
-  while (goesOn()) {
-    asked.push(askFresh(new Uint8Array(64)));
-    const wait = began + asked.length * 1000 / perSecond - performance.now();
+  const underWay = new Set<Promise<void>>();
+  for (let asked = 1; goesOn(); asked++) {
+    const ask = askFresh(new Uint8Array(64)).finally(() => underWay.delete(ask));
+    underWay.add(ask);
+    while (underWay.size >= perSecond * SECONDS_BETWEEN_CHECKS) await Promise.race(underWay);
+    const wait = began + asked * 1000 / perSecond - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
   }
-  await Promise.all(asked);
+  await Promise.all(underWay);
 }
 
 async function connect(): Promise<Deno.TcpConn> {

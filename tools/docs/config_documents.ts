@@ -67,7 +67,9 @@ Strongest first: command line, TOML file (\`--config FILE\`), environment, defau
 itself. Everything is checked before the first socket opens. A wrong setting ends the program with exit
 code 1 (2 for a wrong command line) and one line per mistake: the setting, where it came from, its value,
 and what is accepted. Unknown TOML keys and flags are mistakes; an unknown \`${ENV_PREFIX}*\` variable is
-only warned of, because Kubernetes sets such names by itself for a Service called \`haproxy-agent\`.
+only warned of. So are the variables that Kubernetes sets by itself for a Service called \`haproxy-agent\` or
+\`haproxy-agent-metrics\`, such as \`${ENV_PREFIX}METRICS_PORT=tcp://10.96.12.34:9090\`: they are left out, and the
+file or the default counts.
 
 \`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
@@ -100,6 +102,15 @@ start it with that one instead: \`deno run -P=agent --allow-write=/srv/log src/m
 A TLS profile, chosen in a request by \`tls=NAME\`:
 
 ${tlsKeys.join("\n")}
+
+Files are PEM: with either kind of line ends, a byte order mark, or text around the blocks. Certificate and
+key may stand in one file, as for HAProxy's \`crt\`: name it in \`cert_file\` alone. The first certificate is
+the client's own; those of CAs that are sent along follow it. A key with a password is refused, and so is a
+key that no TLS handshake can be made with.
+
+Without a \`ca_file\` the CAs of the machine are trusted: those of the file that \`SSL_CERT_FILE\` names, or else of
+\`/etc/ssl/certs/ca-certificates.crt\` and its like. Where there are none, the agent warns at its start, and
+only profiles that have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
 
 ### \`[metadata]\`
 

@@ -13,6 +13,7 @@ import {
   settings,
 } from "../http2_frames.ts";
 import { healthAnswer } from "../http2_peer.ts";
+import { type HeaderField, HpackReader } from "./hpack_reader.ts";
 import { WireObserver } from "./wire_observer.ts";
 
 /** A frame of a client, and on which connection it came. */
@@ -59,6 +60,8 @@ export class ScriptedCall {
   readonly nth: number;
   /** The how manieth call of its connection it is, from 1. */
   readonly nthOfConnection: number;
+  /** Its header fields, in their order; of a block in one frame. */
+  fields: readonly HeaderField[] = [];
   /** The bytes of its DATA so far. */
   data: Uint8Array = new Uint8Array();
 
@@ -100,6 +103,7 @@ export class ScriptedConnection {
   readonly reads: number[] = [];
   readonly calls: ScriptedCall[] = [];
   readonly observer = new WireObserver();
+  readonly hpack = new HpackReader();
   /** Resolves when the connection is gone, whoever ended it. */
   readonly closed: Promise<void>;
   isClosed = false;
@@ -191,7 +195,8 @@ export class ScriptedConnection {
   }
 
   #write(bytes: Uint8Array): Promise<void> {
-    if (this.isClosed || this.#socket.destroyed) return Promise.resolve();
+    // A turn of the loop each time, so that a flood without end sees its connection close.
+    if (!this.#socket.writable) return new Promise((resolve) => setImmediate(resolve));
     const written = new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
     return Promise.race([written, this.closed]);
   }
@@ -319,6 +324,7 @@ export class ScriptedServer implements AsyncDisposable {
     let call = connection.calls.find((call) => call.streamId === streamId);
     if (type === FrameType.HEADERS && call === undefined) {
       const begun = call = new ScriptedCall(connection, streamId, this.calls.length + 1);
+      begun.fields = connection.hpack.read(payload);
       connection.calls.push(begun);
       this.calls.push(begun);
       if (begin) this.#do(() => begin(begun));

@@ -1,0 +1,64 @@
+import type { X509Certificate } from "node:crypto";
+import { duplexPair } from "node:stream";
+import { connect, createSecureContext, TLSSocket } from "node:tls";
+import { reasonOf } from "../describe_error.ts";
+import { oddityOf } from "./certificate.ts";
+
+/** No handshake in memory takes so long, in milliseconds; the machine may be busy. */
+const TIMEOUT_MS = 10_000;
+
+const ACCEPTED_KEYS =
+  "keys that can be used are RSA of 2048 bits or more, ECDSA on P-256, P-384 or " +
+  "P-521, and Ed25519";
+
+/**
+ * Tries a certificate with its key out: Node takes many that no handshake can be made with, and to find
+ * that out at the first check takes every backend down.
+ *
+ * Both ends of the handshake are here, in memory, and both show the certificate.
+ *
+ * @param pem the certificate with its chain, and the key
+ * @param chain the same certificates
+ * @returns why it cannot be used, if it cannot
+ */
+export async function handshakeProblem(
+  pem: { readonly cert?: string; readonly key?: string },
+  chain: readonly X509Certificate[],
+): Promise<string | undefined> {
+  try {
+    await shakeHands(pem);
+    return undefined;
+  } catch (error) {
+    const oddity = chain.map(oddityOf).find((oddity) => oddity !== undefined);
+    const reason = oddity === undefined ? ACCEPTED_KEYS : `the certificate ${oddity}`;
+    return `no TLS handshake can be made with it: ${reason} (${reasonOf(error)})`;
+  }
+}
+
+async function shakeHands(pem: { readonly cert?: string; readonly key?: string }): Promise<void> {
+  const secureContext = createSecureContext({ ...pem, ca: [] });
+  const [here, there] = duplexPair();
+  const server = new TLSSocket(there, {
+    isServer: true,
+    secureContext,
+    requestCert: true,
+    rejectUnauthorized: false,
+  });
+  const client = connect({ socket: here, secureContext, rejectUnauthorized: false });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      timer = setTimeout(() => reject(new Error("it does not end")), TIMEOUT_MS);
+      server.once("error", reject);
+      client.once("error", reject);
+      // The server is the last to be content: it has seen the client's signature.
+      server.once("secure", resolve);
+    });
+  } finally {
+    clearTimeout(timer);
+    client.on("error", () => {});
+    server.on("error", () => {});
+    client.destroy();
+    server.destroy();
+  }
+}

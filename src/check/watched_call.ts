@@ -1,0 +1,113 @@
+import type { Call, CallRequest } from "../backend/connection.ts";
+import type { Deadline, Deadlines } from "../deadline.ts";
+import type { HealthCall } from "../grpc/request.ts";
+import { isDecided } from "../grpc/response.ts";
+import type { StreamEnd } from "../http2/session.ts";
+
+/** How a call ended; `timeout` and `held_up` (the agent stood still meanwhile) without a word of the server's. */
+export type CallEnd = StreamEnd | { readonly kind: "timeout" | "held_up" };
+
+/** No answer and no sign of life, so far. */
+export interface Silence {
+  readonly kind: "silent";
+  readonly ended: Promise<CallEnd>;
+}
+
+/** How long a sign of life may take, and how often a slow call is looked at, in milliseconds. */
+const MAX_PING_MS = 250;
+
+/** A call, and whether it looks as though no answer will come. */
+export class WatchedCall {
+  /** Settles with the end of the call, or before it when the connection gives no sign of life. */
+  readonly heard: Promise<CallEnd | Silence>;
+  /** How long it may take from its sending on, in milliseconds. */
+  timeoutMs = 0;
+  readonly #deadlines: Deadlines;
+  #call: Call | undefined;
+  #end: CallEnd | undefined;
+  #onEnd: (end: CallEnd) => void;
+  readonly #onSilent: () => void;
+  #timer: Deadline | undefined;
+  #silent = false;
+
+  constructor(deadlines: Deadlines) {
+    this.#deadlines = deadlines;
+    const { promise, resolve } = Promise.withResolvers<CallEnd | Silence>();
+    this.heard = promise;
+    this.#onEnd = resolve;
+    this.#onSilent = () => {
+      const { promise: ended, resolve: onEnd } = Promise.withResolvers<CallEnd>();
+      this.#onEnd = onEnd;
+      resolve({ kind: "silent", ended });
+    };
+  }
+
+  /**
+   * @param timeoutMs asked when it is sent: how long it may take then, in milliseconds
+   * @returns what is to be sent, so that its end is heard here
+   */
+  request(
+    { headerListBytes, body, headerBlock }: HealthCall,
+    timeoutMs: () => number,
+  ): CallRequest {
+    return {
+      headerListBytes,
+      body,
+      isDecided,
+      headerBlock: () => {
+        this.timeoutMs = timeoutMs();
+        return headerBlock(this.timeoutMs);
+      },
+      onEnd: (end) => this.#ended(end),
+    };
+  }
+
+  /**
+   * It has been sent: begins to watch it.
+   *
+   * @param hedgeMs how long it may be without an answer before a sign of life is asked for
+   */
+  watch(call: Call, hedgeMs: number): void {
+    this.#call = call;
+    if (this.#end !== undefined) return;
+    const endsAt = call.sentAt + this.timeoutMs;
+    // What has come by the time of the PING says nothing of the time after it.
+    let signsBefore: number | undefined;
+    const look = (heldUp: boolean) => {
+      const leftMs = endsAt - performance.now();
+      if (leftMs <= 0) return this.#timedOut(heldUp);
+      const { connection } = call;
+      let nextMs = Math.min(leftMs, MAX_PING_MS);
+      if (!this.#silent && (!connection.usable || signsBefore === connection.signsOfLife)) {
+        this.#silent = true;
+        this.#onSilent();
+      } else if (signsBefore === undefined) {
+        signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
+        nextMs = Math.min(nextMs, hedgeMs);
+      } else {
+        signsBefore = -1; // it is merely slow
+      }
+      this.#timer = this.#deadlines.set(look, nextMs);
+    };
+    this.#timer = this.#deadlines.set(look, Math.min(hedgeMs, this.timeoutMs), call.sentAt);
+  }
+
+  /** Gives it up, and its connection too where that gave no sign of life. Idempotent. */
+  cancel(): void {
+    if (this.#end !== undefined) return;
+    this.#timer?.cancel();
+    this.#call?.cancel();
+    if (this.#silent) this.#call?.connection.drain("silent");
+  }
+
+  #timedOut(heldUp: boolean): void {
+    this.cancel();
+    this.#ended({ kind: heldUp ? "held_up" : "timeout" });
+  }
+
+  #ended(end: CallEnd): void {
+    this.#timer?.cancel();
+    this.#end = end;
+    this.#onEnd(end);
+  }
+}

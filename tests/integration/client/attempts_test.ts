@@ -1,0 +1,171 @@
+// When a call is made again, and when not: what a server has not begun is asked elsewhere within the same check,
+// within bounds; what it has begun to answer is not.
+
+import assert from "node:assert/strict";
+import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
+import { eventually } from "../../lab/eventually.ts";
+import {
+  ErrorCode,
+  FrameType,
+  goaway,
+  MAX_STREAM_ID,
+  resetStream,
+} from "../../lab/http2_frames.ts";
+import { responseHeaders } from "../../lab/http2_peer.ts";
+import type { ScriptedCall } from "../../lab/backends/scripted_server.ts";
+import { withAgent } from "../../lab/with_agent.ts";
+
+/** Ways in which a server does not process a call. */
+const UNPROCESSED: Record<string, (call: ScriptedCall) => void | Promise<void>> = {
+  "closes": ({ connection }) => connection.end(),
+  "resets the connection": ({ connection }) => connection.reset(),
+  "says GOAWAY(0)": ({ connection }) => connection.send(goaway(0)),
+  "refuses the stream": (call) => call.send(resetStream(call.streamId, ErrorCode.REFUSED_STREAM)),
+};
+
+testPlainAndTls(
+  "a server that never processes a call is asked four times, then twice a check, until it does",
+  async ({ flags, server }) => {
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      await Promise.all(
+        Object.entries(UNPROCESSED).map(async ([name, answer]) => {
+          let isWell = false;
+          await using backend = await ScriptedServer.start({
+            ...server,
+            answer: (call) => isWell ? call.serve() : answer(call),
+          });
+          const attempts = async (reply: string) => {
+            const before = backend.calls.length;
+            assert.equal(await agent.ask(backend.line()), reply, name);
+            return backend.calls.length - before;
+          };
+          for (let round = 0; round < 2; round++) {
+            isWell = false;
+            const calls: number[] = [];
+            for (let check = 0; check < 5; check++) calls.push(await attempts("down\n"));
+            const [first = 0] = calls;
+            assert.ok(first >= 2 && Math.max(...calls) <= 4, `${name}: ${calls}`);
+            // Four, and then two a check; a check that was short of time may not have used up its four.
+            assert.ok(calls.reduce((sum, count) => sum + count) <= 14, `${name}: ${calls}`);
+            isWell = true;
+            await attempts("up\n");
+          }
+          assert.deepEqual(backend.violations, []);
+        }),
+      );
+    });
+  },
+);
+
+testPlainAndTls(
+  "a connection that ends within an answer is down without a second call",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: ({ streamId, connection }) => connection.end(responseHeaders(streamId)),
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      for (let nth = 1; nth <= 2; nth++) {
+        assert.equal(await agent.ask(backend.line()), "down\n");
+        assert.equal(backend.calls.length, nth);
+      }
+    });
+  },
+);
+
+testPlainAndTls(
+  "a call at or below the last stream of GOAWAY goes on, and the connection is closed when it has ended",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        const { connection, streamId } = call;
+        await connection.send(goaway(MAX_STREAM_ID));
+        await call.pause(30);
+        await connection.send(goaway(streamId));
+        await call.pause(30);
+        await call.serve();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      for (let nth = 1; nth <= 4; nth++) {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        const connection = backend.connections[nth - 1];
+        assert.equal(connection?.calls.length, 1, `Calls on connection ${nth}`);
+        await eventually("the connection to be closed", () => connection.isClosed);
+        assert.equal(connection.endedByClient, "close");
+      }
+      assert.equal(backend.calls.length, 4);
+      assert.deepEqual(backend.violations, []);
+    });
+  },
+);
+
+testPlainAndTls(
+  "a connection that goes away between two checks costs none of them a second call",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        await call.serve();
+        await call.pause(10);
+        await call.send(goaway(call.streamId));
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      for (let nth = 1; nth <= 5; nth++) {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        await eventually("the connection to be closed", () => backend.open.length === 0);
+      }
+      assert.equal(backend.calls.length, 5);
+      assert.deepEqual(backend.violations, []);
+    });
+  },
+);
+
+testPlainAndTls(
+  "a silent connection gets one PING, then the call is made on a new one, and the silent one is left",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      acknowledges: ({ connection, type }) => connection > 1 || type !== FrameType.PING,
+      answer: async (call) => {
+        if (call.nth !== 2) await call.serve();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      const [silent] = backend.connections;
+      assert.ok(silent);
+      const pings = silent.frames.filter(({ type }) => type === FrameType.PING);
+      assert.equal(pings.length, 1);
+      assert.deepEqual(backend.calls.map(({ connection }) => connection.nth), [1, 1, 2]);
+      await eventually("the silent one to be left", () => silent.isClosed);
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.deepEqual(backend.violations, []);
+    });
+  },
+);
+
+testPlainAndTls(
+  "a server that dies within the hedge, on both connections, is down in time",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      acknowledges: ({ type }) => type !== FrameType.PING,
+      answer: async (call) => {
+        if (call.nth === 1) await call.serve();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      const { reply, ms } = await agent.askTimed(backend.line());
+      assert.equal(reply, "down\n");
+      assert.ok(ms < 2000, `The answer took ${Math.round(ms)} ms`);
+      assert.ok(backend.calls.length <= 5, `${backend.calls.length} calls`);
+      await eventually("all connections to be left", () => backend.open.length <= 1);
+    });
+  },
+);

@@ -1,0 +1,200 @@
+// The agent's own PEM files: what is taken, what is refused before it is in force, and a machine without CAs.
+
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
+import { eventually } from "../lab/eventually.ts";
+import { startHealthBackend } from "../lab/health_backend.ts";
+import { makeSelfSigned, opensslProblem } from "../lab/openssl.ts";
+import { runAgent } from "../lab/run_agent.ts";
+import { TempDirectory } from "../lab/temp_directory.ts";
+import { testThatNeeds } from "../lab/test_that_needs.ts";
+import { withAgent } from "../lab/with_agent.ts";
+
+/** Hides where the systems keep the CAs of the machine, as in a slim container image. */
+const WITHOUT_CAS = [
+  "unshare",
+  "--mount",
+  "sh",
+  "-c",
+  'mount -t tmpfs none /etc/ssl && exec "$@"',
+  "sh",
+];
+
+function mountProblem(): string | undefined {
+  try {
+    if (new Deno.Command("unshare", { args: ["--mount", "true"] }).outputSync().success) return;
+  } catch {
+    // Not even the program is there.
+  }
+  return "it takes root to hide the machine's CAs";
+}
+
+async function checkWithoutCas(env: Record<string, string>, wrapper: string[], problem: RegExp) {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using backend = await startHealthBackend({ tls });
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "agent.toml",
+    `[tls.own]\nca_file = "${authority.caFile}"\n[tls.lab]\ninsecure_skip_verify = true\n[tls.public]\n`,
+  );
+  const flags = ["--config", config, "--reply-reason"];
+  const lineFor = (profile: string) => backend.line().replace("\n", `${profile}\n`);
+  const { code, stderr } = await runAgent([...flags, "--check-config"], env, wrapper);
+  assert.equal(code, 0);
+  await withAgent({ flags, env, wrapper }, async (agent) => {
+    assert.equal(await agent.ask(lineFor(" tls=own")), "up\n");
+    assert.equal(await agent.ask(lineFor(" tls=lab")), "up\n");
+    const reason =
+      /^down #tls: The agent's machine has no CA certificates to verify with: set (\S+),/;
+    for (const [profile, setting] of [["", "tls_ca_file"], [" tls=public", "tls.public.ca_file"]]) {
+      const [, named] = reason.exec(await agent.ask(lineFor(profile ?? ""))) ?? [];
+      assert.equal(named, setting);
+    }
+    const warnings = agent.logs.filter(({ level }) => level === "warn").map(({ message }) =>
+      message
+    );
+    for (const lines of [stderr, warnings]) {
+      const told = lines.filter((line) => line.includes("no CA certificates"));
+      assert.equal(told.length, 2, lines.join("\n"));
+      assert.match(told[0] ?? "", /tls_ca_file: checks with ssl are down/);
+      assert.match(told[1] ?? "", /tls\.public\.ca_file: checks with tls=public are down/);
+      for (const line of told) assert.match(line, problem);
+    }
+  });
+}
+
+Deno.test("where SSL_CERT_FILE names nothing, profiles that need no CAs of the machine work; others say what is missing", async () => {
+  const env = { SSL_CERT_FILE: "/nowhere/cas.pem" };
+  await checkWithoutCas(env, [], /\(SSL_CERT_FILE, \/nowhere\/cas\.pem: No such file/);
+});
+
+testThatNeeds({ missing: mountProblem() }, "so they do on a machine without CAs", async () => {
+  await checkWithoutCas(
+    { SSL_CERT_FILE: "" },
+    WITHOUT_CAS,
+    /none of \/etc\/ssl\/certs\/ca-certificates\.crt, .* has any\)/,
+  );
+});
+
+Deno.test("the CAs that SSL_CERT_FILE names are those of the machine", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using backend = await startHealthBackend({ tls });
+  await withAgent({ env: { SSL_CERT_FILE: authority.caFile } }, async (agent) => {
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    assert.deepEqual(agent.logs.filter(({ level }) => level === "warn"), []);
+  });
+});
+
+/** Texts that hold a client certificate and its key, or a CA, in spellings that are met. */
+const SPELLINGS: readonly [string, (pem: string) => string][] = [
+  ["CRLF", (pem) => pem.replaceAll("\n", "\r\n")],
+  ["a byte order mark", (pem) => `\ufeff${pem}`],
+  ["blank lines before and after", (pem) => `\n\n${pem}\n\n`],
+  ["TRUSTED CERTIFICATE", (pem) => pem.replaceAll(" CERTIFICATE", " TRUSTED CERTIFICATE")],
+];
+
+async function oneFile({ cert, key }: CertificateFiles): Promise<string> {
+  return await Deno.readTextFile(cert) + await Deno.readTextFile(key);
+}
+
+Deno.test("a client certificate and its key in one file are taken, however the file is written", async (t) => {
+  await using authority = await CertificateAuthority.create();
+  const server = await authority.issue("backend.test", { names: ["backend.test"] });
+  const pem = await oneFile(await authority.issue("agent", { use: "client" }));
+  const ca = await Deno.readTextFile(authority.caFile);
+  await using backend = await startHealthBackend({
+    tls: { ...server, clientCa: authority.caFile },
+  });
+  await using directory = await TempDirectory.create();
+  for (const [what, spell] of [["nothing odd", (pem: string) => pem] as const, ...SPELLINGS]) {
+    await t.step(what, async () => {
+      const files = {
+        ca_file: await directory.write("ca.pem", spell(ca)),
+        cert_file: await directory.write("client.pem", spell(pem)),
+      };
+      const keys = Object.entries(files).map(([key, path]) => `${key} = "${path}"\n`).join("");
+      const config = await directory.write(
+        "agent.toml",
+        `[tls.edge]\n${keys}`,
+      );
+      const flags = ["--config", config, "--tls-ca-file", authority.caFile];
+      await withAgent({ flags }, async (agent) => {
+        assert.equal(await agent.ask(backend.line().replace("\n", " tls=edge\n")), "up\n");
+      });
+    });
+  }
+});
+
+/** Keys for which no TLS handshake can be made, by the arguments of `openssl genpkey`. */
+const UNUSABLE_KEYS: readonly [string, string[], RegExp][] = [
+  ["RSA-PSS", ["-algorithm", "RSA-PSS"], /keys that can be used are RSA of 2048 bits or more/],
+  [
+    "secp256k1",
+    ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
+    /keys that can be used are/,
+  ],
+  ["Ed448", ["-algorithm", "ED448"], /keys that can be used are/],
+  [
+    "RSA 1024",
+    ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
+    /has an RSA key of 1024 bits/,
+  ],
+];
+
+testThatNeeds(
+  { missing: opensslProblem() },
+  "a reload with a key that no handshake can be made with changes nothing, and --check-config says so",
+  async (t) => {
+    await using authority = await CertificateAuthority.create();
+    const server = await authority.issue("backend.test", { names: ["backend.test"] });
+    const client = await authority.issue("agent", { use: "client" });
+    await using backend = await startHealthBackend({
+      tls: { ...server, clientCa: authority.caFile },
+    });
+    await using directory = await TempDirectory.create();
+    const install = async (pem: string) => await directory.write("client.pem", pem);
+    const own = await oneFile(client);
+    const flags = ["--tls-ca-file", authority.caFile, "--tls-cert-file", await install(own)];
+    await withAgent({ flags }, async (agent) => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      for (const [what, key, reason] of UNUSABLE_KEYS) {
+        await t.step(what, async () => {
+          await install(await oneFile(await makeSelfSigned(directory.path, key)));
+          const { code, stderr } = await runAgent([...flags, "--check-config"]);
+          assert.equal(code, 1);
+          assert.match(stderr.join("\n"), reason);
+          const logged = agent.logs.length;
+          agent.signal("SIGHUP");
+          await eventually(
+            "the reload to be refused",
+            () =>
+              agent.logs.slice(logged).some(({ message }) => message.includes("stays as it was")),
+          );
+          const errors = agent.logs.slice(logged).filter(({ component }) => component === "config");
+          assert.match(
+            errors[0]?.message ?? "",
+            /^tls_cert_file \(from --tls-cert-file\): ".*client\.pem" cannot be used: no TLS handshake/,
+          );
+          assert.match(errors[0]?.message ?? "", reason);
+          await backend.restart();
+          assert.equal(await agent.ask(backend.line()), "up\n");
+        });
+      }
+      await t.step("a good one is taken after that", async () => {
+        const next = await authority.issue("the next agent", { use: "client" });
+        await install(await oneFile(next));
+        agent.signal("SIGHUP");
+        await agent.waitForLog(
+          "of the reload",
+          ({ message }) => message === "Configuration read again",
+        );
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        const { subject } = new X509Certificate(await Deno.readTextFile(next.cert));
+        assert.equal(subject, "CN=the next agent");
+      });
+    });
+  },
+);

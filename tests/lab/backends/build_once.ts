@@ -1,0 +1,96 @@
+import { dirname } from "node:path";
+
+/** What to build. */
+export interface Build {
+  /** The program's name, for its folder and for messages. */
+  readonly name: string;
+  /** The folder of its sources. Another text of one, and it is built anew. */
+  readonly sources: string;
+  /** What it is built with, each with arguments that only show whether it is there. */
+  readonly tools: readonly (readonly string[])[];
+  /** What to install where a tool is missing. */
+  readonly install: string;
+  /** Run one after the other in a copy of the sources, which is where the program is found later. */
+  readonly commands: readonly (readonly string[])[];
+}
+
+/** Where a program was built, or what is missing for it. */
+export type Built =
+  | { readonly folder: string; readonly missing: undefined }
+  | { readonly folder: undefined; readonly missing: string };
+
+/**
+ * Builds a program once for each text of its sources, in the user's cache. At the first time its
+ * libraries come from their registry. Two that build at once do not disturb each other.
+ *
+ * @returns the folder in which the commands have run, or what is missing: a tool, or the registry
+ */
+export async function buildOnce(build: Build): Promise<Built> {
+  const home = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`;
+  const cache = `${home}/haproxy-grpc-agent`;
+  const sources = await readAll(build.sources);
+  const folder = `${cache}/${build.name}-${await hashOf([build.commands, ...sources])}`;
+  if (await exists(folder)) return { folder, missing: undefined };
+  for (const tool of build.tools) {
+    if (await failureOf(tool, ".") !== undefined) {
+      return { folder: undefined, missing: build.install };
+    }
+  }
+  await Deno.mkdir(cache, { recursive: true });
+  const fresh = await Deno.makeTempDir({ dir: cache, prefix: `${build.name}-` });
+  try {
+    for (const [path, text] of sources) {
+      await Deno.mkdir(dirname(`${fresh}/${path}`), { recursive: true });
+      await Deno.writeTextFile(`${fresh}/${path}`, text);
+    }
+    for (const command of build.commands) {
+      const failure = await failureOf(command, fresh);
+      if (failure === undefined) continue;
+      const missing =
+        `${build.name} cannot be built, its libraries' registry is needed: ${failure}`;
+      return { folder: undefined, missing };
+    }
+    await Deno.rename(fresh, folder).catch(async (error) => {
+      // Another may have been faster.
+      if (!await exists(folder)) throw error;
+    });
+    return { folder, missing: undefined };
+  } finally {
+    await Deno.remove(fresh, { recursive: true }).catch(() => {});
+  }
+}
+
+/** @returns path and text of each file, in the order of their paths */
+async function readAll(folder: string, within = ""): Promise<[path: string, text: string][]> {
+  const files: [string, string][] = [];
+  const entries = await Array.fromAsync(Deno.readDir(`${folder}/${within}`));
+  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    const path = `${within}${name}`;
+    if (isDirectory) files.push(...await readAll(folder, `${path}/`));
+    else files.push([path, await Deno.readTextFile(`${folder}/${path}`)]);
+  }
+  return files;
+}
+
+async function hashOf(content: unknown): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(content));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 16);
+}
+
+/** @returns the end of what a command said when it failed, or that it is not there */
+async function failureOf(command: readonly string[], cwd: string): Promise<string | undefined> {
+  const [program = "", ...args] = command;
+  try {
+    const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd }).output();
+    if (success) return undefined;
+    const decoder = new TextDecoder();
+    return `${decoder.decode(stdout)}${decoder.decode(stderr)}`.trim().split("\n").slice(-5)
+      .join("\n");
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}

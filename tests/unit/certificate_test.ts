@@ -1,0 +1,93 @@
+import "../lab/reflect_metadata.ts";
+import * as x509 from "@peculiar/x509";
+import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import fc from "fast-check";
+import { extensionsOf, oddityOf, oddityOfServer } from "../../src/check/certificate.ts";
+import { CertificateAuthority, type IssueOptions } from "../lab/certificates.ts";
+
+/** DER of a value that nobody looks into. */
+const ANY = new Uint8Array([0x05, 0x00]);
+
+async function issue(options: IssueOptions): Promise<X509Certificate> {
+  await using authority = await CertificateAuthority.create();
+  const { cert } = await authority.issue("one", options);
+  return new X509Certificate(await Deno.readTextFile(cert));
+}
+
+function critical(oid: string): IssueOptions {
+  return { extensions: [new x509.Extension(oid, true, ANY)] };
+}
+
+Deno.test("extensionsOf() gives the extensions of a certificate, and which are critical", async () => {
+  const certificate = await issue({
+    names: ["a.test"],
+    extensions: [
+      new x509.Extension("2.5.29.32", false, ANY),
+      new x509.Extension("1.2.840.1", true, ANY),
+    ],
+  });
+  const found = extensionsOf(certificate.raw).map(({ oid, critical }) =>
+    critical ? `${oid}!` : oid
+  );
+  assert.deepEqual(found, [
+    ...["2.5.29.19!", "2.5.29.15!", "2.5.29.37", "2.5.29.35", "2.5.29.17"],
+    ...["2.5.29.32", "1.2.840.1!"],
+  ]);
+  const value = extensionsOf(certificate.raw).at(-1)?.value;
+  assert.deepEqual(new Uint8Array(value ?? []), ANY);
+});
+
+Deno.test("extensionsOf() takes any bytes, also those of a certificate with some changed, and never throws", async () => {
+  const { raw } = await issue({ names: ["a.test"] });
+  const changed = fc.array(
+    fc.tuple(fc.nat({ max: raw.length - 1 }), fc.nat({ max: 255 })),
+    { minLength: 1, maxLength: 4 },
+  ).map((changes) => {
+    const bytes = Uint8Array.from(raw);
+    for (const [at, byte] of changes) bytes[at] = byte;
+    return bytes;
+  });
+  fc.assert(
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), changed), (bytes) => {
+      for (const { value } of extensionsOf(bytes)) assert.ok(value.length <= bytes.length);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+/** Certificates that are refused, and what is said of each; OpenSSL takes most of them. */
+const ODD: readonly [string, IssueOptions, RegExp][] = [
+  [
+    "a critical policyConstraints",
+    critical("2.5.29.36"),
+    /^has a critical extension .*: policyConstraints$/,
+  ],
+  ["a critical inhibitAnyPolicy", critical("2.5.29.54"), /: inhibitAnyPolicy$/],
+  ["a critical certificatePolicies", critical("2.5.29.32"), /: certificatePolicies$/],
+  [
+    "an unknown critical extension",
+    critical("1.3.6.1.4.1.99999.1"),
+    /: 1\.3\.6\.1\.4\.1\.99999\.1$/,
+  ],
+];
+
+for (const [what, options, expected] of ODD) {
+  Deno.test(`oddityOf() tells of ${what}`, async () => {
+    const certificate = await issue(options);
+    assert.match(oddityOf(certificate) ?? "", expected);
+    assert.match(oddityOfServer(certificate) ?? "", expected);
+  });
+}
+
+Deno.test("oddityOf() says nothing of what is ordinary, nor of a CA's certificate", async () => {
+  const policies = new x509.Extension("2.5.29.32", false, ANY);
+  assert.equal(oddityOf(await issue({ names: ["a.test"], extensions: [policies] })), undefined);
+  assert.equal(oddityOf(await issue({ ca: true })), undefined);
+  assert.equal(oddityOfServer(await issue({ names: ["a.test"] })), undefined);
+});
+
+Deno.test("oddityOfServer() tells of CA:TRUE, and of a certificate that is not for servers", async () => {
+  assert.match(oddityOfServer(await issue({ ca: true })) ?? "", /^is that of a CA \(CA:TRUE\)/);
+  assert.match(oddityOfServer(await issue({ use: "client" })) ?? "", /^is not for servers/);
+});
