@@ -9,7 +9,7 @@ function(config)
       summary: summary,
       description: description,
       // GitHub's id of the heading of that name.
-      runbook_url: config.runbook + '#' + std.asciiLower(name),
+      runbook_url: config.documents + '/operations.md#' + std.asciiLower(name),
     },
   };
 
