@@ -215,7 +215,7 @@ class Waiting implements PendingCheck {
     this.settle({
       verdict: this.#timeoutVerdict(heldUp),
       run: flight?.run ?? NO_RUN.run,
-      timings: {},
+      timings: flight?.timings ?? {},
     });
   }
 
