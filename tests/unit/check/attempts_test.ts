@@ -410,6 +410,19 @@ Deno.test("Attempts: cancelled before there is a connection, they leave it to th
   assert.equal(lab.closed.length, 0);
 });
 
+Deno.test("Attempts: cancelled in a pause, they make no further call and never settle", async () => {
+  await using peer = new Scripted(REFUSES, REFUSES, async (call) => {
+    await REFUSES(call);
+    setTimeout(() => attempts.cancel(), 10); // the pause before the fourth call takes 50 ms
+  });
+  await using lab = new AttemptsLab();
+  const attempts = lab.begin([peer.port]);
+  void attempts.outcome.then(() => assert.fail("They have settled"));
+  await eventually("the third call", () => peer.requests === 3);
+  await new Promise((resolve) => setTimeout(resolve, 150)); // there is no event for what does not come
+  assert.equal(peer.requests, 3);
+});
+
 Deno.test("Attempts: the time of a step is told, connecting only for a new connection", async () => {
   await using peer = new Scripted();
   await using lab = new AttemptsLab();
