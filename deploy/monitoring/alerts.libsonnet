@@ -96,6 +96,15 @@ function(config)
     ),
 
     alert(
+      name='HaproxyGrpcAgentCertificateEnds',
+      expr='haproxy_grpc_agent_certificate_expiry_timestamp_seconds - time() < 7 * 86400',
+      duration='1h',
+      severity='warning',
+      summary='A client certificate of the agent {{ $labels.instance }} ends within 7 days, profile {{ $labels.profile }}',
+      description='Backends that demand one refuse the agent from then on, and are taken out.',
+    ),
+
+    alert(
       name='HaproxyGrpcAgentBug',
       expr='increase(check_errors_total{error_type="internal"}[15m]) > 0',
       severity='warning',

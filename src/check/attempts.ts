@@ -180,7 +180,9 @@ export class Attempts implements RunningCheck {
   async #pause(ms: number): Promise<void> {
     if (ms === 0) return;
     await new Promise<void>((resolve) => {
-      this.#context.deadlines.set(() => resolve(), ms);
+      this.#context.deadlines.set(() => {
+        if (!this.#cancelled) resolve();
+      }, ms);
     });
   }
 }

@@ -78,7 +78,11 @@ export class Checker {
       patienceMs,
     );
     const waiting = new Waiting(timeoutMs, this.#deadlines, at);
-    const resolution = this.#resolver.resolve(request.host, request.port);
+    const resolution = this.#resolver.resolve(
+      request.host,
+      request.port,
+      (addresses) => this.#stateOf(request, addresses) === "ready",
+    );
     if (resolution instanceof Promise) {
       resolution.then((resolution) => {
         const resolveMs = performance.now() - at;
@@ -96,7 +100,14 @@ export class Checker {
   connectionState(question: BackendQuestion): "ready" | "connecting" | undefined {
     const resolution = this.#resolver.resolve(question.host, question.port);
     if (resolution instanceof Promise || !resolution.ok) return undefined;
-    const states = this.#destinationsOf(question, resolution.addresses)
+    return this.#stateOf(question, resolution.addresses);
+  }
+
+  #stateOf(
+    question: BackendQuestion,
+    addresses: readonly string[],
+  ): "ready" | "connecting" | undefined {
+    const states = this.#destinationsOf(question, addresses)
       .map((destination) => this.#client.stateOf(destination));
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }

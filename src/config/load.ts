@@ -109,7 +109,11 @@ export async function loadConfiguration(
     ...rules,
     logLevels,
   };
-  warnings.push(...links, ...unknownVariables(environment), ...doubtsAbout(configuration));
+  warnings.push(
+    ...links,
+    ...unknownVariables(environment),
+    ...doubtsAbout(configuration, new Date()),
+  );
   return { ok: true, configuration, warnings };
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { ADVICE } from "../../src/observe/advice.ts";
 import { renderMixin } from "../../tools/packaging/mixin.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { ROOT } from "../lab/lab_process.ts";
 import { PROMTOOL, promtool } from "../lab/promtool.ts";
@@ -56,7 +57,10 @@ async function alertRules(): Promise<AlertRule[]> {
 async function scrape(): Promise<string[]> {
   let samples: string[] = [];
   await using backend = await startHealthBackend();
-  await withAgent({ flags: ["--metrics-backend-up"] }, async (agent) => {
+  await using authority = await CertificateAuthority.create();
+  const { cert, key } = await authority.issue("agent", { use: "client" });
+  const own = ["--tls-cert-file", cert, "--tls-key-file", key];
+  await withAgent({ flags: ["--metrics-backend-up", ...own] }, async (agent) => {
     await agent.ask(backend.line());
     samples = [...(await agent.metrics()).keys()];
   });

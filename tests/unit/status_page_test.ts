@@ -29,6 +29,7 @@ async function statusOf(checks: readonly Check[], setBackMs = 0): Promise<Status
     metrics: new Metrics(),
     channelFor: () => "ready",
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
+    certificates: () => [],
     ready: () => true,
     now: () => now - setBackMs,
     uptime: () => now,
