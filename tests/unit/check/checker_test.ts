@@ -9,7 +9,7 @@ import type {
   Outcome,
   RunningCheck,
 } from "../../../src/check/health_client.ts";
-import type { TlsProfile } from "../../../src/check/tls_profile.ts";
+import type { TlsProfile } from "../../../src/tls/profile.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
