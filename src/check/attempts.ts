@@ -144,7 +144,7 @@ export class Attempts implements RunningCheck {
     const heard = await watched.heard;
     if (heard.kind !== "silent") return this.#outcome(call, heard, timeoutMs);
     const ended = heard.ended.then((end) => this.#outcome(call, end, timeoutMs));
-    if (this.#hedged || this.exhausted) return await ended;
+    if (this.exhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
     this.#context.onHedged();
     this.#failed.add(call.connection.destination.address);
