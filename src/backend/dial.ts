@@ -63,7 +63,7 @@ export class Dial {
   ) {
     this.#destination = destination;
     this.#handshakes = handshakes;
-    const deadline = deadlines.set((heldUp) => {
+    const deadline = deadlines.setForOtherSide((heldUp) => {
       this.#passed = heldUp ? "held_up" : "timeout";
       this.abort();
     }, timeoutMs);

@@ -91,9 +91,10 @@ export class WatchedCall {
       } else {
         signsBefore = -1; // it is merely slow
       }
-      this.#timer = this.#deadlines.set(look, nextMs);
+      this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
     };
-    this.#timer = this.#deadlines.set(look, Math.min(hedgeMs, this.timeoutMs), call.sentAt);
+    const firstMs = Math.min(hedgeMs, this.timeoutMs);
+    this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
   }
 
   /** Gives it up, and its connection too where that gave no sign of life. Idempotent. */
