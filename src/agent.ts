@@ -14,6 +14,7 @@ import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler, LastAnswers } from "./server/handler.ts";
+import { ClientPatience } from "./server/patience.ts";
 import { type Admission, Server } from "./server/server.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
@@ -38,6 +39,7 @@ export class Agent {
   readonly #history = new BackendHistory(() => performance.now());
   readonly #backends: Backends;
   readonly #recorder: Recorder;
+  readonly #patience: ClientPatience;
   readonly #server: Server;
   readonly #running: Promise<void>;
   readonly #http: HttpServer | undefined;
@@ -55,6 +57,12 @@ export class Agent {
     this.#metrics = metrics;
     const { log_checks: logChecks } = configuration.settings;
     this.#recorder = new Recorder(metrics, logs, this.#history, logChecks);
+    const recorder = this.#recorder;
+    this.#patience = new ClientPatience(() => performance.now(), {
+      learnt: (patience) => recorder.recordLearntPatience(patience),
+      unlearnt: (patience) => recorder.recordUnlearntPatience(patience),
+    });
+    metrics.showLearntPatience(() => [...this.#patience.learnt()].length);
     const listeners = this.#listen(configuration);
     this.#backends = new Backends(configuration, metrics);
     this.#changeable = this.#build(configuration);
@@ -76,6 +84,7 @@ export class Agent {
     this.#backends.reconfigure(configuration);
     this.#changeable = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
+    if (!configuration.settings.learn_patience) this.#patience.clear();
     this.#server.dismissClients();
     this.#metrics.reloadSuccessful.set(1);
   }
@@ -127,6 +136,7 @@ export class Agent {
       this.#damping,
       this.#lastAnswers,
       this.#recorder,
+      settings.learn_patience ? this.#patience : undefined,
     );
     const limits = {
       maxLineBytes: settings.max_line_bytes,
@@ -176,6 +186,7 @@ export class Agent {
       history: this.#history,
       metrics: this.#metrics,
       channelFor: (question) => this.#changeable.checker.connectionState(question),
+      learntPatience: () => this.#patience.learnt(),
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
       ready: () => !this.#stopping,
       now: Date.now,

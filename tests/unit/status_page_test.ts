@@ -28,6 +28,7 @@ async function statusOf(checks: readonly Check[], setBackMs = 0): Promise<Status
     history,
     metrics: new Metrics(),
     channelFor: () => "ready",
+    learntPatience: () => [],
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
     ready: () => true,
     now: () => now - setBackMs,
