@@ -169,7 +169,7 @@ export class BackendHistory {
       since: now,
       lastAskedAt: now,
       lastPeer: "",
-      lastGood: true,
+      lastGood: false,
       note: "",
       checks: 0,
       failures: 0,

@@ -252,7 +252,9 @@ export class Connection {
     if (asked === undefined || this.#closed) return;
     await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
     if (this.#closed) return;
-    await this.#socket.write(NOTHING).catch(() => asked.abandon("closed", this.#endedAt));
+    await this.#socket.write(NOTHING).catch(() => {
+      if (!this.#closed) asked.abandon("closed", this.#endedAt);
+    });
   }
 
   async #discardRest(): Promise<void> {
