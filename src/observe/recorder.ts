@@ -53,7 +53,7 @@ export interface FailedCheck {
   readonly reply: string | undefined;
 }
 
-/** How a client goes: its connection is reset (RST), or closed as one that is done. */
+/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
 export type HangUp = "reset" | "closed";
 
 /** A check whose client went before the answer. */

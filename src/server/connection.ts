@@ -290,11 +290,9 @@ export class Connection {
     this.#closed = true;
     this.#finished = true;
     clearTimeout(this.#goodbye);
-    // One reset is one sign, however many lines were sent before it.
-    const others = hangUp === "reset" ? "closed" : hangUp;
-    for (const [nth, reply] of this.#replies.entries()) {
-      reply.abandon(nth === 0 ? hangUp : others, at);
-    }
+    // HAProxy sends one line a connection; of several, nobody knows for which the client did not wait.
+    const how = hangUp === "reset" && this.#replies.length > 1 ? "closed" : hangUp;
+    for (const reply of this.#replies) reply.abandon(how, at);
     this.#socket.close();
   }
 }

@@ -21,7 +21,7 @@ type Check =
 /** @param patience what was learnt at each backend */
 async function statusOf(
   checks: readonly Check[],
-  setBackMs = 0,
+  setBackMs?: number,
   patience?: Omit<LearntPatience, "question">,
 ): Promise<Status> {
   let now = 0;
@@ -45,7 +45,7 @@ async function statusOf(
       patience === undefined ? [] : questions.map((question) => ({ question, ...patience })),
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
     ready: () => true,
-    now: () => now - setBackMs,
+    now: () => now - (setBackMs ?? 0),
     uptime: () => now,
   });
 }

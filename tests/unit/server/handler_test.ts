@@ -41,8 +41,8 @@ class Lab {
   readonly handler: Handler;
 
   constructor(
-    options: Partial<HandlerOptions> = {},
-    checker: Partial<Checker> = {},
+    options?: Partial<HandlerOptions>,
+    checker?: Partial<Checker>,
     patience?: ClientPatience,
   ) {
     const logs = setUpLogging({
