@@ -10,17 +10,20 @@ import { httpPaths } from "./observe/http_paths.ts";
 import { type HttpPaths, HttpServer } from "./observe/http_server.ts";
 import type { Logs } from "./observe/log.ts";
 import type { Metrics } from "./observe/metrics.ts";
+import {
+  addCertificateMetrics,
+  type OwnCertificate,
+  ownCertificates,
+} from "./observe/own_certificates.ts";
 import { addProcessMetrics } from "./observe/process_metrics.ts";
 import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler, LastAnswers } from "./server/handler.ts";
+import { findListenAddresses, listenOn } from "./server/listen.ts";
 import { ClientPatience } from "./server/patience.ts";
 import { type Admission, Server } from "./server/server.ts";
 
-/** An address that cannot be listened on; the message names it and says why. */
-export class ListenError extends Error {
-  override readonly name = "ListenError";
-}
+const GOING_ON = "Cannot listen: going on without metrics there";
 
 /** What a change of the configuration replaces as a whole. */
 interface Changeable {
@@ -42,7 +45,7 @@ export class Agent {
   readonly #patience: ClientPatience;
   readonly #server: Server;
   readonly #running: Promise<void>;
-  readonly #http: HttpServer | undefined;
+  readonly #http: HttpServer[] = [];
   #changeable: Changeable;
   #stopping = false;
 
@@ -52,7 +55,24 @@ export class Agent {
    * @param metrics shows what it does
    * @throws {ListenError} when `server_bind_address` and `server_port` cannot be listened on
    */
-  constructor(configuration: Configuration, logs: Logs, metrics: Metrics) {
+  static async start(configuration: Configuration, logs: Logs, metrics: Metrics): Promise<Agent> {
+    const { settings } = configuration;
+    const listeners = await listenOn(
+      settings.server_bind_address,
+      settings.server_port,
+      logs.server,
+    );
+    const agent = new Agent(configuration, logs, metrics, listeners);
+    if (settings.metrics_enabled) await agent.#startHttp(configuration);
+    return agent;
+  }
+
+  private constructor(
+    configuration: Configuration,
+    logs: Logs,
+    metrics: Metrics,
+    listeners: readonly Deno.TcpListener[],
+  ) {
     this.#logs = logs;
     this.#metrics = metrics;
     const { log_checks: logChecks } = configuration.settings;
@@ -63,7 +83,6 @@ export class Agent {
       unlearnt: (patience) => recorder.recordUnlearntPatience(patience),
     });
     metrics.showLearntPatience(() => [...this.#patience.learnt()].length);
-    const listeners = this.#listen(configuration);
     this.#backends = new Backends(configuration, metrics);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(
@@ -74,7 +93,6 @@ export class Agent {
       logs.server,
     );
     this.#running = this.#server.run();
-    if (configuration.settings.metrics_enabled) this.#http = this.#startHttp(configuration);
   }
 
   /**
@@ -100,26 +118,7 @@ export class Agent {
     await this.#server.stop();
     await this.#running;
     this.#backends.close();
-    await this.#http?.stop();
-  }
-
-  #listen({ settings }: Configuration): Deno.TcpListener[] {
-    const port = settings.server_port;
-    const listeners: Deno.TcpListener[] = [];
-    // `::` listens for IPv4 too.
-    const listed = settings.server_bind_address;
-    const hostnames = listed.includes("::") ? listed.filter((one) => one !== "0.0.0.0") : listed;
-    for (const hostname of hostnames) {
-      const address = formatHostPort(hostname, port);
-      try {
-        listeners.push(Deno.listen({ hostname, port }));
-      } catch (error) {
-        for (const listener of listeners) listener.close();
-        throw new ListenError(`Cannot listen on ${address}: ${reasonOf(error)}`);
-      }
-      this.#logs.server.info("Listening", { address });
-    }
-    return listeners;
+    await Promise.all(this.#http.map((http) => http.stop()));
   }
 
   #build(configuration: Configuration): Changeable {
@@ -153,17 +152,29 @@ export class Agent {
   }
 
   /** The agent works without its metrics, so a port that is taken is only logged. */
-  #startHttp({ settings }: Configuration): HttpServer {
-    const { metrics_bind_address: hostname, metrics_port: port } = settings;
-    const { metrics: log } = this.#logs;
-    const address = formatHostPort(hostname, port);
+  async #startHttp({ settings }: Configuration): Promise<void> {
+    const { metrics_bind_address: host, metrics_port: port } = settings;
     addProcessMetrics(this.#metrics.registry);
     addBackendMetrics(
       this.#metrics.registry,
       this.#history,
       () => this.#changeable.configuration.settings.metrics_backend_up,
     );
-    const http = new HttpServer(hostname, port, this.#makeHttpPaths(), {
+    addCertificateMetrics(this.#metrics.registry, () => this.#certificates());
+    const paths = this.#makeHttpPaths();
+    try {
+      for (const { address } of await findListenAddresses([host])) {
+        this.#http.push(this.#serveHttp(address, port, paths));
+      }
+    } catch (error) {
+      this.#logs.metrics.error(GOING_ON, { address: host, error: reasonOf(error) });
+    }
+  }
+
+  #serveHttp(hostname: string, port: number, paths: HttpPaths): HttpServer {
+    const { metrics: log } = this.#logs;
+    const address = formatHostPort(hostname, port);
+    const http = new HttpServer(hostname, port, paths, {
       onBug: (error) => {
         log.error("A bug in the agent ended an HTTP request", { error: stackOf(error) });
       },
@@ -174,11 +185,13 @@ export class Agent {
     });
     http.listening.then(
       () => log.info("Listening", { address }),
-      (error) => {
-        log.error("Cannot listen: going on without metrics", { address, error: reasonOf(error) });
-      },
+      (error) => log.error(GOING_ON, { address, error: reasonOf(error) }),
     );
     return http;
+  }
+
+  #certificates(): readonly OwnCertificate[] {
+    return ownCertificates(this.#changeable.configuration.tlsProfiles.values());
   }
 
   #makeHttpPaths(): HttpPaths {
@@ -188,6 +201,7 @@ export class Agent {
       channelFor: (question) => this.#changeable.checker.connectionState(question),
       learntPatience: () => this.#patience.learnt(),
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
+      certificates: () => this.#certificates(),
       ready: () => !this.#stopping,
       now: Date.now,
       uptime: () => performance.now(),

@@ -1,4 +1,4 @@
-import { Agent, ListenError } from "./agent.ts";
+import { Agent } from "./agent.ts";
 import { loadClient } from "./backends.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
@@ -12,12 +12,16 @@ import {
   setUpLogging,
 } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { certificateWarning, ownCertificates } from "./observe/own_certificates.ts";
 import { openLog } from "./open_log.ts";
+import { ListenError } from "./server/listen.ts";
 import { surviveBugs } from "./survive_bugs.ts";
 import { VERSION } from "./version.ts";
 
 /** How long the last log lines may take to leave, in milliseconds. */
 const LOG_DRAIN_MS = 200;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** What comes to a serving agent from outside. */
 export interface Outside {
@@ -83,21 +87,28 @@ export async function serve(
       outside.complain(mistake);
       return false;
     }
-    const agent = new Agent(configuration, logs, metrics);
+    const agent = await Agent.start(configuration, logs, metrics);
     let current = configuration;
     let stopping = false;
-    const readAgain = async () => {
-      log.look();
-      const loaded = await loadedWithClient(await outside.load(), logs);
-      if (stopping) return;
-      current = reload(agent, current, loaded, logs, (configuration) => {
-        changeLogging(logs, logOptions(configuration));
+    let reloads = Promise.resolve();
+    let isNextDue = false;
+    outside.onReload(() => {
+      // One after the other, and one for all that were asked for meanwhile.
+      if (isNextDue) return;
+      isNextDue = true;
+      reloads = reloads.then(async () => {
+        isNextDue = false;
+        log.look();
+        const loaded = await loadedWithClient(await outside.load(), logs);
+        if (stopping) return;
+        current = reload(agent, current, loaded, logs, (configuration) => {
+          changeLogging(logs, logOptions(configuration));
+        });
       });
-    };
-    // One after the other: the last one read is the one in force.
-    let reloading = Promise.resolve();
-    outside.onReload(() => reloading = reloading.then(readAgain));
+    });
+    const daily = setInterval(() => warnOfCertificates(current, logs), DAY_MS);
     logs.main.info("Stopping", { signal: await outside.stopped });
+    clearInterval(daily);
     stopping = true;
     await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
     return true;
@@ -118,6 +129,14 @@ async function loadedWithClient(
 ): Promise<LoadedConfiguration> {
   const mistake = loaded.ok ? await loadClient(loaded.configuration, log) : undefined;
   return mistake === undefined ? loaded : { ok: false, mistakes: [mistake] };
+}
+
+/** What the start and each reload have warned of may come true long after. */
+function warnOfCertificates({ tlsProfiles }: Configuration, { config: log }: Logs): void {
+  for (const certificate of ownCertificates(tlsProfiles.values())) {
+    const warning = certificateWarning(certificate, new Date());
+    if (warning !== undefined) log.warn(warning);
+  }
 }
 
 /** All or nothing. @returns the configuration that is in force now */

@@ -9,7 +9,7 @@ function(config)
       summary: summary,
       description: description,
       // GitHub's id of the heading of that name.
-      runbook_url: config.runbook + '#' + std.asciiLower(name),
+      runbook_url: config.documents + '/operations.md#' + std.asciiLower(name),
     },
   };
 
@@ -102,6 +102,15 @@ function(config)
       severity='warning',
       summary='The agent {{ $labels.instance }} could not take its new configuration',
       description='It goes on with the one before; a restart would fail.',
+    ),
+
+    alert(
+      name='HaproxyGrpcAgentCertificateEnds',
+      expr='haproxy_grpc_agent_certificate_expiry_timestamp_seconds - time() < 7 * 86400',
+      duration='1h',
+      severity='warning',
+      summary='A client certificate of the agent {{ $labels.instance }} ends within 7 days, profile {{ $labels.profile }}',
+      description='Backends that demand one refuse the agent from then on, and are taken out.',
     ),
 
     alert(

@@ -22,7 +22,7 @@ function(config)
   };
 
   local panels = [
-    panel('Down', 'stat', { x: 0, y: 0, w: 5, h: 4 }, "Backends that HAProxy is told are down. The agent's status page shows which, and why.", [
+    panel('Down', 'stat', { x: 0, y: 4, w: 5, h: 4 }, "Backends that HAProxy is told are down. The agent's status page shows which, and why.", [
       {
         expr: 'sum(haproxy_grpc_agent_backends{instance=~"$instance",state="down"})',
         legendFormat: 'down',
@@ -42,7 +42,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
     },
 
-    panel('Draining or in maintenance', 'stat', { x: 5, y: 0, w: 5, h: 4 }, 'Backends that say NOT_SERVING of themselves, where not_serving_reply is drain or maint.', [
+    panel('Draining or in maintenance', 'stat', { x: 5, y: 4, w: 5, h: 4 }, 'Backends that say NOT_SERVING of themselves, where not_serving_reply is drain or maint.', [
       {
         expr: 'sum(haproxy_grpc_agent_backends{instance=~"$instance",state=~"drain|maint"})',
         legendFormat: 'draining',
@@ -62,7 +62,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
     },
 
-    panel('Up', 'stat', { x: 10, y: 0, w: 5, h: 4 }, 'Backends that HAProxy is told are up.', [
+    panel('Up', 'stat', { x: 10, y: 4, w: 5, h: 4 }, 'Backends that HAProxy is told are up.', [
       {
         expr: 'sum(haproxy_grpc_agent_backends{instance=~"$instance",state="up"})',
         legendFormat: 'up',
@@ -79,7 +79,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
     },
 
-    panel('Checks', 'stat', { x: 15, y: 0, w: 5, h: 4 }, 'Lines answered a second.', [
+    panel('Checks', 'stat', { x: 15, y: 4, w: 5, h: 4 }, 'Lines answered a second.', [
       {
         expr: 'sum(rate(check_requests_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'checks',
@@ -96,7 +96,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
     },
 
-    panel('Last reload', 'stat', { x: 20, y: 0, w: 4, h: 4 }, 'Whether the configuration in force is the one last asked for.', [
+    panel('Last reload', 'stat', { x: 20, y: 4, w: 4, h: 4 }, 'Whether the configuration in force is the one last asked for.', [
       {
         expr: 'min(haproxy_grpc_agent_config_last_reload_successful{instance=~"$instance"})',
         legendFormat: 'reload',
@@ -117,7 +117,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
     },
 
-    panel('Backends by state', 'timeseries', { x: 0, y: 4, w: 12, h: 8 }, 'What HAProxy is told of the backends asked about in the last ten minutes.', [
+    panel('Backends by state', 'timeseries', { x: 0, y: 8, w: 12, h: 8 }, 'What HAProxy is told of the backends asked about in the last ten minutes.', [
       {
         expr: 'sum by (state) (haproxy_grpc_agent_backends{instance=~"$instance"})',
         legendFormat: '{{state}}',
@@ -147,7 +147,7 @@ function(config)
       options: series,
     },
 
-    panel('Answers without a verdict', 'timeseries', { x: 12, y: 4, w: 12, h: 8 }, 'By error_type; docs/operations.md says what each means and what to do.', [
+    panel('Answers without a verdict', 'timeseries', { x: 12, y: 8, w: 12, h: 8 }, 'By error_type; docs/operations.md says what each means and what to do.', [
       {
         expr: 'sum by (error_type) (rate(check_errors_total{instance=~"$instance"}[$__rate_interval])) > 0',
         legendFormat: '{{error_type}}',
@@ -160,7 +160,7 @@ function(config)
       options: series,
     },
 
-    panel('Answers', 'timeseries', { x: 0, y: 12, w: 8, h: 8 }, 'error: no verdict from the backend.', [
+    panel('Answers', 'timeseries', { x: 0, y: 16, w: 8, h: 8 }, 'error: no verdict from the backend.', [
       {
         expr: 'sum by (result) (rate(check_requests_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: '{{result}}',
@@ -186,7 +186,7 @@ function(config)
       options: series,
     },
 
-    panel('Duration of checks', 'timeseries', { x: 8, y: 12, w: 8, h: 8 }, 'HAProxy drops answers later than agent-inter (2 s unless set). Above 2 s the buckets end.', [
+    panel('Duration of checks', 'timeseries', { x: 8, y: 16, w: 8, h: 8 }, 'HAProxy drops answers later than agent-inter (2 s unless set). Above 2 s the buckets end.', [
       {
         expr: 'histogram_quantile(0.5, sum by (le) (rate(check_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))',
         legendFormat: 'half',
@@ -200,7 +200,7 @@ function(config)
       options: series,
     },
 
-    panel('Durations', 'heatmap', { x: 16, y: 12, w: 8, h: 8 }, null, [
+    panel('Durations', 'heatmap', { x: 16, y: 16, w: 8, h: 8 }, null, [
       {
         expr: 'sum by (le) (increase(check_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: '{{le}}',
@@ -211,7 +211,7 @@ function(config)
       options: { calculate: false, yAxis: { unit: 's' } },
     },
 
-    panel('Connections and channels', 'timeseries', { x: 0, y: 20, w: 8, h: 8 }, 'Clients connected, channels to backends, checks under way.', [
+    panel('Connections and channels', 'timeseries', { x: 0, y: 24, w: 8, h: 8 }, 'Clients connected, channels to backends, checks under way.', [
       { expr: 'sum(haproxy_connections_active{instance=~"$instance"})', legendFormat: 'clients' },
       { expr: 'sum(grpc_channels_active{instance=~"$instance"})', legendFormat: 'channels' },
       {
@@ -223,7 +223,7 @@ function(config)
       options: series,
     },
 
-    panel('Shared checks and clients turned away', 'timeseries', { x: 8, y: 20, w: 8, h: 8 }, 'Checks that shared an RPC; connections closed at once, by reason.', [
+    panel('Shared checks and clients turned away', 'timeseries', { x: 8, y: 24, w: 8, h: 8 }, 'Checks that shared an RPC; connections closed at once, by reason.', [
       {
         expr: 'sum(rate(haproxy_grpc_agent_checks_coalesced_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'shared',
@@ -237,7 +237,7 @@ function(config)
       options: series,
     },
 
-    panel('Processor time', 'timeseries', { x: 16, y: 20, w: 4, h: 8 }, 'Of one processor.', [
+    panel('Processor time', 'timeseries', { x: 16, y: 24, w: 4, h: 8 }, 'Of one processor.', [
       {
         expr: 'rate(process_cpu_seconds_total{instance=~"$instance"}[$__rate_interval])',
         legendFormat: '{{instance}}',
@@ -247,7 +247,7 @@ function(config)
       options: series,
     },
 
-    panel('Memory', 'timeseries', { x: 20, y: 20, w: 4, h: 8 }, 'Resident.', [
+    panel('Memory', 'timeseries', { x: 20, y: 24, w: 4, h: 8 }, 'Resident.', [
       {
         expr: 'process_resident_memory_bytes{instance=~"$instance"}',
         legendFormat: '{{instance}}',
@@ -257,7 +257,7 @@ function(config)
       options: series,
     },
 
-    panel('Each backend', 'state-timeline', { x: 0, y: 28, w: 24, h: 10 }, 'Only with metrics_backend_up = true.', [
+    panel('Each backend', 'state-timeline', { x: 0, y: 32, w: 24, h: 10 }, 'Only with metrics_backend_up = true.', [
       {
         expr: 'min by (backend, service) (haproxy_grpc_agent_backend_up{instance=~"$instance"})',
         legendFormat: '{{backend}} {{service}}',
@@ -278,7 +278,7 @@ function(config)
       options: { mergeValues: true, showValue: 'never', rowHeight: 0.8 },
     },
 
-    panel('Connections to backends', 'timeseries', { x: 0, y: 38, w: 8, h: 8 }, 'Opened a second, and closed by what ended them. Many by peer: the backends restart, or close what they find idle.', [
+    panel('Connections to backends', 'timeseries', { x: 0, y: 42, w: 8, h: 8 }, 'Opened a second, and closed by what ended them. Many by peer: the backends restart, or close what they find idle.', [
       {
         expr: 'sum(rate(haproxy_grpc_agent_backend_connections_opened_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'opened',
@@ -289,14 +289,14 @@ function(config)
       },
     ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
-    panel('Second tries', 'timeseries', { x: 8, y: 38, w: 8, h: 8 }, 'Calls that were asked once more on another connection because the first was slow to answer.', [
+    panel('Second tries', 'timeseries', { x: 8, y: 42, w: 8, h: 8 }, 'Calls that were asked once more on another connection because the first was slow to answer.', [
       {
         expr: 'sum(rate(haproxy_grpc_agent_hedged_calls_total{instance=~"$instance"}[$__rate_interval]))',
         legendFormat: 'hedged calls',
       },
     ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
-    panel('What the agent lacks', 'timeseries', { x: 16, y: 38, w: 8, h: 8 }, "Checks that it could not make for want of a descriptor, a port or time, and log lines that nothing took. Anything above 0 is its machine's fault.", [
+    panel('What the agent lacks', 'timeseries', { x: 16, y: 42, w: 8, h: 8 }, "Checks that it could not make for want of a descriptor, a port or time, and log lines that nothing took. Anything above 0 is its machine's fault.", [
       {
         expr: 'sum(rate(check_errors_total{instance=~"$instance",error_type="local"}[$__rate_interval]))',
         legendFormat: 'checks not made',
@@ -307,7 +307,7 @@ function(config)
       },
     ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
 
-    panel('Servers that HAProxy gets no answer for', 'stat', { x: 0, y: 51, w: 12, h: 4 }, "By HAProxy's own exporter, 3.2 and later: servers whose agent-check the agent does not answer. They stay as they last were.", [
+    panel('Servers that HAProxy gets no answer for', 'stat', { x: 0, y: 0, w: 12, h: 4 }, "By HAProxy's own exporter, 3.2 and later: servers whose agent-check the agent does not answer. They stay as they last were.", [
       {
         expr: 'sum by (instance, proxy) (haproxy_server_agent_status{state=~"L4CON|L4TOUT|L7TOUT|L7RSP|SOCKERR"}) > 0',
         legendFormat: '{{instance}} {{proxy}}',
@@ -325,7 +325,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
     },
 
-    panel('Agents that HAProxy finds ready', 'stat', { x: 12, y: 51, w: 12, h: 4 }, "By HAProxy's own exporter: the backend agents of deploy/haproxy/dynamic/a-records.cfg; 0 is an agent that is away.", [
+    panel('Agents that HAProxy finds ready', 'stat', { x: 12, y: 0, w: 12, h: 4 }, "By HAProxy's own exporter: the backend agents of deploy/haproxy/dynamic/a-records.cfg; 0 is an agent that is away.", [
       {
         expr: 'min by (instance, server) (haproxy_server_status{proxy="agents",state="UP"})',
         legendFormat: '{{instance}} {{server}}',
@@ -343,7 +343,7 @@ function(config)
       options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
     },
 
-    panel('Versions', 'table', { x: 0, y: 46, w: 24, h: 5 }, null, [
+    panel('Versions', 'table', { x: 0, y: 50, w: 24, h: 5 }, null, [
       {
         expr: 'haproxy_grpc_agent_build_info{instance=~"$instance"}',
         legendFormat: '',

@@ -28,7 +28,7 @@ export type CloseReason = (typeof CLOSE_REASONS)[number];
 
 /** Whoever keeps a connection is told of its changes. */
 export interface ConnectionOwner {
-  /** It can take a call that it could not take before. */
+  /** It can take a call that it could not take before, or it has said for the first time how many it takes. */
   onFree(): void;
   /** It takes no more calls; those on it may go on. Called once. */
   onUnusable(): void;
@@ -81,6 +81,7 @@ export class Connection {
   #served: Set<string> | undefined;
   #flushing = false;
   #usable = true;
+  #wasSettled = false;
   /** Closes it by force. */
   #goodbye: Deadline | undefined;
   #closed = false;
@@ -217,8 +218,10 @@ export class Connection {
       this.#usable = false;
       this.#owner.onUnusable();
     }
+    const hasSettled = this.settled && !this.#wasSettled;
+    this.#wasSettled = this.settled;
     if (state.kind === "closed") this.#goodbye ??= this.#closeSoon();
-    else if (this.freeStreams > 0) this.#owner.onFree();
+    else if (this.freeStreams > 0 || hasSettled) this.#owner.onFree();
     this.#flush();
   }
 

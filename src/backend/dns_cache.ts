@@ -4,8 +4,8 @@ import type { LookUp, NameLookup } from "./name_lookup.ts";
 /** Names whose last addresses are remembered. */
 const MAX_REMEMBERED = 10_000;
 
-/** An answer is not asked for again for so long, in milliseconds. */
-const FRESH_MS = 5000;
+/** An answer is not asked for again for so long, in milliseconds, unless somebody wants it newer. */
+const MAX_AGE_MS = 5000;
 
 interface Known {
   answer: Extract<LookUp, { ok: true }>;
@@ -33,13 +33,14 @@ export class DnsCache {
 
   /**
    * @param patienceMs how long a look-up may take before the last known addresses are taken instead
+   * @param maxAgeMs how old an answer may be that is not asked for again, in milliseconds
    * @returns the addresses of a DNS name, at once where they are known; never rejects. For a name not known
    * before there is no time limit
    */
-  find(name: string, patienceMs: number): LookUp | Promise<LookUp> {
+  find(name: string, patienceMs: number, maxAgeMs = MAX_AGE_MS): LookUp | Promise<LookUp> {
     const known = this.#known.get(name);
     const now = performance.now();
-    if (known !== undefined && now - known.askedAt < FRESH_MS) return known.answer;
+    if (known !== undefined && now - known.askedAt < maxAgeMs) return known.answer;
     const { answer, since } = this.#asking.get(name) ?? this.#ask(name, now);
     if (known === undefined) return answer;
     const restMs = since + patienceMs - now;

@@ -47,6 +47,8 @@ export interface PendingPlacement {
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
+  /** The step of connecting that is under way, or that was the last. */
+  readonly phase: "connect" | "tls";
   /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
   leave(): void;
 }
@@ -68,6 +70,15 @@ const UNCLAIMED_MS = 5000;
 const DIAL_PAUSE_MS = 250;
 
 const MAX_SWEEP_MS = 30_000;
+
+const CLOSED: Placement = {
+  ok: false,
+  failure: {
+    phase: "connect",
+    verdict: { kind: "local", detail: "The agent is being stopped" },
+    retryable: false,
+  },
+};
 
 /** One destination's connections, dials, and the calls that wait for them. */
 interface Endpoint {
@@ -213,9 +224,11 @@ export class Pool {
       if (connection !== undefined) this.#give(endpoint, connection, waiter);
     }
     const { connections, dials, waiting, pause } = endpoint;
+    if (this.#closed) { for (const waiter of [...waiting]) waiter.settle(CLOSED); }
     if (waiting.size === 0) return this.#forgetIfEmpty(endpoint);
-    if (pause !== undefined || this.#mayStillServe(endpoint)) return;
-    const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, waiting.size);
+    const unserved = this.#countUnserved(endpoint);
+    if (pause !== undefined || unserved === 0) return;
+    const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, unserved);
     while (dials.size < wanted && connections.size + dials.size < MAX_CONNECTIONS_PER_DESTINATION) {
       if (this.#size >= this.#options.maxConnections && !this.#makeRoom()) {
         this.#crowded.add(endpoint);
@@ -225,13 +238,18 @@ export class Pool {
     }
   }
 
-  /** Whether a connection there has not said yet how many calls it takes, and may take all that wait. */
-  #mayStillServe({ connections, waiting }: Endpoint): boolean {
-    for (const connection of connections) {
-      if (connection.settled || !connection.usable || connection.exclusive) continue;
-      for (const waiter of waiting) if (this.#suits(connection, waiter)) return true;
-    }
-    return false;
+  /**
+   * How many calls need another connection: all but those that suit one that has not said yet how many calls
+   * it takes, for it may take all of them.
+   */
+  #countUnserved({ connections, waiting }: Endpoint): number {
+    const unsettled = [...connections].filter(({ settled, usable, exclusive }) =>
+      !settled && usable && !exclusive
+    );
+    if (unsettled.length === 0) return waiting.size;
+    return [...waiting].filter((waiter) =>
+      !unsettled.some((connection) => this.#suits(connection, waiter))
+    ).length;
   }
 
   /** @returns why it has failed, if it has */
@@ -281,17 +299,19 @@ export class Pool {
   }
 
   #dialFailed(endpoint: Endpoint, dial: Dial, failure: DialFailure): void {
-    for (const { usable, exclusive } of endpoint.connections) {
-      if (!usable || exclusive) continue;
-      // It is not down: the calls wait for the connections that work.
+    // While connections work it is not down: calls that may take one of them wait for it.
+    const working = [...endpoint.connections].filter(({ usable, exclusive }) =>
+      usable && !exclusive
+    );
+    if (working.length > 0) {
       endpoint.pause ??= this.#deadlines.set(() => {
         endpoint.pause = undefined;
         this.#serve(endpoint);
       }, DIAL_PAUSE_MS);
-      return;
     }
     if (endpoint.dials.size > 0) return;
     for (const waiter of [...endpoint.waiting]) {
+      if (working.some((connection) => this.#suits(connection, waiter))) continue;
       // Its packets may have been lost before the backend came back, so later calls have another made.
       const cameLater = failure.verdict.kind === "timeout" && waiter.since > dial.begunAt;
       if (!cameLater) waiter.fail(endpoint, failure);
@@ -378,6 +398,7 @@ class Waiter implements PendingPlacement {
     readonly serve: (endpoint: Endpoint) => void;
   } | undefined;
   #next: Deadline | undefined;
+  #failedPhase: "connect" | "tls" = "connect";
   #settled = false;
 
   constructor(
@@ -403,6 +424,11 @@ class Waiter implements PendingPlacement {
     return "No connection could take the call in time";
   }
 
+  get phase(): "connect" | "tls" {
+    for (const { dials } of this.tried) for (const { phase } of dials) return phase;
+    return this.#failedPhase;
+  }
+
   /** Begins to wait at the first address. */
   begin(
     endpointOf: (destination: Destination) => Endpoint,
@@ -414,6 +440,7 @@ class Waiter implements PendingPlacement {
 
   /** A dial there has failed, and nothing else is under way there. */
   fail(endpoint: Endpoint, failure: DialFailure): void {
+    this.#failedPhase = failure.phase;
     endpoint.waiting.delete(this);
     if (this.#settled || this.#tryNext()) return;
     for (const { waiting } of this.tried) if (waiting.has(this)) return;

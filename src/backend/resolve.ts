@@ -12,6 +12,9 @@ export type Resolution =
     readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "local" }>;
   };
 
+/** Where a connection is to be made, only checks that are made at once share a look-up; in milliseconds. */
+const MAX_AGE_TO_CONNECT_MS = 50;
+
 const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
 
 /** Resolves hosts and leaves the addresses that may be connected to. */
@@ -30,16 +33,26 @@ export class Resolver {
   /**
    * @param host an IP address or a DNS name
    * @param port the TCP port, for the rules
+   * @param isConnected whether there is a connection to one of the addresses: where one is to be made, the
+   * name is looked up anew. @default {() => true}
    * @returns its addresses, at once where they are known; never rejects. For a name not known before it has
    * no time limit of its own
    */
-  resolve(host: string, port: number): Resolution | Promise<Resolution> {
+  resolve(
+    host: string,
+    port: number,
+    isConnected: (addresses: readonly string[]) => boolean = () => true,
+  ): Resolution | Promise<Resolution> {
     if (!this.#rules.mayPermit(host, port)) return DENIED;
     if (isIP(host) !== 0) return this.#permitted(host, port, { ok: true, addresses: [host] });
     const found = this.#names.find(host, this.#patienceMs);
-    return found instanceof Promise
-      ? found.then((found) => this.#permitted(host, port, found))
-      : this.#permitted(host, port, found);
+    if (found instanceof Promise) return found.then((found) => this.#permitted(host, port, found));
+    const resolution = this.#permitted(host, port, found);
+    if (!resolution.ok || isConnected(resolution.addresses)) return resolution;
+    const anew = this.#names.find(host, this.#patienceMs, MAX_AGE_TO_CONNECT_MS);
+    return anew instanceof Promise
+      ? anew.then((found) => this.#permitted(host, port, found))
+      : resolution;
   }
 
   #permitted(host: string, port: number, found: LookUp): Resolution {

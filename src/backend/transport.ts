@@ -15,7 +15,8 @@ export interface Transport {
    * Begins to read. To be called once.
    *
    * @param onBytes given what arrives; the bytes are valid during the call only
-   * @param onEnd called once at the end of the stream; `undefined` where the peer closed it properly
+   * @param onEnd called at the end of the stream, never within this call; `undefined` where the peer closed
+   * it properly
    */
   read(onBytes: (bytes: Uint8Array) => void, onEnd: (error: unknown) => void): void;
   /** Writes all of it. Not to be called while another write is under way. Rejects on a broken stream. */
@@ -77,7 +78,9 @@ export class TlsTransport implements Transport {
   }
 
   read(onBytes: (bytes: Uint8Array) => void, onEnd: (error: unknown) => void): void {
-    if (this.#socket.destroyed) return onEnd(this.#socket.errored ?? undefined);
+    if (this.#socket.destroyed) {
+      return queueMicrotask(() => onEnd(this.#socket.errored ?? undefined));
+    }
     let failure: unknown;
     this.#socket.on("error", (error) => failure = error);
     this.#socket.once("end", () => onEnd(undefined));

@@ -6,7 +6,7 @@ import type { Verdict } from "../protocol/verdict.ts";
 import { hedgeDelayMs } from "./attempts.ts";
 import type { HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
-import type { TlsProfile } from "./tls_profile.ts";
+import type { TlsProfile } from "../tls/profile.ts";
 
 /** How checks are run; times in milliseconds. */
 export interface CheckerOptions {
@@ -78,7 +78,11 @@ export class Checker {
       patienceMs,
     );
     const waiting = new Waiting(timeoutMs, this.#deadlines, at);
-    const resolution = this.#resolver.resolve(request.host, request.port);
+    const resolution = this.#resolver.resolve(
+      request.host,
+      request.port,
+      (addresses) => this.#stateOf(request, addresses) === "ready",
+    );
     if (resolution instanceof Promise) {
       resolution.then((resolution) => {
         const resolveMs = performance.now() - at;
@@ -96,7 +100,14 @@ export class Checker {
   connectionState(question: BackendQuestion): "ready" | "connecting" | undefined {
     const resolution = this.#resolver.resolve(question.host, question.port);
     if (resolution instanceof Promise || !resolution.ok) return undefined;
-    const states = this.#destinationsOf(question, resolution.addresses)
+    return this.#stateOf(question, resolution.addresses);
+  }
+
+  #stateOf(
+    question: BackendQuestion,
+    addresses: readonly string[],
+  ): "ready" | "connecting" | undefined {
+    const states = this.#destinationsOf(question, addresses)
       .map((destination) => this.#client.stateOf(destination));
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }
@@ -204,7 +215,7 @@ class Waiting implements PendingCheck {
     this.settle({
       verdict: this.#timeoutVerdict(heldUp),
       run: flight?.run ?? NO_RUN.run,
-      timings: {},
+      timings: flight?.timings ?? {},
     });
   }
 

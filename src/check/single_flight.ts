@@ -15,10 +15,12 @@ export interface Observation {
 
 /** One run of a health call, and who waits for it. */
 export class Flight {
+  static #runs = 0;
   readonly observation: Promise<Observation>;
   /** In milliseconds of `performance.now()`. */
   readonly begunAt: number;
-  readonly run: number;
+  /** A number that no other run has, in whatever configuration: damping outlives changes of it. */
+  readonly run = ++Flight.#runs;
   /** Whether others may still wait for it. */
   open = true;
   readonly #check: RunningCheck;
@@ -26,8 +28,8 @@ export class Flight {
   #waiting = 0;
 
   /** @param onEmpty called when the last one has left before the end */
-  constructor(run: number, check: RunningCheck, begunAt: number, onEmpty: () => void) {
-    this.run = run;
+  constructor(check: RunningCheck, begunAt: number, onEmpty: () => void) {
+    const { run } = this;
     this.begunAt = begunAt;
     this.#check = check;
     this.#onEmpty = onEmpty;
@@ -40,6 +42,11 @@ export class Flight {
   /** What it waits for, for the reason of a timeout. */
   get waitsFor(): string {
     return this.#check.waitsFor;
+  }
+
+  /** The steps so far. */
+  get timings(): CheckTimings {
+    return this.#check.timings;
   }
 
   join(): void {
@@ -63,7 +70,6 @@ export class SingleFlight {
   readonly #kept = new LruMap<string, { readonly observation: Observation; readonly at: number }>(
     MAX_KEPT,
   );
-  #runs = 0;
 
   /**
    * @param coalesce whether checks under way are shared
@@ -100,7 +106,7 @@ export class SingleFlight {
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const flight = new Flight(++this.#runs, check, begunAt, forget);
+    const flight = new Flight(check, begunAt, forget);
     this.#flights.set(key, flight);
     void flight.observation.then((observation) => {
       flight.open = false;

@@ -78,7 +78,9 @@ export class WatchedCall {
       if (leftMs <= 0) return this.#timedOut(heldUp);
       const { connection } = call;
       let nextMs = Math.min(leftMs, MAX_PING_MS);
-      if (!this.#silent && (!connection.usable || signsBefore === connection.signsOfLife)) {
+      // After a GOAWAY the server may close at any moment; after the agent's own word it goes on.
+      const isLeaving = !connection.usable && connection.closeReason === "peer";
+      if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
         this.#silent = true;
         this.#onSilent();
       } else if (signsBefore === undefined) {

@@ -1,10 +1,17 @@
+import { certificateWarning, ownCertificates } from "../observe/own_certificates.ts";
 import type { Configuration } from "./load.ts";
 
 /** HAProxy's `agent-inter` when it is not set, less some room for the way, in milliseconds. */
 const SAFE_CHECK_TIMEOUT_MS = 1950;
 
-/** @returns a warning for each thing that is allowed but hardly meant */
-export function doubtsAbout({ settings, tlsProfiles, metadata }: Configuration): string[] {
+/**
+ * @param now for the certificates' validity
+ * @returns a warning for each thing that is allowed but hardly meant
+ */
+export function doubtsAbout(
+  { settings, tlsProfiles, metadata }: Configuration,
+  now: Date,
+): string[] {
   const doubts: string[] = [];
   if (settings.check_timeout_ms > SAFE_CHECK_TIMEOUT_MS) {
     doubts.push(
@@ -45,7 +52,8 @@ export function doubtsAbout({ settings, tlsProfiles, metadata }: Configuration):
       );
     }
   }
-  return doubts;
+  const certificates = ownCertificates(tlsProfiles.values());
+  return [...doubts, ...certificates.flatMap((one) => certificateWarning(one, now) ?? [])];
 }
 
 function isLoopback(address: string): boolean {

@@ -59,7 +59,7 @@ export const SETTINGS = {
     group: "Agent",
     kind: addresses,
     default: ["0.0.0.0"],
-    help: "Address on which HAProxy asks",
+    help: "Address on which HAProxy asks; of a name, all of them",
     restart: true,
   }),
   server_port: setting({
@@ -291,7 +291,7 @@ export const SETTINGS = {
     group: "HTTP (status page, metrics, probes)",
     kind: address,
     default: "0.0.0.0",
-    help: "Address to serve them on",
+    help: "Address to serve them on; of a name, all of them",
     restart: true,
   }),
   metrics_port: setting({

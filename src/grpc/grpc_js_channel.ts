@@ -61,9 +61,16 @@ const OPTIONS = {
   "grpc.primary_user_agent": "haproxy-grpc-agent",
 };
 
-/** Texts with which grpc-js says that the server has not processed a call, or broke it off. */
-const NO_ANSWER =
-  /^Stream refused by server$|^Connection dropped$|^Call cancelled$|RST_STREAM|^Bandwidth exhausted or memory limit exceeded$|^Protocol not secure enough$/;
+/** Texts with which grpc-js says that there is no whole answer: the server broke off, or it did itself. */
+const NO_ANSWER = [
+  "Stream refused by server",
+  "Connection dropped",
+  "Call cancelled",
+  "Received RST_STREAM",
+  "Bandwidth exhausted or memory limit exceeded",
+  "Protocol not secure enough",
+  "Received message larger than max",
+];
 
 /** How a call ended, and whether its connection is there still. */
 export type CallEnd =
@@ -150,7 +157,6 @@ export class Channel {
   ): ChannelCall {
     this.#idle?.cancel();
     const { promise: ended, resolve } = Promise.withResolvers<CallEnd>();
-    const wasConnected = this.#connected;
     const fields = metadata.clone();
     // By hand: a deadline of grpc-js's own could not tell that the process was held up.
     fields.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
@@ -164,7 +170,7 @@ export class Channel {
       call.cancel();
       if (how?.kind === "response" || how?.kind === "error" && how.answered) this.hasServed = true;
       // A call that is given up while connecting leaves its connection to the next one.
-      else if (how !== undefined || wasConnected) this.#closeReason ??= "peer";
+      else if (how !== undefined || this.#connected) this.#closeReason ??= "peer";
       if (how !== undefined) resolve(how);
       if (this.#calls.size === 0) this.#callsEnded();
     };
@@ -192,7 +198,7 @@ export class Channel {
       return { kind: "response", connected: true, status: String(response?.status ?? "UNKNOWN") };
     }
     const connected = this.#connected;
-    const answered = connected && !NO_ANSWER.test(error.details);
+    const answered = connected && !NO_ANSWER.some((text) => error.details.startsWith(text));
     return { kind: "error", connected, error, answered };
   }
 

@@ -14,8 +14,8 @@ import { statusName } from "./status.ts";
  *
  * A channel per destination, kept for the next check and dropped at the first failure, since grpc-js
  * connects again by itself only after a pause, and answers from memory meanwhile. A call that fails on a
- * kept channel before the server has answered is made once more on a new one. The addresses of a name are
- * tried in turn, those with a channel first.
+ * kept channel without an answer is made once more on a new one. The addresses of a name are tried in
+ * turn, those with a channel first.
  *
  * Verdicts: a status is what the backend says; no connection, or one that ends without an answer, is
  * `backend_unreachable`, or `tls` where TLS is spoken and TCP was connected; every other error is `rpc` with
@@ -32,6 +32,7 @@ import { statusName } from "./status.ts";
  *   malformed header fields have other codes and texts, and some pass.
  * - A client certificate that the server refuses is told as a lost connection, and a server that is checked by
  *   its IP address is sent a server name that is none.
+ * - A peer that floods it has it read, and the agent do little else, until the connection is closed.
  * - Nothing is kept over a reload, and no connection is replaced because of its age.
  * - Connecting counts as part of the RPC in the timings of a check.
  */
@@ -70,6 +71,7 @@ export class GrpcJsClient implements HealthClient {
       .catch((error): Outcome => ({ verdict: { kind: "internal", error }, timings: {} }));
     return {
       outcome,
+      timings: {},
       get waitsFor() {
         return calls.waitsFor;
       },
@@ -93,9 +95,8 @@ export class GrpcJsClient implements HealthClient {
     let last: Attempt | undefined;
     for (const destination of destinations.toSorted((a, b) => rank(a) - rank(b))) {
       const kept = this.#kept(destination);
-      const hadServed = kept?.hasServed === true;
       last = await calls.make(kept ?? this.#open(destination), destination);
-      if (hadServed && !last.answered) {
+      if (kept !== undefined && !last.answered) {
         last = await calls.make(this.#open(destination), destination);
       }
       if (last.connected) break;

@@ -35,9 +35,12 @@ export class HeldSockets {
     credentials._createSecureConnector = (...args) => {
       const connector = create.apply(credentials, args);
       const connect = connector.connect;
-      connector.connect = (socket) => {
-        this.#hold(socket);
-        return connect.call(connector, socket);
+      connector.connect = async (socket) => {
+        // grpc-js destroys the socket then.
+        if (this.#released) throw new Error("The channel was closed");
+        this.#sockets.add(socket);
+        socket.once("close", () => this.#sockets.delete(socket));
+        return await connect.call(connector, socket);
       };
       return connector;
     };
@@ -51,14 +54,5 @@ export class HeldSockets {
     setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, GOODBYE_MS).unref();
-  }
-
-  #hold(socket: Socket): void {
-    if (this.#released) {
-      socket.destroy();
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.once("close", () => this.#sockets.delete(socket));
   }
 }

@@ -45,7 +45,7 @@ export function readHealthAnswer(response: HttpResponse): HealthAnswer {
   }
   const early = valuesOf(headers, "grpc-status");
   const grpcStatuses = [...early, ...valuesOf(trailers, "grpc-status")];
-  const trailersOnly = trailers.length === 0 && response.body.length === 0;
+  const trailersOnly = !response.truncated && trailers.length === 0 && response.body.length === 0;
   if (!isGrpc(headers) && !(trailersOnly && valuesOf(headers, "content-type").length === 0)) {
     return failed("UNKNOWN", `The answer is not gRPC: HTTP 200${contentTypeShown(headers)}`);
   }

@@ -14,7 +14,6 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
 // deno-lint-ignore no-control-regex
 const FIELD_NAME = /^[^\x00-\x20A-Z:\x7f-\xff]+$/;
 
-// deno-lint-ignore no-control-regex
 const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
 
 /**

@@ -525,7 +525,11 @@ export class Session {
     const last = this.#goawayLastStreamId;
     if (last !== undefined) {
       const end = { kind: "refused", reason: `The server sent ${this.#goawayText()}` } as const;
-      for (const stream of this.#streams.values()) if (stream.id > last) this.#end(stream, end);
+      for (const stream of this.#streams.values()) {
+        if (stream.id <= last) continue;
+        this.#expectLateFrames(stream.id); // a server may answer what it has denied
+        this.#end(stream, end);
+      }
     }
     if (this.#maxStreams !== 0) return;
     // It will answer none on this connection; those that it has begun (an answer has) go on.
@@ -625,7 +629,7 @@ export class Session {
   #takeHeaders(streamId: number, endStream: boolean, block: Uint8Array): void {
     const fields = this.#decodeFields(block);
     const stream = this.#openStream(streamId, "HEADERS");
-    if (stream === undefined) return;
+    if (stream === undefined) return this.#countControlFrame();
     const { answer } = stream;
     if (answer.kind === "headers") {
       checkFields(streamId, fields, "trailers");
@@ -689,7 +693,11 @@ export class Session {
 
   #reset(stream: Stream, code: number): void {
     this.#output.rstStream(stream.id, code);
-    this.#cancelled.add(stream.id);
+    this.#expectLateFrames(stream.id);
+  }
+
+  #expectLateFrames(streamId: number): void {
+    this.#cancelled.add(streamId);
     if (this.#cancelled.size <= MAX_REMEMBERED_CANCELS) return;
     for (const oldest of this.#cancelled) {
       this.#cancelled.delete(oldest);

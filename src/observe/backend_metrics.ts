@@ -1,4 +1,4 @@
-import { Gauge, type Registry } from "prom-client";
+import { Gauge, type Registry } from "./prom_client.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { WORDS } from "../protocol/reply.ts";
 import type { BackendHistory } from "./backend_history.ts";

@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Histogram, Registry } from "./prom_client.ts";
 import { CLOSE_REASONS, type CloseReason } from "../backend/connection.ts";
 import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
 

@@ -2,6 +2,7 @@ import type { EffectiveConfiguration } from "../config/effective.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { type Word, WORDS } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
+import { certificateWarning, type OwnCertificate } from "./own_certificates.ts";
 import { VERSION } from "../version.ts";
 import { ADVICE, adviseOnHangUp } from "./advice.ts";
 import type { BackendHistory, BackendRecord } from "./backend_history.ts";
@@ -23,6 +24,8 @@ export interface StatusSources {
   /** What was learnt of clients that do not wait for their answers. */
   readonly learntPatience: () => Iterable<LearntPatience>;
   readonly configuration: () => EffectiveConfiguration;
+  /** What the agent shows to backends. */
+  readonly certificates: () => readonly OwnCertificate[];
   readonly ready: () => boolean;
   /** The time in milliseconds since 1970. */
   readonly now: () => number;
@@ -70,6 +73,7 @@ export async function collectStatus(sources: StatusSources) {
       backendStatus(record, channelFor, dateOf, patience.get(record.question.key) ?? [])
     ),
     backends_left_out: Math.max(0, records.length - MAX_SHOWN),
+    certificates: sources.certificates().map((one) => certificateStatus(one, new Date(now))),
     configuration: sources.configuration(),
   };
 }
@@ -123,6 +127,16 @@ function backendStatus(
       duration_ms: round(durationMs),
       failed,
     })),
+  };
+}
+
+function certificateStatus(certificate: OwnCertificate, now: Date) {
+  return {
+    tls_profile: certificate.profile,
+    subject: certificate.subject,
+    valid_from: certificate.validFrom.toISOString(),
+    valid_to: certificate.validTo.toISOString(),
+    warning: certificateWarning(certificate, now) ?? null,
   };
 }
 

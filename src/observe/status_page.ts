@@ -49,6 +49,7 @@ ${refresh}
 </nav>
 </header>
 ${totals(status)}
+${certificateWarnings(status)}
 <main>
 ${backends.length === 0 ? nobodyAsked() : table(status)}
 ${leftOut === 0 ? markup`` : markup`<p class="left-out">${leftOut} more are not shown.</p>`}
@@ -107,6 +108,11 @@ ${tile(gauges.channels, "channels open")}
 <p class="errors">Answers without a verdict since the start: ${
     failed.length === 0 ? "none" : errorCounts
   }</p>`;
+}
+
+function certificateWarnings({ certificates }: Status): readonly Html[] {
+  const warnings = certificates.flatMap(({ warning }) => warning ?? []);
+  return warnings.map((warning) => markup`<p class="errors"><b>${warning}</b></p>`);
 }
 
 function table({ backends, now }: Status): Html {

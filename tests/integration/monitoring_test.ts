@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { ADVICE } from "../../src/observe/advice.ts";
 import { renderMixin } from "../../tools/packaging/mixin.ts";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { ROOT } from "../lab/lab_process.ts";
 import { PROMTOOL, promtool } from "../lab/promtool.ts";
@@ -47,8 +48,8 @@ interface AlertRule {
   annotations: { runbook_url: string };
 }
 
-async function alertRules(): Promise<AlertRule[]> {
-  const { groups } = parse(await Deno.readTextFile(`${FOLDER}alerts.yml`));
+async function alertRules(file = "alerts.yml"): Promise<AlertRule[]> {
+  const { groups } = parse(await Deno.readTextFile(FOLDER + file));
   return groups.flatMap(({ rules }: { rules: AlertRule[] }) => rules);
 }
 
@@ -56,7 +57,10 @@ async function alertRules(): Promise<AlertRule[]> {
 async function scrape(): Promise<string[]> {
   let samples: string[] = [];
   await using backend = await startHealthBackend();
-  await withAgent({ flags: ["--metrics-backend-up"] }, async (agent) => {
+  await using authority = await CertificateAuthority.create();
+  const { cert, key } = await authority.issue("agent", { use: "client" });
+  const own = ["--tls-cert-file", cert, "--tls-key-file", key];
+  await withAgent({ flags: ["--metrics-backend-up", ...own] }, async (agent) => {
     await agent.ask(backend.line());
     samples = [...(await agent.metrics()).keys()];
   });
@@ -98,18 +102,29 @@ Deno.test("the dashboard's panels have names and places of their own", async () 
   for (const place of places) assert.ok(Number(place.split(" ")[0]) < 24, "Grafana has 24 columns");
 });
 
+Deno.test("each alert's runbook_url leads to a section that is there", async () => {
+  for (
+    const { alert, annotations } of [
+      ...await alertRules(),
+      ...await alertRules("haproxy_alerts.yml"),
+    ]
+  ) {
+    const [, file, id] = /^https:\S+\/(docs\/\S+\.md)#(\S+)$/.exec(annotations.runbook_url) ?? [];
+    assert.ok(file !== undefined, `${alert}: ${annotations.runbook_url}`);
+    const document = await Deno.readTextFile(ROOT + file);
+    // GitHub's ids of headings.
+    const ids = [...document.matchAll(/^#+ (.*)$/gm)]
+      .map(([, heading = ""]) =>
+        heading.toLowerCase().replace(/[^\w\- ]/g, "").replaceAll(" ", "-")
+      );
+    assert.ok(id !== undefined && ids.includes(id), `${alert}: ${annotations.runbook_url}`);
+  }
+});
+
 Deno.test("docs/operations.md has a paragraph for each alert and each error type", async () => {
   const document = await Deno.readTextFile(`${ROOT}docs/operations.md`);
   const headings = [...document.matchAll(/^### (.*)$/gm)].map(([, heading = ""]) => heading);
   const rules = await alertRules();
-  for (const { alert, annotations } of rules) {
-    const [, file, id] =
-      /^https:\S+\/(docs\/operations\.md)#(\w+)$/.exec(annotations.runbook_url) ?? [];
-    assert.ok(
-      file !== undefined && headings.some((heading) => heading.toLowerCase() === id),
-      alert,
-    );
-  }
   const alerts = rules.map(({ alert }) => alert);
   assert.deepEqual(
     headings.toSorted(),
@@ -132,14 +147,17 @@ testThatNeeds(
   "a mixin of one's own chooses its targets and where its runbooks are",
   async () => {
     const own = "(import 'mixin.libsonnet') + " +
-      `{ _config+:: { selector: 'job="mine"', runbook: 'https://wiki.example/o.md' } }`;
+      `{ _config+:: { selector: 'job="mine"', documents: 'https://wiki.example' } }`;
     const { stdout } = await new Deno.Command("jsonnet", {
-      args: ["--exec", `(${own}).prometheusAlerts.groups[0].rules[0]`],
+      args: ["--exec", `[group.rules[0] for group in (${own}).prometheusAlerts.groups]`],
       cwd: FOLDER,
     }).output();
-    const { expr, annotations }: AlertRule = JSON.parse(new TextDecoder().decode(stdout));
-    assert.equal(expr, 'up{job="mine"} == 0');
-    assert.equal(annotations.runbook_url, "https://wiki.example/o.md#haproxygrpcagentgone");
+    const first: AlertRule[] = JSON.parse(new TextDecoder().decode(stdout));
+    assert.equal(first[0]?.expr, 'up{job="mine"} == 0');
+    assert.deepEqual(first.map(({ annotations }) => annotations.runbook_url), [
+      "https://wiki.example/operations.md#haproxygrpcagentgone",
+      "https://wiki.example/deployment-guide.md#when-the-agent-is-away",
+    ]);
   },
 );
 

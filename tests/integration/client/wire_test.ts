@@ -188,7 +188,7 @@ testPlainAndTls(
     });
     await withAgent({ flags: [...flags] }, async (agent) => {
       assert.equal(await agent.ask(backend.line()), "up\n");
-      assert.equal(await agent.ask(backend.line({ option: "timeout=200" })), "down\n");
+      assert.equal(await agent.ask(backend.line({ option: "timeout=800" })), "down\n");
       const [connection] = backend.connections;
       const reset = await eventually(
         "the reset",

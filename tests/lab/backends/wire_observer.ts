@@ -15,10 +15,20 @@ const DEFAULT_WINDOW = 65_535;
 const DEFAULT_MAX_FRAME = 16_384;
 const MAX_WINDOW = 2 ** 31 - 1;
 
-/** How long a frame may have been on its way when the server ended what it belongs to, in milliseconds. */
-const RACE_MS = 500;
+/**
+ * Milliseconds after which a client must have read what the server sent, if nothing has shown it before: a
+ * busy machine holds a process up for long.
+ */
+const READ_BY_MS = 3000;
 
 const NAMES = Object.fromEntries(Object.entries(FrameType).map(([name, type]) => [type, name]));
+
+/** Something that the server has sent. */
+interface Sent {
+  readonly at: number;
+  /** How many SETTINGS and PINGs it had sent before: who acknowledges more of them has read this. */
+  readonly after: number;
+}
 
 interface Stream {
   /** What the client may still send. */
@@ -26,15 +36,16 @@ interface Stream {
   /** What the server may still send. */
   credit: number;
   clientEnded: boolean;
-  /** When the server ended or reset it. */
-  serverEndedAt?: number;
+  /** That the server ended or reset it. */
+  serverEnd?: Sent;
   closedBy?: "client" | "server";
 }
 
 /**
  * Judges from outside whether what a client sends on one connection is legal (RFC 9113). It sees the bytes
  * of both directions and never holds the client to what it cannot have read yet: SETTINGS count from their
- * acknowledgement on, the end of a stream or a GOAWAY from {@linkcode RACE_MS} on.
+ * acknowledgement on, the end of a stream or a GOAWAY when a later frame is acknowledged, or after
+ * {@linkcode READ_BY_MS}.
  */
 export class WireObserver {
   /** What was not legal, in the order in which it came. */
@@ -53,7 +64,10 @@ export class WireObserver {
   #window = DEFAULT_WINDOW;
   #credit = DEFAULT_WINDOW;
   #initialCredit = DEFAULT_WINDOW;
-  #goawayAt: number | undefined;
+  #goaway: Sent | undefined;
+  /** SETTINGS and PINGs of the server, and how many of them are acknowledged. */
+  #asked = 0;
+  #acknowledged = 0;
   #blockOf: number | undefined;
 
   /** What the server may send on the connection before the client gives it more, in bytes. */
@@ -133,6 +147,7 @@ export class WireObserver {
     if (streamId !== 0) this.#violation(name);
     if ((flags & FrameFlag.ACK) !== 0) {
       const values = this.unacknowledgedSettings.shift();
+      this.#acknowledged++;
       if (values === undefined) this.#violation("an acknowledgement of SETTINGS that nobody sent");
       if (payload.length > 0) {
         this.#violation("an acknowledgement of SETTINGS with something in it");
@@ -159,6 +174,7 @@ export class WireObserver {
   #judgePing({ flags, streamId, payload }: Frame, name: string): void {
     if (streamId !== 0 || payload.length !== 8) this.#violation(`${name} is malformed`);
     if ((flags & FrameFlag.ACK) === 0) return;
+    this.#acknowledged++;
     if (this.unacknowledgedPings.shift() !== payload.toHex()) {
       this.#violation(`an acknowledgement of a PING that nobody sent: ${payload.toHex()}`);
     }
@@ -185,7 +201,7 @@ export class WireObserver {
     if (open >= this.#highest(Setting.MAX_CONCURRENT_STREAMS, Infinity)) {
       this.#violation(`${name} beside ${open} open ones is one more than the server allows`);
     }
-    if (isLong(this.#goawayAt)) this.#violation(`${name} after GOAWAY`);
+    if (this.#isRead(this.#goaway)) this.#violation(`${name} after GOAWAY`);
     this.#lastStream = Math.max(streamId, this.#lastStream);
     this.#streams.set(streamId, {
       window: this.#setting(Setting.INITIAL_WINDOW_SIZE, DEFAULT_WINDOW),
@@ -219,7 +235,7 @@ export class WireObserver {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) this.#violation(`${name}, which is idle`);
     else if (stream.closedBy === "client") this.#violation(`${name} after the client's RST_STREAM`);
-    else if (isClosed(stream) && isLong(stream.serverEndedAt)) {
+    else if (isClosed(stream) && this.#isRead(stream.serverEnd)) {
       this.#violation(`${name}, which is closed`);
     }
     return stream;
@@ -230,8 +246,11 @@ export class WireObserver {
     const isAck = (flags & FrameFlag.ACK) !== 0;
     if (type === FrameType.SETTINGS && !isAck) {
       this.unacknowledgedSettings.push(readSettings(payload));
-    } else if (type === FrameType.PING && !isAck) this.unacknowledgedPings.push(payload.toHex());
-    else if (type === FrameType.GOAWAY) this.#goawayAt = performance.now();
+      this.#asked++;
+    } else if (type === FrameType.PING && !isAck) {
+      this.unacknowledgedPings.push(payload.toHex());
+      this.#asked++;
+    } else if (type === FrameType.GOAWAY) this.#goaway = this.#now();
     else if (type === FrameType.WINDOW_UPDATE && payload.length === 4) {
       const increment = new DataView(payload.buffer, payload.byteOffset).getUint32(0);
       if (streamId === 0) this.#window += increment;
@@ -242,11 +261,20 @@ export class WireObserver {
     }
     if (stream === undefined) return;
     const canEnd = type === FrameType.DATA || type === FrameType.HEADERS;
-    if (canEnd && (flags & FrameFlag.END_STREAM) !== 0) stream.serverEndedAt ??= performance.now();
+    if (canEnd && (flags & FrameFlag.END_STREAM) !== 0) stream.serverEnd ??= this.#now();
     if (type === FrameType.RST_STREAM) {
-      stream.serverEndedAt ??= performance.now();
+      stream.serverEnd ??= this.#now();
       stream.closedBy ??= "server";
     }
+  }
+
+  #now(): Sent {
+    return { at: performance.now(), after: this.#asked };
+  }
+
+  #isRead(sent: Sent | undefined): boolean {
+    if (sent === undefined) return false;
+    return this.#acknowledged > sent.after || performance.now() - sent.at > READ_BY_MS;
   }
 
   /** What the client has acknowledged. */
@@ -268,10 +296,6 @@ export function errorCodeOf({ type, payload }: Frame): string {
   return Object.entries(ErrorCode).find(([, value]) => value === code)?.[0] ?? `${code}`;
 }
 
-function isClosed({ clientEnded, serverEndedAt, closedBy }: Stream): boolean {
-  return closedBy !== undefined || (clientEnded && serverEndedAt !== undefined);
-}
-
-function isLong(since: number | undefined): boolean {
-  return since !== undefined && performance.now() - since > RACE_MS;
+function isClosed({ clientEnded, serverEnd, closedBy }: Stream): boolean {
+  return closedBy !== undefined || (clientEnded && serverEnd !== undefined);
 }

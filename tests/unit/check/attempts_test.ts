@@ -1,0 +1,446 @@
+import assert from "node:assert/strict";
+import { Attempts, type AttemptsContext, hedgeDelayMs } from "../../../src/check/attempts.ts";
+import { encodeHealthCall } from "../../../src/grpc/request.ts";
+import type { Verdict } from "../../../src/protocol/verdict.ts";
+import { eventually } from "../../lab/eventually.ts";
+import { freePort } from "../../lab/free_port.ts";
+import {
+  data,
+  frame,
+  FrameReader,
+  goaway,
+  grpcMessage,
+  healthResponse,
+  PREFACE,
+  resetStream,
+  settings,
+} from "../../lab/http2_frames.ts";
+import {
+  healthAnswer,
+  type Http2Call,
+  http2Peer,
+  responseHeaders,
+  trailers,
+} from "../../lab/http2_peer.ts";
+import { type Peer, PeerServer, send } from "../../lab/peer_server.ts";
+import { at, PoolLab } from "../../lab/pool_lab.ts";
+import { describeFrame, settingsOf } from "../../lab/session_script.ts";
+import { blackHole, http1, saying, silent } from "../../lab/tcp_peers.ts";
+
+type Answer = (call: Http2Call) => void | Promise<void>;
+
+/** Checks made with a pool of their own. */
+class AttemptsLab extends PoolLab {
+  hedged = 0;
+
+  /** Begins a check of what listens on these ports. */
+  begin(
+    ports: readonly number[],
+    context: Partial<AttemptsContext> = {},
+    { timeoutMs = 5000, patienceMs = 5000 } = {},
+  ): Attempts {
+    const call = { authority: "api", tls: false, service: "" };
+    return new Attempts(
+      {
+        ...call,
+        destinations: ports.map((port) => at(port)),
+        timeoutMs,
+        patienceMs,
+        at: performance.now(),
+      },
+      encodeHealthCall(call, new Map()),
+      {
+        pool: this.pool,
+        deadlines: this.deadlines,
+        rpcTimeoutMs: 5000,
+        exhausted: false,
+        onHedged: () => this.hedged++,
+        ...context,
+      },
+    );
+  }
+
+  /** Makes a check. */
+  async check(
+    port: number,
+    context?: Partial<AttemptsContext>,
+    times?: { readonly timeoutMs?: number; readonly patienceMs?: number },
+  ): Promise<string> {
+    return describe((await this.begin([port], context, times).outcome).verdict);
+  }
+}
+
+function describe(verdict: Verdict): string {
+  switch (verdict.kind) {
+    case "not_serving":
+      return verdict.status;
+    case "rpc":
+      return `${verdict.kind} ${verdict.code}`;
+    default:
+      return verdict.kind;
+  }
+}
+
+/** A peer that does with its first calls, whatever their connection, what the test says, and answers all others. */
+class Scripted implements AsyncDisposable {
+  requests = 0;
+  readonly server: PeerServer;
+
+  constructor(...answers: Answer[]) {
+    this.server = http2Peer({ answer: (call) => (answers[this.requests++] ?? SERVING)(call) });
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  get connections(): number {
+    return this.server.connections;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.server[Symbol.asyncDispose]();
+  }
+}
+
+const SERVING: Answer = ({ send, streamId }) => send(healthAnswer(streamId));
+const NOT_SERVING: Answer = ({ send, streamId }) => send(healthAnswer(streamId, 2));
+const REFUSES: Answer = ({ send, streamId }) => send(resetStream(streamId, 7));
+const RESETS: Answer = ({ send, streamId }) => send(resetStream(streamId, 2));
+const CLOSES: Answer = ({ close }) => close();
+const GOES_AWAY: Answer = ({ send, streamId }) => send(goaway(streamId - 1));
+const BREAKS_OFF: Answer = async ({ send, streamId, close }) => {
+  await send(responseHeaders(streamId), data(streamId, grpcMessage(healthResponse(1))));
+  close();
+};
+const BREAKS_HTTP2: Answer = ({ send, streamId }) => send(data(streamId, new Uint8Array(1)));
+const NOTHING: Answer = () => {};
+const ends = (code: number): Answer => ({ send, streamId }) =>
+  send(responseHeaders(streamId), trailers(streamId, { "grpc-status": `${code}` }));
+
+/** What a fresh connection does, the verdict, and how many calls it takes. */
+const FRESH: readonly [string, Answer, string, number][] = [
+  ["says SERVING", SERVING, "serving", 1],
+  ["says NOT_SERVING", NOT_SERVING, "NOT_SERVING", 1],
+  ["ends the call with an error", ends(14), "rpc UNAVAILABLE", 1],
+  ["resets the stream", RESETS, "rpc INTERNAL", 1],
+  ["breaks HTTP/2", BREAKS_HTTP2, "rpc INTERNAL", 1],
+  ["breaks off in its answer", BREAKS_OFF, "unreachable", 1],
+  ["refuses the stream", REFUSES, "rpc UNAVAILABLE", 4],
+  ["denies the stream by GOAWAY", GOES_AWAY, "rpc UNAVAILABLE", 4],
+  ["closes in place of an answer", CLOSES, "unreachable", 4],
+];
+
+for (const [what, answer, verdict, calls] of FRESH) {
+  Deno.test(`Attempts: a server that ${what} each time is ${verdict} after ${calls} calls`, async () => {
+    await using peer = new Scripted(...Array<Answer>(8).fill(answer));
+    await using lab = new AttemptsLab();
+    const attempts = lab.begin([peer.port]);
+    const begun = performance.now();
+    assert.equal(describe((await attempts.outcome).verdict), verdict);
+    assert.equal(peer.requests, calls);
+    assert.equal(attempts.exhausted, calls === 4);
+    // The pauses before the third and the fourth.
+    if (calls === 4) assert.ok(performance.now() - begun >= 60);
+    assert.equal(lab.hedged, 0);
+  });
+
+  Deno.test(`Attempts: a server that ${what} each time gets 2 calls at most once it is exhausted`, async () => {
+    await using peer = new Scripted(...Array<Answer>(8).fill(answer));
+    await using lab = new AttemptsLab();
+    assert.equal(await lab.check(peer.port, { exhausted: true }), verdict);
+    assert.equal(peer.requests, Math.min(calls, 2));
+  });
+}
+
+for (
+  const [what, answer] of [["refuses", REFUSES], ["denies", GOES_AWAY], ["loses", CLOSES]] as const
+) {
+  for (const times of [1, 2, 3]) {
+    Deno.test(`Attempts: a server that ${what} ${times} calls and answers the next is serving`, async () => {
+      await using peer = new Scripted(...Array<Answer>(times).fill(answer));
+      await using lab = new AttemptsLab();
+      assert.equal(await lab.check(peer.port), "serving");
+      assert.equal(peer.requests, times + 1);
+      assert.equal(peer.connections, times + 1, "each is made on a new connection");
+    });
+  }
+}
+
+/** What a connection does that has said SERVING before, and why it is left. */
+const KEPT: readonly [string, Answer][] = [
+  ["says NOT_SERVING", NOT_SERVING],
+  ["ends the call with an error", ends(14)],
+  ["resets the stream", RESETS],
+  ["refuses the stream", REFUSES],
+  ["denies the stream by GOAWAY", GOES_AWAY],
+  ["closes in place of an answer", CLOSES],
+  ["breaks off in its answer", BREAKS_OFF],
+  ["breaks HTTP/2", BREAKS_HTTP2],
+];
+
+for (const [what, answer] of KEPT) {
+  Deno.test(`Attempts: a kept connection that ${what} is asked again on a new one`, async () => {
+    await using peer = new Scripted(SERVING, answer);
+    await using lab = new AttemptsLab();
+    assert.equal(await lab.check(peer.port), "serving");
+    assert.equal(await lab.check(peer.port), "serving");
+    assert.deepEqual([peer.requests, peer.connections], [3, 2]);
+  });
+}
+
+Deno.test("Attempts: what a new connection says again after a kept one holds", async () => {
+  await using peer = new Scripted(SERVING, NOT_SERVING, NOT_SERVING, NOT_SERVING);
+  await using lab = new AttemptsLab();
+  await lab.check(peer.port);
+  assert.equal(await lab.check(peer.port), "NOT_SERVING");
+  assert.equal(peer.requests, 3);
+  assert.equal(await lab.check(peer.port), "NOT_SERVING");
+  assert.equal(peer.requests, 4, "the new connection has never served");
+});
+
+Deno.test("Attempts: what a kept connection said holds where a new one has no answer", async () => {
+  await using peer = new Scripted(SERVING, NOT_SERVING, CLOSES, CLOSES, CLOSES);
+  await using lab = new AttemptsLab();
+  await lab.check(peer.port);
+  assert.equal(await lab.check(peer.port), "NOT_SERVING");
+  assert.equal(peer.requests, 5);
+});
+
+/** What is final at once. */
+const FINAL: readonly [string, () => PeerServer, string][] = [
+  ["speaks HTTP/1.1", http1, "unreachable"],
+  ["speaks TLS", () => saying(Uint8Array.of(0x15, 3, 3, 0, 2, 2, 40)), "unreachable"],
+  ["floods", () =>
+    http2Peer({
+      answer: ({ send }) =>
+        send(...Array<Uint8Array>(1000).fill(frame(6, 0, 0, new Uint8Array(8)))),
+    }), "unreachable"],
+];
+
+for (const [what, start, verdict] of FINAL) {
+  Deno.test(`Attempts: a server that ${what} is ${verdict} at once`, async () => {
+    await using peer: Peer & AsyncDisposable = start();
+    await using lab = new AttemptsLab();
+    assert.equal(await lab.check(peer.port), verdict);
+    assert.equal(peer.connections, 1);
+  });
+}
+
+Deno.test("Attempts: a refused connection is final at once", async () => {
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(freePort()), "unreachable");
+  assert.equal(lab.opened, 1);
+});
+
+Deno.test("Attempts: a limit of no streams on each connection is refused four times", async () => {
+  await using peer = http2Peer({ greeting: settingsOf([3, 0]) });
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.port), "rpc UNAVAILABLE");
+  assert.equal(peer.connections, 4);
+});
+
+/** A peer of which the first connections take all and say nothing, not even to a PING. */
+class DeafPeer implements AsyncDisposable {
+  /** The frames of the connections that are deaf, each in a few words. */
+  readonly heard: string[][] = [];
+  readonly server: PeerServer;
+
+  constructor(deaf: number) {
+    const healthy = new Scripted();
+    this.server = new PeerServer(async (connection) => {
+      const heard: string[] = [];
+      if (this.heard.push(heard) > deaf) return healthy.server.adopt(connection);
+      await send(connection, settings());
+      const reader = new FrameReader();
+      const buffer = new Uint8Array(4096);
+      let preface = PREFACE.length;
+      for (let count; (count = await connection.read(buffer)) !== null;) {
+        heard.push(...reader.push(buffer.slice(preface, count)).map(describeFrame));
+        preface = 0;
+      }
+    });
+    this.#healthy = healthy;
+  }
+
+  readonly #healthy: Scripted;
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#healthy[Symbol.asyncDispose]();
+    await this.server[Symbol.asyncDispose]();
+  }
+}
+
+/** With this patience a call is asked for a sign of life after 50 ms, and made again 50 ms later. */
+const HASTY = { patienceMs: 200 };
+
+Deno.test("Attempts: a silent connection is left for a new one within the same check", async () => {
+  await using peer = new DeafPeer(1);
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.server.port, {}, HASTY), "serving");
+  assert.equal(lab.hedged, 1);
+  await eventually("the end of the silent one", () => lab.closed.includes("silent"));
+  assert.equal(lab.closed.length, 1);
+  const [heard = []] = peer.heard;
+  assert.equal(heard.filter((frame) => frame === "PING").length, 1);
+  await eventually("the cancel", () => heard.includes("RST_STREAM 1 CANCEL"));
+  assert.equal(await lab.check(peer.server.port), "serving");
+  assert.equal(peer.heard.length, 2);
+});
+
+Deno.test("Attempts: of two silent connections the check ends in time, without a third", async () => {
+  await using peer = new DeafPeer(9);
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.server.port, {}, { ...HASTY, timeoutMs: 500 }), "timeout");
+  assert.equal(lab.hedged, 1);
+  assert.equal(peer.heard.length, 2);
+});
+
+Deno.test("Attempts: a slow server that acknowledges the PING is asked once", async () => {
+  await using peer = new Scripted((call) => void setTimeout(() => SERVING(call), 400));
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.port, {}, HASTY), "serving");
+  assert.deepEqual([peer.requests, lab.hedged], [1, 0]);
+});
+
+Deno.test("Attempts: eight slow calls at once share one PING", async () => {
+  const frames: string[] = [];
+  await using peer = new PeerServer(async (connection) => {
+    await send(connection, settings());
+    const reader = new FrameReader();
+    const buffer = new Uint8Array(4096);
+    let preface = PREFACE.length;
+    const streams: number[] = [];
+    for (let count; (count = await connection.read(buffer)) !== null;) {
+      for (const received of reader.push(buffer.slice(preface, count))) {
+        const { type, flags, streamId, payload } = received;
+        frames.push(describeFrame(received));
+        if (type === 6) await send(connection, frame(6, 1, 0, payload));
+        if (type !== 0 || (flags & 1) === 0 || streams.push(streamId) < 8) continue;
+        setTimeout(async () => {
+          for (const id of streams) await send(connection, healthAnswer(id));
+        }, 400);
+      }
+      preface = 0;
+    }
+  });
+  await using lab = new AttemptsLab();
+  const checks = Array.from({ length: 8 }, () => lab.check(peer.port, {}, HASTY));
+  assert.deepEqual(await Promise.all(checks), Array(8).fill("serving"));
+  assert.equal(frames.filter((frame) => frame === "PING").length, 1);
+  assert.deepEqual([peer.connections, lab.hedged], [1, 0]);
+});
+
+Deno.test("Attempts: GOAWAY on a call without an answer has it made on a new connection too", async () => {
+  await using peer = new Scripted(({ send, streamId }) => send(goaway(streamId)));
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.port, {}, HASTY), "serving");
+  assert.deepEqual([peer.requests, peer.connections, lab.hedged], [2, 2, 1]);
+});
+
+Deno.test("Attempts: the old connection's answer counts too when it comes first", async () => {
+  await using peer = new Scripted(async ({ send, streamId }) => {
+    await send(goaway(streamId));
+    await eventually("the second call", () => peer.requests === 2);
+    await send(healthAnswer(streamId, 2));
+  }, NOTHING);
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.port, {}, HASTY), "NOT_SERVING");
+});
+
+Deno.test("Attempts: a hedge that cannot be made waits for the answer of the first call", async () => {
+  await using peer = new Scripted(async ({ send, streamId }) => {
+    await send(goaway(streamId));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await send(healthAnswer(streamId));
+  });
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using lab = new AttemptsLab();
+  const check = lab.check(listener.addr.port, {}, HASTY);
+  peer.server.adopt(await listener.accept());
+  listener.close();
+  assert.equal(await check, "serving");
+  assert.equal(lab.hedged, 1);
+});
+
+Deno.test("Attempts: an RPC that takes longer than its limit is given up, its connection is not", async () => {
+  await using peer = new Scripted(NOTHING);
+  await using lab = new AttemptsLab();
+  const attempts = lab.begin([peer.port], { rpcTimeoutMs: 60 }, { timeoutMs: 5000 });
+  const { verdict } = await attempts.outcome;
+  assert.deepEqual(verdict, { kind: "timeout", detail: "The RPC did not end in time" });
+  assert.equal(await lab.check(peer.port), "serving");
+  assert.deepEqual([peer.connections, lab.closed.length], [1, 0]);
+});
+
+for (
+  const [what, waitMs, verdict] of [["with the call's deadline", 300, "timeout"], [
+    "at once",
+    0,
+    "rpc DEADLINE_EXCEEDED",
+  ]] as const
+) {
+  Deno.test(`Attempts: DEADLINE_EXCEEDED ${what} is ${verdict}`, async () => {
+    await using peer = new Scripted((call) => void setTimeout(() => ends(4)(call), waitMs));
+    await using lab = new AttemptsLab();
+    assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 320 }), verdict);
+  });
+}
+
+Deno.test("Attempts: cancelled, they take their call back and never settle; the connection lives on", async () => {
+  await using peer = new Scripted(NOTHING);
+  await using lab = new AttemptsLab();
+  const attempts = lab.begin([peer.port]);
+  void attempts.outcome.then(() => assert.fail("They have settled"));
+  await eventually("the call", () => peer.requests === 1);
+  assert.equal(attempts.waitsFor, "The RPC did not end in time");
+  attempts.cancel();
+  attempts.cancel();
+  assert.equal(await lab.check(peer.port), "serving");
+  assert.equal(peer.connections, 1);
+});
+
+Deno.test("Attempts: cancelled before there is a connection, they leave it to the next check", async () => {
+  await using peer = silent();
+  await using lab = new AttemptsLab();
+  const attempts = lab.begin([peer.port]);
+  assert.equal(attempts.waitsFor, "The TCP connection was not made in time");
+  attempts.cancel();
+  await eventually("the connection", () => lab.pool.stateOf(at(peer.port)) === "ready");
+  assert.equal(lab.closed.length, 0);
+});
+
+Deno.test("Attempts: cancelled in a pause, they make no further call and never settle", async () => {
+  await using peer = new Scripted(REFUSES, REFUSES, async (call) => {
+    await REFUSES(call);
+    setTimeout(() => attempts.cancel(), 10); // the pause before the fourth call takes 50 ms
+  });
+  await using lab = new AttemptsLab();
+  const attempts = lab.begin([peer.port]);
+  void attempts.outcome.then(() => assert.fail("They have settled"));
+  await eventually("the third call", () => peer.requests === 3);
+  await new Promise((resolve) => setTimeout(resolve, 150)); // there is no event for what does not come
+  assert.equal(peer.requests, 3);
+});
+
+Deno.test("Attempts: the time of a step is told, connecting only for a new connection", async () => {
+  await using peer = new Scripted();
+  await using lab = new AttemptsLab();
+  const steps = async () => Object.keys((await lab.begin([peer.port]).outcome).timings).sort();
+  assert.deepEqual(await steps(), ["connect", "rpc"]);
+  assert.deepEqual(await steps(), ["rpc"]);
+});
+
+Deno.test("Attempts: a dial that ends at its limit is a timeout of connecting", async () => {
+  await using hole = await blackHole();
+  await using lab = new AttemptsLab({ connectTimeoutMs: 50 });
+  const { verdict } = await lab.begin([hole.port]).outcome;
+  assert.deepEqual(verdict, {
+    kind: "timeout",
+    detail: "The TCP connection was not made in time",
+  });
+});
+
+Deno.test("hedgeDelayMs() is a quarter of the time left, and 400 ms at most", () => {
+  assert.deepEqual([100, 1600, 5000, 60_000].map(hedgeDelayMs), [25, 400, 400, 400]);
+});

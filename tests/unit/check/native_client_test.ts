@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { NativeClient } from "../../../src/check/native_client.ts";
+import type { HealthCheck } from "../../../src/check/health_client.ts";
+import { resetStream } from "../../lab/http2_frames.ts";
+import { healthAnswer, http2Peer } from "../../lab/http2_peer.ts";
+import { at, PoolLab } from "../../lab/pool_lab.ts";
+
+/** A check of the server as a whole. */
+function checkOf(port: number): HealthCheck {
+  return {
+    destinations: [at(port)],
+    authority: "api",
+    service: "",
+    at: performance.now(),
+    timeoutMs: 5000,
+    patienceMs: 5000,
+  };
+}
+
+Deno.test("NativeClient makes two calls at most of a backend that has used up all, until it serves", async () => {
+  let requests = 0;
+  let refusing = true;
+  await using peer = http2Peer({
+    answer: ({ send, streamId }) => {
+      requests++;
+      return send(refusing ? resetStream(streamId, 7) : healthAnswer(streamId));
+    },
+  });
+  await using lab = new PoolLab();
+  const client = new NativeClient(lab.pool, lab.deadlines, 5000, new Map(), () => {});
+  const callsOfCheck = async () => {
+    const before = requests;
+    await client.check(checkOf(peer.port)).outcome;
+    return requests - before;
+  };
+  assert.deepEqual([await callsOfCheck(), await callsOfCheck(), await callsOfCheck()], [4, 2, 2]);
+  refusing = false;
+  assert.equal(await callsOfCheck(), 1);
+  refusing = true;
+  assert.equal(await callsOfCheck(), 4);
+});
+
+Deno.test("NativeClient tells how far the connection of a destination is", async () => {
+  await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
+  await using lab = new PoolLab();
+  const client = new NativeClient(lab.pool, lab.deadlines, 5000, new Map(), () => {});
+  assert.equal(client.stateOf(at(peer.port)), undefined);
+  const { verdict } = await client.check(checkOf(peer.port)).outcome;
+  assert.deepEqual(verdict, { kind: "serving" });
+  assert.equal(client.stateOf(at(peer.port)), "ready");
+});
