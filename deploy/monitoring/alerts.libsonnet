@@ -51,6 +51,15 @@ function(config)
     ),
 
     alert(
+      name='HaproxyGrpcAgentChecksAbandoned',
+      expr='increase(haproxy_grpc_agent_checks_abandoned_total[10m]) > 5',
+      duration='2m',
+      severity='warning',
+      summary='HAProxy hangs up on {{ $labels.instance }} before its answers',
+      description='{{ $value | humanize }} checks in 10 minutes had no answer in time, and HAProxy keeps those servers as they last were. Lower check_timeout_ms, or raise agent-inter or timeout check.',
+    ),
+
+    alert(
       name='HaproxyGrpcAgentSlowChecks',
       expr='1 - sum without (le) (rate(check_duration_seconds_bucket{le="1"}[10m])) / rate(check_duration_seconds_count[10m]) > 0.05 unless on (instance, job) haproxy_grpc_agent_backends{state="down"} > 0',
       duration='10m',
