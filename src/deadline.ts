@@ -11,7 +11,7 @@ const CATCH_UP_MS = 20;
  * With a delay of more than this, in milliseconds, the process or the machine stood still. Below it the other
  * side has had all its time, and what it sent in time has been read: a busy machine is late by 100 ms often.
  */
-const HELD_UP_MS = 250;
+const HELD_UP_MS = 500;
 
 /**
  * Deadlines of the same moment share a timer, in milliseconds: setting and taking back one of the

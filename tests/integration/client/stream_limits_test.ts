@@ -23,23 +23,19 @@ testWithBackends(
     const services = Object.fromEntries(
       SERVICES.map((name): [string, HealthStatus] => [name, "SERVING"]),
     );
-    await using stack = new AsyncDisposableStack();
-    const backends = await Promise.all(
-      [1, 2].flatMap((maxConcurrentStreams) =>
-        [{}, { tls }].map((options) =>
-          start({ ...options, services, maxConcurrentStreams, delayMs: HANDLER_MS })
-        )
-      ),
-    );
-    for (const backend of backends) stack.use(backend);
     await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
-      // Cold, and once more with what is kept.
-      for (let round = 0; round < 2; round++) {
-        const lines = backends.flatMap((backend) =>
-          SERVICES.map((service) => backend.line({ service }))
-        );
-        const replies = await Promise.all(lines.map((line) => agent.ask(line)));
-        assert.deepEqual(new Set(replies), UP, `Round ${round}`);
+      for (const maxConcurrentStreams of [1, 2]) {
+        const options = { services, maxConcurrentStreams, delayMs: HANDLER_MS };
+        await using plain = await start(options);
+        await using secure = await start({ ...options, tls });
+        for (const backend of [plain, secure]) {
+          const lines = SERVICES.map((service) => backend.line({ service }));
+          // Cold, and once more with what is kept.
+          for (const round of ["cold", "warm"]) {
+            const replies = await Promise.all(lines.map((line) => agent.ask(line)));
+            assert.deepEqual(new Set(replies), UP, `${maxConcurrentStreams} streams, ${round}`);
+          }
+        }
       }
     });
   },
