@@ -170,6 +170,19 @@ export class Metrics {
     this.#duration.observe(seconds);
   }
 
+  /** Shows how many backends the agent has not been able to ask for a minute. */
+  showUnasked(count: () => number): void {
+    new Gauge({
+      name: "haproxy_grpc_agent_backends_unasked",
+      help:
+        "Backends that could not be asked for a minute, for want of something of the agent's own",
+      registers: [this.registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
+
   /** Shows the log lines that were dropped; `dropped` says how many since the start. */
   showDroppedLines(dropped: () => number): void {
     new Counter({

@@ -14,6 +14,7 @@ import type { BackendHistory, HistoricCheck } from "./backend_history.ts";
 import type { Logs } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { ThrottledWarnings } from "./throttled_warnings.ts";
+import { UnaskedBackends } from "./unasked_backends.ts";
 
 /** An invalid line is logged up to this many characters. */
 const LOGGED_LINE_LENGTH = 200;
@@ -90,6 +91,7 @@ export class Recorder {
   /** Clients and backends, of which a hang-up has been told. */
   readonly #toldHangUps = new LruMap<string, true>(MAX_TOLD);
   readonly #history: BackendHistory;
+  readonly #unasked = new UnaskedBackends(() => performance.now());
   /** Which answers are logged at level `info`. */
   logChecks: LogChecks;
 
@@ -104,6 +106,7 @@ export class Recorder {
     };
     this.#history = history;
     this.logChecks = logChecks;
+    metrics.showUnasked(() => this.#unasked.count);
   }
 
   /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
@@ -150,6 +153,9 @@ export class Recorder {
       error_type: verdict.kind,
       error: describeVerdict(verdict),
     });
+    if (this.#unasked.add(request.key)) {
+      this.#log.error("The agent has not been able to ask this backend for a minute", fields);
+    }
     if (verdict.kind === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
   }
@@ -195,6 +201,7 @@ export class Recorder {
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
+    this.#unasked.delete(request.key);
     const changed = this.#history.add(request, check);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
