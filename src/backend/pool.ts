@@ -392,6 +392,7 @@ class Waiter implements PendingPlacement {
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
   readonly #deadlines: Deadlines;
+  #placed: Promise<Placement> | undefined;
   #resolve: (placement: Placement) => void = () => {};
   #begun: {
     readonly endpointOf: (destination: Destination) => Endpoint;
@@ -415,8 +416,9 @@ class Waiter implements PendingPlacement {
   }
 
   get placed(): Promise<Placement> {
-    if (this.placement !== undefined) return Promise.resolve(this.placement);
-    return new Promise((resolve) => this.#resolve = resolve);
+    return this.#placed ??= this.placement !== undefined
+      ? Promise.resolve(this.placement)
+      : new Promise((resolve) => this.#resolve = resolve);
   }
 
   get waitsFor(): string {
