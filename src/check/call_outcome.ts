@@ -2,7 +2,7 @@ import type { Call, Connection } from "../backend/connection.ts";
 import type { DialFailure } from "../backend/dial.ts";
 import { readHealthAnswer } from "../grpc/response.ts";
 import { statusOfReset } from "../grpc/status.ts";
-import type { HttpResponse } from "../http2/session.ts";
+import type { HttpResponse } from "../http2/stream.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import type { CallEnd } from "./watched_call.ts";
 

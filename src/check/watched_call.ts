@@ -2,7 +2,7 @@ import type { Call, CallRequest } from "../backend/connection.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
 import { isDecided } from "../grpc/response.ts";
-import type { StreamEnd } from "../http2/session.ts";
+import type { StreamEnd } from "../http2/stream.ts";
 
 /** How a call ended; `timeout` and `held_up` (the agent stood still meanwhile) without a word of the server's. */
 export type CallEnd = StreamEnd | { readonly kind: "timeout" | "held_up" };

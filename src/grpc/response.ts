@@ -1,5 +1,5 @@
 import type { HeaderField } from "../http2/hpack.ts";
-import type { HttpResponse } from "../http2/session.ts";
+import type { HttpResponse } from "../http2/stream.ts";
 import { decodeHealthResponse, MAX_MESSAGE_BYTES, MessageError, PREFIX_BYTES } from "./health.ts";
 import { type StatusCode, statusName, statusOfHttp } from "./status.ts";
 

@@ -1,60 +1,22 @@
+import { FloodBounds } from "./flood_bounds.ts";
 import {
   ConnectionError,
-  DEFAULT_MAX_FRAME_BYTES,
+  DEFAULT_WINDOW,
   ErrorCode,
   errorName,
   type Frame,
-  FrameDecoder,
-  FrameEncoder,
   MAX_WINDOW,
   Setting,
   StreamError,
 } from "./frame.ts";
+import { FrameDecoder } from "./frame_decoder.ts";
+import { FrameEncoder } from "./frame_encoder.ts";
+import { type HeaderBlock, HeaderBlockJoiner, MAX_HEADER_BYTES } from "./header_block.ts";
 import { type HeaderField, HpackDecoder, HpackError, SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
+import { PeerSettings } from "./peer_settings.ts";
 import { checkFields, statusOf } from "./response_fields.ts";
-
-/** A whole answer. Names and values of fields hold one character per byte. */
-export interface HttpResponse {
-  readonly status: number;
-  readonly headers: readonly HeaderField[];
-  readonly body: Uint8Array;
-  /** Whether the rest was not waited for; then there are no trailers. */
-  readonly truncated: boolean;
-  readonly trailers: readonly HeaderField[];
-}
-
-/** How a stream ended. */
-export type StreamEnd =
-  | { readonly kind: "response"; readonly response: HttpResponse }
-  /** RST_STREAM in place of an answer, or of the rest of one. */
-  | { readonly kind: "reset"; readonly code: number }
-  /** The server has said that it has not begun to process it (RFC 9113, section 8.7). */
-  | { readonly kind: "refused"; readonly reason: string }
-  /** The connection ended. Whether the server has processed it is not known. */
-  | { readonly kind: "lost"; readonly reason: string; readonly begun: boolean }
-  /** The peer broke HTTP/2's rules. */
-  | { readonly kind: "malformed"; readonly reason: string }
-  /** What the peer sent first is not HTTP/2. */
-  | { readonly kind: "not_http2"; readonly reason: string }
-  /** The peer sent without end. */
-  | { readonly kind: "flooded"; readonly reason: string };
-
-/** A request of one HEADERS and one DATA. */
-export interface StreamRequest {
-  /** The fields, encoded for HPACK. */
-  readonly headerBlock: Uint8Array;
-  /** Their size as SETTINGS_MAX_HEADER_LIST_SIZE counts it, in bytes. */
-  readonly headerListBytes: number;
-  readonly body: Uint8Array;
-  /** Whether what has come of an answer decides already; the rest is not waited for then. */
-  readonly isDecided: (
-    status: number,
-    headers: readonly HeaderField[],
-    body: Uint8Array,
-  ) => boolean;
-  /** Called once, unless the stream is cancelled. */
-  readonly onEnd: (end: StreamEnd) => void;
-}
+import { ServerPreface } from "./server_preface.ts";
+import type { Stream, StreamEnd, StreamRequest } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
@@ -68,87 +30,22 @@ export type SessionState =
 /** Longest body that is taken: gRPC's prefix and a health message of 4 KiB, and one byte too many. */
 const MAX_BODY_BYTES = 5 + 4096 + 1;
 
-/** Longest header block, encoded and decoded. An answer to a health check has some hundred bytes of them. */
-const MAX_HEADER_BYTES = 16 * 1024;
-
-/** CONTINUATION frames of one block; a flood of empty ones costs the receiver only (CVE-2024-27316). */
-const MAX_CONTINUATIONS = 32;
-
 /** Informational answers (1xx) to one request. */
 const MAX_INFORMATIONAL = 16;
-
-/**
- * Frames that bring no answer forward (SETTINGS, PING, RST_STREAM, WINDOW_UPDATE, empty DATA, unknown
- * ones) in one second, and how many more for each request of that second: servers measure the bandwidth
- * by a PING with each answer.
- */
-const MAX_CONTROL_FRAMES = 500;
-const CONTROL_FRAMES_PER_REQUEST = 20;
 
 /** Bytes that wait to be written while the peer does not read. */
 const MAX_UNSENT_BYTES = 64 * 1024;
 
-/** Streams at once on one connection, whatever the server allows: RFC 9113 advises servers to allow 100. */
-const MAX_STREAMS = 100;
-
 /** The longest body of a request: where the server's window is smaller, none begins. */
 const MAX_REQUEST_BYTES = 512;
-
-/** Until the server's SETTINGS have come nobody knows how many streams it allows. */
-const STREAMS_BEFORE_SETTINGS = 1;
-
-/** Windows until they are changed (RFC 9113, section 6.9.2), in bytes. */
-const DEFAULT_WINDOW = 65_535;
-
-/** The size of HPACK's dynamic table unless it is changed (RFC 9113, section 6.5.2). */
-const DEFAULT_HEADER_TABLE_BYTES = 4096;
 
 /** What has been received is credited in lumps, so that not each DATA costs a WINDOW_UPDATE. */
 const CREDIT_BYTES = DEFAULT_WINDOW / 2;
 
-/** DATA of streams given up: what was under way when the server heard of it is no more than its windows. */
-const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
-
 /** Streams given up of which late frames are expected. */
 const MAX_REMEMBERED_CANCELS = 200;
 
-/** How much is shown of what a peer that speaks no HTTP/2 sends, in bytes. */
-const SHOWN_BYTES = 40;
-
 const PING_DATA = new Uint8Array(8);
-
-/** What a stream has got so far. */
-type Answer =
-  | { readonly kind: "none"; readonly informational: number }
-  | {
-    readonly kind: "headers";
-    readonly status: number;
-    readonly fields: readonly HeaderField[];
-    readonly body: Uint8Array;
-  };
-
-/** A request that is under way. */
-interface Stream {
-  readonly id: number;
-  readonly request: StreamRequest;
-  /** How many bytes the server takes of its body. */
-  sendWindow: number;
-  /** How much of the body has been sent. */
-  sent: number;
-  /** Bytes of DATA for which the server has not got the stream's window back. */
-  uncredited: number;
-  answer: Answer;
-  /** Opened before the server had said how many streams it allows. */
-  readonly beforeSettings: boolean;
-}
-
-/** A header block whose CONTINUATION frames have not all come. */
-interface OpenBlock {
-  readonly streamId: number;
-  readonly endStream: boolean;
-  bytes: Uint8Array;
-  continuations: number;
-}
 
 /**
  * The client's side of one HTTP/2 connection (RFC 9113): bytes in, ends of streams out, and bytes to send.
@@ -158,30 +55,22 @@ export class Session {
   readonly #decoder = new FrameDecoder();
   readonly #output = new FrameEncoder();
   readonly #hpack = new HpackDecoder(MAX_HEADER_BYTES);
+  readonly #preface = new ServerPreface();
+  readonly #settings = new PeerSettings();
+  readonly #blocks = new HeaderBlockJoiner();
+  readonly #bounds = new FloodBounds();
   readonly #streams = new Map<number, Stream>();
   readonly #cancelled = new Set<number>();
   #state: SessionState = { kind: "open" };
   #nextStreamId = 1;
-  /** `undefined` until the server's SETTINGS have come. */
-  #maxStreams: number | undefined;
-  #maxFrameBytes = DEFAULT_MAX_FRAME_BYTES;
-  #maxHeaderListBytes = Infinity;
-  #initialWindow = DEFAULT_WINDOW;
   #sendWindow = DEFAULT_WINDOW;
   /** Bytes of DATA for which the server has not got its window back. */
   #uncredited = 0;
-  #block: OpenBlock | undefined;
   /** The last stream that the server has begun, once a GOAWAY has said so. */
   #goawayLastStreamId: number | undefined;
   #goawayCode = 0;
   #signsOfLife = 0;
-  /** DATA of streams that were given up, since the last answer. */
-  #unwantedBytes = 0;
   #pinged = false;
-  #owesSizeUpdate = false;
-  #control = { second: 0, frames: 0, requests: 0 };
-  /** The first bytes, for the reason why they are not HTTP/2. */
-  #first: Uint8Array | undefined = new Uint8Array(0);
 
   constructor() {
     this.#output.preface([[Setting.ENABLE_PUSH, 0], [
@@ -202,12 +91,13 @@ export class Session {
   /** How many more requests may begin now. */
   get freeStreams(): number {
     if (this.#state.kind !== "open" || this.#sendWindow < MAX_REQUEST_BYTES) return 0;
-    return Math.max(0, this.#streamLimit() - this.#streams.size);
+    if (this.#nextStreamId > MAX_WINDOW) return 0; // stream ids have 31 bits, as windows have
+    return Math.max(0, this.#settings.maxStreams - this.#streams.size);
   }
 
   /** Whether the server's SETTINGS have come. */
   get settled(): boolean {
-    return this.#maxStreams !== undefined;
+    return this.#settings.arrived;
   }
 
   /** How often bytes have come; that it grows is a sign of life. */
@@ -236,19 +126,20 @@ export class Session {
     const stream: Stream = {
       id,
       request,
-      sendWindow: this.#initialWindow,
+      sendWindow: this.#settings.initialWindow,
       sent: 0,
       uncredited: 0,
       answer: { kind: "none", informational: 0 },
-      beforeSettings: this.#maxStreams === undefined,
+      beforeSettings: !this.#settings.arrived,
     };
     this.#streams.set(id, stream);
-    this.#control.requests++;
-    if (request.headerListBytes > this.#maxHeaderListBytes) {
+    this.#bounds.countRequest();
+    if (request.headerListBytes > this.#settings.maxHeaderListBytes) {
       this.#end(stream, { kind: "malformed", reason: this.#tooManyHeaders(request) });
       return id;
     }
-    this.#output.headers(id, this.#withSizeUpdate(request.headerBlock), this.#maxFrameBytes);
+    const block = this.#withSizeUpdate(request.headerBlock);
+    this.#output.headers(id, block, this.#settings.maxFrameBytes);
     this.#sendBody(stream);
     return id;
   }
@@ -307,8 +198,8 @@ export class Session {
     if (this.#state.kind === "closed") return;
     this.#signsOfLife++;
     try {
-      if (this.#first !== undefined) this.#checkFirst(this.#first, bytes);
-      this.#countSecond(now);
+      if (!this.#preface.arrived) this.#preface.receive(bytes);
+      this.#bounds.receive(now, this.#streams.size);
       this.#decoder.push(bytes, (frame) => this.#take(frame));
       if (this.#output.length > MAX_UNSENT_BYTES) {
         throw new ConnectionError(
@@ -325,11 +216,6 @@ export class Session {
     this.#closeIfDrained();
   }
 
-  #streamLimit(): number {
-    if (this.#nextStreamId > MAX_WINDOW) return 0; // 31 bits, as the windows have
-    return Math.min(this.#maxStreams ?? STREAMS_BEFORE_SETTINGS, MAX_STREAMS);
-  }
-
   /** The only place that changes the state. */
   #setState(state: SessionState): void {
     this.#state = state;
@@ -343,7 +229,7 @@ export class Session {
 
   #fail({ code, message }: ConnectionError): void {
     this.#output.goaway(code);
-    const kind = this.#first !== undefined
+    const kind = !this.#preface.arrived
       ? "not_http2"
       : code === ErrorCode.ENHANCE_YOUR_CALM
       ? "flooded"
@@ -353,36 +239,8 @@ export class Session {
     this.#endAll(() => ({ kind, reason }));
   }
 
-  /** The server's preface is a SETTINGS frame (RFC 9113, section 3.4). */
-  #checkFirst(before: Uint8Array, bytes: Uint8Array): void {
-    const first = new Uint8Array(Math.min(SHOWN_BYTES, before.length + bytes.length));
-    first.set(before);
-    first.set(bytes.subarray(0, first.length - before.length), before.length);
-    this.#first = first;
-    if (!beginsWithSettings(first)) {
-      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, describeFirst(first));
-    }
-    if (first.length >= FRAME_HEADER_BYTES) this.#first = undefined;
-  }
-
-  #countSecond(now: number): void {
-    const second = Math.floor(now / 1000);
-    if (second === this.#control.second) return;
-    this.#control = { second, frames: 0, requests: this.#streams.size };
-  }
-
-  #countControlFrame(): void {
-    const { requests } = this.#control;
-    const allowed = MAX_CONTROL_FRAMES + requests * CONTROL_FRAMES_PER_REQUEST;
-    if (++this.#control.frames > allowed) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends frames without end");
-    }
-  }
-
   #take(frame: Frame): void {
-    if (this.#block !== undefined && !continues(frame, this.#block)) {
-      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "a header block is interrupted");
-    }
+    this.#blocks.expects(frame);
     try {
       this.#takeByType(frame);
     } catch (error) {
@@ -396,86 +254,50 @@ export class Session {
       case "data":
         return this.#takeData(frame);
       case "headers":
-        return this.#takeBlock(frame.streamId, frame.endStream, frame.fragment, frame.endHeaders);
-      case "continuation":
-        return this.#takeContinuation(frame.fragment, frame.endHeaders);
+      case "continuation": {
+        const block = this.#blocks.add(frame);
+        if (block !== undefined) this.#takeHeaders(block);
+        return;
+      }
       case "goaway":
         return this.#takeGoaway(frame.lastStreamId, frame.code);
       case "rst_stream":
-        this.#countControlFrame();
+        this.#bounds.countControlFrame();
         return this.#takeReset(frame.streamId, frame.code);
       case "settings":
-        this.#countControlFrame();
+        this.#bounds.countControlFrame();
         return this.#takeSettings(frame.values);
       case "window_update":
-        this.#countControlFrame();
+        this.#bounds.countControlFrame();
         return this.#takeWindowUpdate(frame.streamId, frame.increment);
       case "ping":
-        this.#countControlFrame();
+        this.#bounds.countControlFrame();
         this.#output.pingAck(frame.data);
         return;
       case "ping_ack":
       case "settings_ack":
       case "ignored":
-        this.#countControlFrame();
+        this.#bounds.countControlFrame();
         return;
     }
   }
 
   #takeSettings(values: readonly (readonly [number, number])[]): void {
-    for (const [id, value] of values) this.#takeSetting(id, value);
-    this.#maxStreams ??= MAX_STREAMS; // no limit unless it says one
+    const windowBefore = this.#settings.initialWindow;
+    this.#settings.apply(values);
+    const change = this.#settings.initialWindow - windowBefore;
+    for (const stream of this.#streams.values()) {
+      stream.sendWindow += change; // may become negative (RFC 9113, section 6.9.2)
+      if (stream.sendWindow > MAX_WINDOW) throw windowOverflow();
+    }
     this.#output.settingsAck();
     for (const stream of this.#streams.values()) {
-      if (stream.sent === 0 && stream.request.headerListBytes > this.#maxHeaderListBytes) {
-        this.#reset(stream, ErrorCode.CANCEL);
-        this.#end(stream, { kind: "malformed", reason: this.#tooManyHeaders(stream.request) });
-      }
+      const tooLong = stream.request.headerListBytes > this.#settings.maxHeaderListBytes;
+      if (stream.sent > 0 || !tooLong) continue;
+      this.#reset(stream, ErrorCode.CANCEL);
+      this.#end(stream, { kind: "malformed", reason: this.#tooManyHeaders(stream.request) });
     }
     this.#sendBodies();
-  }
-
-  #takeSetting(id: number, value: number): void {
-    switch (id) {
-      case Setting.HEADER_TABLE_SIZE:
-        this.#owesSizeUpdate ||= value < DEFAULT_HEADER_TABLE_BYTES;
-        return;
-      case Setting.ENABLE_PUSH:
-        if (value > 1) {
-          throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `SETTINGS_ENABLE_PUSH of ${value}`);
-        }
-        return;
-      case Setting.MAX_CONCURRENT_STREAMS:
-        this.#maxStreams = value;
-        return;
-      case Setting.INITIAL_WINDOW_SIZE: {
-        if (value > MAX_WINDOW) {
-          throw new ConnectionError(
-            ErrorCode.FLOW_CONTROL_ERROR,
-            `SETTINGS_INITIAL_WINDOW_SIZE of ${value}`,
-          );
-        }
-        const change = value - this.#initialWindow;
-        this.#initialWindow = value;
-        for (const stream of this.#streams.values()) {
-          stream.sendWindow += change; // may become negative (RFC 9113, section 6.9.2)
-          if (stream.sendWindow > MAX_WINDOW) throw windowOverflow();
-        }
-        return;
-      }
-      case Setting.MAX_FRAME_SIZE:
-        if (value < DEFAULT_MAX_FRAME_BYTES || value > 0xff_ffff) {
-          throw new ConnectionError(
-            ErrorCode.PROTOCOL_ERROR,
-            `SETTINGS_MAX_FRAME_SIZE of ${value}`,
-          );
-        }
-        this.#maxFrameBytes = value;
-        return;
-      case Setting.MAX_HEADER_LIST_SIZE:
-        this.#maxHeaderListBytes = value;
-        return;
-    }
   }
 
   #takeWindowUpdate(streamId: number, increment: number): void {
@@ -502,7 +324,7 @@ export class Session {
 
   /** Streams above the last one go on until all that came with the GOAWAY has been read. */
   #takeGoaway(lastStreamId: number, code: number): void {
-    this.#countControlFrame();
+    this.#bounds.countControlFrame();
     this.#goawayLastStreamId = Math.min(this.#goawayLastStreamId ?? Infinity, lastStreamId);
     this.#goawayCode = code;
     if (this.#state.kind === "open") {
@@ -516,8 +338,8 @@ export class Session {
 
   /** A smaller table must be acknowledged by the next header block, used or not (RFC 9113, section 4.3.1). */
   #withSizeUpdate(block: Uint8Array): Uint8Array {
-    if (!this.#owesSizeUpdate) return block;
-    this.#owesSizeUpdate = false;
+    if (!this.#settings.owesSizeUpdate) return block;
+    this.#settings.owesSizeUpdate = false;
     const updated = new Uint8Array(1 + block.length);
     updated[0] = SIZE_UPDATE_TO_ZERO;
     updated.set(block, 1);
@@ -535,7 +357,7 @@ export class Session {
         this.#end(stream, end);
       }
     }
-    if (this.#maxStreams !== 0) return;
+    if (this.#settings.maxStreams > 0) return;
     // It will answer none on this connection; those that it has begun (an answer has) go on.
     const reason = "The server allows no streams (MAX_CONCURRENT_STREAMS is 0)";
     if (this.#state.kind === "open") this.#setState({ kind: "draining", reason });
@@ -552,7 +374,8 @@ export class Session {
     if (stream === undefined) return;
     // RFC 9113, section 5.1.2: what is beyond the limit may be refused by either code.
     const beyondLimit = code === ErrorCode.PROTOCOL_ERROR && stream.beforeSettings &&
-      stream.answer.kind === "none" && this.#streams.size > (this.#maxStreams ?? Infinity);
+      stream.answer.kind === "none" && this.#settings.arrived &&
+      this.#streams.size > this.#settings.maxStreams;
     this.#end(
       stream,
       code === ErrorCode.REFUSED_STREAM || beyondLimit
@@ -565,9 +388,9 @@ export class Session {
     { streamId, data, endStream, windowBytes }: Extract<Frame, { type: "data" }>,
   ): void {
     this.#credit(windowBytes);
-    if (data.length === 0) this.#countControlFrame();
+    if (data.length === 0) this.#bounds.countControlFrame();
     const stream = this.#openStream(streamId, "DATA");
-    if (stream === undefined) return this.#countUnwanted(windowBytes);
+    if (stream === undefined) return this.#bounds.countUnwanted(windowBytes);
     const { answer } = stream;
     if (answer.kind === "none") {
       throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "DATA came before HEADERS");
@@ -592,14 +415,6 @@ export class Session {
     stream.uncredited = 0;
   }
 
-  #countUnwanted(bytes: number): void {
-    this.#countControlFrame();
-    this.#unwantedBytes += bytes;
-    if (this.#unwantedBytes > MAX_UNWANTED_BYTES) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends DATA without end");
-    }
-  }
-
   #credit(bytes: number): void {
     this.#uncredited += bytes;
     if (this.#uncredited < CREDIT_BYTES) return;
@@ -607,38 +422,10 @@ export class Session {
     this.#uncredited = 0;
   }
 
-  #takeBlock(
-    streamId: number,
-    endStream: boolean,
-    fragment: Uint8Array,
-    endHeaders: boolean,
-  ): void {
-    if (endHeaders) return this.#takeHeaders(streamId, endStream, fragment);
-    this.#block = { streamId, endStream, bytes: fragment.slice(), continuations: 0 };
-  }
-
-  #takeContinuation(fragment: Uint8Array, endHeaders: boolean): void {
-    const block = this.#block;
-    if (block === undefined) {
-      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS");
-    }
-    const length = block.bytes.length + fragment.length;
-    if (++block.continuations > MAX_CONTINUATIONS || length > MAX_HEADER_BYTES) {
-      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end");
-    }
-    const bytes = new Uint8Array(length);
-    bytes.set(block.bytes);
-    bytes.set(fragment, block.bytes.length);
-    block.bytes = bytes;
-    if (!endHeaders) return;
-    this.#block = undefined;
-    this.#takeHeaders(block.streamId, block.endStream, bytes);
-  }
-
-  #takeHeaders(streamId: number, endStream: boolean, block: Uint8Array): void {
-    const fields = this.#decodeFields(block);
+  #takeHeaders({ streamId, endStream, bytes }: HeaderBlock): void {
+    const fields = this.#decodeFields(bytes);
     const stream = this.#openStream(streamId, "HEADERS");
-    if (stream === undefined) return this.#countControlFrame();
+    if (stream === undefined) return this.#bounds.countControlFrame();
     const { answer } = stream;
     if (answer.kind === "headers") {
       checkFields(streamId, fields, "trailers");
@@ -685,7 +472,7 @@ export class Session {
     if (answer.kind === "none") return;
     if (early || stream.sent < stream.request.body.length) this.#reset(stream, ErrorCode.CANCEL);
     this.#pinged = false;
-    this.#unwantedBytes = 0;
+    this.#bounds.countAnswer();
     const { status, fields: headers, body } = answer;
     this.#end(stream, {
       kind: "response",
@@ -754,7 +541,7 @@ export class Session {
   #sendBody(stream: Stream): void {
     const { body } = stream.request;
     while (stream.sent < body.length) {
-      const room = Math.min(this.#sendWindow, stream.sendWindow, this.#maxFrameBytes);
+      const room = Math.min(this.#sendWindow, stream.sendWindow, this.#settings.maxFrameBytes);
       if (room <= 0) return;
       const part = body.subarray(stream.sent, stream.sent + room);
       stream.sent += part.length;
@@ -766,31 +553,11 @@ export class Session {
 
   #tooManyHeaders({ headerListBytes }: StreamRequest): string {
     return `The request's headers have ${headerListBytes} bytes, and the server takes ` +
-      `${this.#maxHeaderListBytes} (SETTINGS_MAX_HEADER_LIST_SIZE): is there too much [metadata]?`;
+      `${this.#settings.maxHeaderListBytes} (SETTINGS_MAX_HEADER_LIST_SIZE): is there too much [metadata]?`;
   }
 }
 
 const NO_BODY = new Uint8Array(0);
-
-const FRAME_HEADER_BYTES = 9;
-
-function beginsWithSettings(bytes: Uint8Array): boolean {
-  const [, , , type = 4, flags = 0, ...rest] = bytes;
-  return type === 4 && (flags & 1) === 0 && rest.slice(0, 4).every((byte) => byte === 0);
-}
-
-function describeFirst(bytes: Uint8Array): string {
-  // A TLS alert: the answer of a TLS server to what is no TLS.
-  if (bytes[0] === 0x15 && bytes[1] === 0x03) {
-    return "The peer speaks TLS: the line should say ssl";
-  }
-  const shown = new TextDecoder("latin1").decode(bytes).replace(/[^\x20-\x7e]+/g, ".");
-  return `The peer does not speak HTTP/2: it sent ${JSON.stringify(shown)}`;
-}
-
-function continues(frame: Frame, block: OpenBlock): boolean {
-  return frame.type === "continuation" && frame.streamId === block.streamId;
-}
 
 function windowOverflow(): ConnectionError {
   return new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");

@@ -9,7 +9,7 @@ import {
 import { Deadlines } from "../../src/deadline.ts";
 import { encodeHealthCall } from "../../src/grpc/request.ts";
 import { isDecided } from "../../src/grpc/response.ts";
-import type { StreamEnd } from "../../src/http2/session.ts";
+import type { StreamEnd } from "../../src/http2/stream.ts";
 import { eventually } from "./eventually.ts";
 
 /** A destination on loopback. */

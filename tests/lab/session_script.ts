@@ -1,5 +1,6 @@
 import { errorName } from "../../src/http2/frame.ts";
-import { Session, type StreamEnd, type StreamRequest } from "../../src/http2/session.ts";
+import { Session } from "../../src/http2/session.ts";
+import type { StreamEnd, StreamRequest } from "../../src/http2/stream.ts";
 import { HpackEncoder } from "./hpack_encoder.ts";
 import { concat, type Frame, frame, FrameReader, PREFACE } from "./http2_frames.ts";
 

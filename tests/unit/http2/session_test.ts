@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Setting } from "../../../src/http2/frame.ts";
-import type { StreamEnd } from "../../../src/http2/session.ts";
+import type { StreamEnd } from "../../../src/http2/stream.ts";
 import { everyCut } from "../../lab/every_cut.ts";
 import { HpackEncoder } from "../../lab/hpack_encoder.ts";
 import { concat, data, frame, goaway, resetStream, settings } from "../../lab/http2_frames.ts";
