@@ -57,7 +57,7 @@ export async function checkByHand(
     return up;
   }
   const steps = Object.entries(STEPS)
-    .filter(([step]) => step in timings)
+    .filter(([step]) => step in result.timings_ms)
     .map(([step, label]) => `${label} ${result.timings_ms[step]} ms`);
   console.log(`backend   ${result.backend} ${result.ssl_flag} ${result.authority}`);
   console.log(`service   ${result.service === "" ? "(the server as a whole)" : result.service}`);

@@ -1,7 +1,14 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
-import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
+import { type CallRequest, type CloseReason, Connection } from "./connection.ts";
 import { type Destination, destinationKey } from "./destination.ts";
-import { Dial, type DialFailure, type DialTimings, HandshakeTurns, TIMEOUTS } from "./dial.ts";
+import { Dial, type DialFailure, type DialTimings, HandshakeTurns } from "./dial.ts";
+import {
+  type Endpoint,
+  type PendingPlacement,
+  type Placement,
+  type PlaceOptions,
+  Waiter,
+} from "./placement.ts";
 import type { Transport } from "./transport.ts";
 
 /** How connections are made and kept; times in milliseconds. */
@@ -27,41 +34,12 @@ export interface PoolObserver {
   onClosed(reason: CloseReason): void;
 }
 
-/** A call that has been sent, or why there is no connection for it. */
-export type Placement =
-  | { readonly ok: true; readonly call: Call }
-  | { readonly ok: false; readonly failure: DialFailure };
-
-/** Which connection a call may take. */
-export interface PlaceOptions {
-  /** Only one opened after this moment of `performance.now()`. @default {-Infinity} */
-  readonly openedAfter?: number;
-  /** One that has carried no call, and carries no other beside it. @default {false} */
-  readonly exclusive?: boolean;
-}
-
-/** A call that waits for a connection. */
-export interface PendingPlacement {
-  /** Where it has been placed at once. */
-  readonly placement: Placement | undefined;
-  readonly placed: Promise<Placement>;
-  /** What it waits for, for the reason of a timeout. */
-  readonly waitsFor: string;
-  /** The step of connecting that is under way, or that was the last. */
-  readonly phase: "connect" | "tls";
-  /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
-  leave(): void;
-}
-
 /**
  * Connections of one destination. More of them serve servers that allow few streams each, and are no gain
  * otherwise.
  */
 const MAX_CONNECTIONS_PER_DESTINATION = 16;
 const MAX_DIALS_PER_DESTINATION = 2;
-
-/** The next address of a name is tried beside one that has not answered for so long (RFC 8305). */
-const NEXT_ADDRESS_MS = 250;
 
 /** A connection that nobody waits for any more is kept for so long, where none are kept for the next call. */
 const UNCLAIMED_MS = 5000;
@@ -79,17 +57,6 @@ const CLOSED: Placement = {
     retryable: false,
   },
 };
-
-/** One destination's connections, dials, and the calls that wait for them. */
-interface Endpoint {
-  readonly key: string;
-  readonly destination: Destination;
-  readonly connections: Set<Connection>;
-  readonly dials: Set<Dial>;
-  readonly waiting: Set<Waiter>;
-  /** The end of a pause in dialling. */
-  pause: Deadline | undefined;
-}
 
 /** The connections to backends: which one a call takes, and how long each is kept. */
 export class Pool {
@@ -115,7 +82,7 @@ export class Pool {
 
   /**
    * Sends a call on a connection to one of the destinations: on one that is kept, in their order, or else
-   * on a new one, each tried after a failure or {@linkcode NEXT_ADDRESS_MS} of the one before.
+   * on a new one, each tried after a failure of the one before, or a moment of its silence.
    *
    * @param destinations the addresses of one backend; at least one
    */
@@ -377,102 +344,5 @@ export class Pool {
       }
       this.#sweep = this.#scheduleSweep();
     }, everyMs);
-  }
-}
-
-/** A call on its way through the addresses of its backend. */
-class Waiter implements PendingPlacement {
-  placement: Placement | undefined;
-  readonly request: CallRequest;
-  readonly openedAfter: number;
-  readonly exclusive: boolean;
-  /** In milliseconds of `performance.now()`. */
-  readonly since = performance.now();
-  /** Where it waits, or has waited. */
-  readonly tried = new Set<Endpoint>();
-  readonly #untried: Destination[];
-  readonly #deadlines: Deadlines;
-  #placed: Promise<Placement> | undefined;
-  #resolve: (placement: Placement) => void = () => {};
-  #begun: {
-    readonly endpointOf: (destination: Destination) => Endpoint;
-    readonly serve: (endpoint: Endpoint) => void;
-  } | undefined;
-  #next: Deadline | undefined;
-  #failedPhase: "connect" | "tls" = "connect";
-  #settled = false;
-
-  constructor(
-    destinations: readonly Destination[],
-    request: CallRequest,
-    { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
-    deadlines: Deadlines,
-  ) {
-    this.request = request;
-    this.openedAfter = openedAfter;
-    this.exclusive = exclusive;
-    this.#untried = [...destinations];
-    this.#deadlines = deadlines;
-  }
-
-  get placed(): Promise<Placement> {
-    return this.#placed ??= this.placement !== undefined
-      ? Promise.resolve(this.placement)
-      : new Promise((resolve) => this.#resolve = resolve);
-  }
-
-  get waitsFor(): string {
-    for (const { dials } of this.tried) for (const { phase } of dials) return TIMEOUTS[phase];
-    return "No connection could take the call in time";
-  }
-
-  get phase(): "connect" | "tls" {
-    for (const { dials } of this.tried) for (const { phase } of dials) return phase;
-    return this.#failedPhase;
-  }
-
-  /** Begins to wait at the first address. */
-  begin(
-    endpointOf: (destination: Destination) => Endpoint,
-    serve: (endpoint: Endpoint) => void,
-  ): void {
-    this.#begun = { endpointOf, serve };
-    this.#tryNext();
-  }
-
-  /** A dial there has failed, and nothing else is under way there. */
-  fail(endpoint: Endpoint, failure: DialFailure): void {
-    this.#failedPhase = failure.phase;
-    endpoint.waiting.delete(this);
-    if (this.#settled || this.#tryNext()) return;
-    for (const { waiting } of this.tried) if (waiting.has(this)) return;
-    this.settle({ ok: false, failure });
-  }
-
-  settle(placement: Placement): void {
-    this.leave();
-    this.placement = placement;
-    this.#resolve(placement);
-  }
-
-  leave(): void {
-    this.#settled = true;
-    this.#next?.cancel();
-    for (const { waiting } of this.tried) waiting.delete(this);
-  }
-
-  /** @returns whether there was another address to try */
-  #tryNext(): boolean {
-    this.#next?.cancel();
-    const destination = this.#untried.shift();
-    if (destination === undefined || this.#begun === undefined) return false;
-    if (this.#untried.length > 0) {
-      this.#next = this.#deadlines.set(() => this.#tryNext(), NEXT_ADDRESS_MS);
-    }
-    const endpoint = this.#begun.endpointOf(destination);
-    this.tried.add(endpoint);
-    endpoint.waiting.add(this);
-    this.#begun.serve(endpoint);
-    return true;
   }
 }

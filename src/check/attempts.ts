@@ -1,6 +1,7 @@
 import type { Call } from "../backend/connection.ts";
 import type { Destination } from "../backend/destination.ts";
-import type { PendingPlacement, Placement, Pool } from "../backend/pool.ts";
+import type { PendingPlacement, Placement } from "../backend/placement.ts";
+import type { Pool } from "../backend/pool.ts";
 import type { Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
 import {

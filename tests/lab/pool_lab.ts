@@ -1,11 +1,7 @@
 import type { CallRequest, CloseReason } from "../../src/backend/connection.ts";
 import type { Destination } from "../../src/backend/destination.ts";
-import {
-  type PendingPlacement,
-  type PlaceOptions,
-  Pool,
-  type PoolOptions,
-} from "../../src/backend/pool.ts";
+import type { PendingPlacement, PlaceOptions } from "../../src/backend/placement.ts";
+import { Pool, type PoolOptions } from "../../src/backend/pool.ts";
 import { Deadlines } from "../../src/deadline.ts";
 import { encodeHealthCall } from "../../src/grpc/request.ts";
 import { isDecided } from "../../src/grpc/response.ts";
