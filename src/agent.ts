@@ -20,6 +20,7 @@ import { Recorder } from "./observe/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler, LastAnswers } from "./server/handler.ts";
 import { findListenAddresses, listenOn } from "./server/listen.ts";
+import { ClientPatience } from "./server/patience.ts";
 import { type Admission, Server } from "./server/server.ts";
 
 const GOING_ON = "Cannot listen: going on without metrics there";
@@ -41,6 +42,7 @@ export class Agent {
   readonly #history = new BackendHistory(() => performance.now());
   readonly #backends: Backends;
   readonly #recorder: Recorder;
+  readonly #patience: ClientPatience;
   readonly #server: Server;
   readonly #running: Promise<void>;
   readonly #http: HttpServer[] = [];
@@ -75,6 +77,12 @@ export class Agent {
     this.#metrics = metrics;
     const { log_checks: logChecks } = configuration.settings;
     this.#recorder = new Recorder(metrics, logs, this.#history, logChecks);
+    const recorder = this.#recorder;
+    this.#patience = new ClientPatience(() => performance.now(), {
+      learnt: (patience) => recorder.recordLearntPatience(patience),
+      unlearnt: (patience) => recorder.recordUnlearntPatience(patience),
+    });
+    metrics.showLearntPatience(() => [...this.#patience.learnt()].length);
     this.#backends = new Backends(configuration, metrics);
     this.#changeable = this.#build(configuration);
     this.#server = new Server(
@@ -94,6 +102,7 @@ export class Agent {
     this.#backends.reconfigure(configuration);
     this.#changeable = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
+    if (!configuration.settings.learn_patience) this.#patience.clear();
     this.#server.dismissClients();
     this.#metrics.reloadSuccessful.set(1);
   }
@@ -126,6 +135,7 @@ export class Agent {
       this.#damping,
       this.#lastAnswers,
       this.#recorder,
+      settings.learn_patience ? this.#patience : undefined,
     );
     const limits = {
       maxLineBytes: settings.max_line_bytes,
@@ -189,6 +199,7 @@ export class Agent {
       history: this.#history,
       metrics: this.#metrics,
       channelFor: (question) => this.#changeable.checker.connectionState(question),
+      learntPatience: () => this.#patience.learnt(),
       configuration: () => effectiveConfiguration(this.#changeable.configuration),
       certificates: () => this.#certificates(),
       ready: () => !this.#stopping,

@@ -1,4 +1,5 @@
 import { Backends, loadClient } from "./backends.ts";
+import type { CheckTimings } from "./check/health_client.ts";
 import type { Configuration } from "./config/load.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { formatHostPort } from "./protocol/host.ts";
@@ -44,7 +45,11 @@ export async function checkByHand(
     detail: describeVerdict(verdict),
     reply: reply ?? null,
     duration_ms: round(durationMs),
-    timings_ms: Object.fromEntries(Object.entries(timings).map(([step, ms]) => [step, round(ms)])),
+    timings_ms: Object.fromEntries(
+      // An address needs no look-up; a check without any other step has ended in it.
+      Object.entries({ resolve: isEmpty(timings) ? durationMs : 0, ...timings })
+        .map(([step, ms]) => [step, round(ms)]),
+    ),
   };
   const up = word === undefined ? undefined : word === "up";
   if (json) {
@@ -60,6 +65,10 @@ export async function checkByHand(
   console.log(`timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`);
   console.log(`reply     ${reply ?? "(none: the agent could not ask)"}`);
   return up;
+}
+
+function isEmpty(timings: CheckTimings): boolean {
+  return Object.keys(timings).length === 0;
 }
 
 function round(ms: number): number {

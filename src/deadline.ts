@@ -11,7 +11,10 @@ const CATCH_UP_MS = 20;
  * With a delay of more than this, in milliseconds, the process or the machine stood still. Below it the other
  * side has had all its time, and what it sent in time has been read: a busy machine is late by 100 ms often.
  */
-const HELD_UP_MS = 250;
+const HELD_UP_MS = 500;
+
+/** A deadline of the other side is put off by so much at most while the agent is behind, in milliseconds. */
+const MAX_PUT_OFF_MS = 1000;
 
 /**
  * Deadlines of the same moment share a timer, in milliseconds: setting and taking back one of the
@@ -65,6 +68,24 @@ export class Deadlines {
     else entries.add(entry);
     if (slot < this.#timerSlot) this.#arm(slot);
     return entry;
+  }
+
+  /**
+   * The same for what the other side has to do: while the event loop is behind with the agent's own work, what
+   * has come in time may wait to be read. So it passes once the loop turns freely again, or a second later.
+   */
+  setForOtherSide(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
+    const putOffUntil = now + timeoutMs + MAX_PUT_OFF_MS;
+    const waitForTurn = (heldUp: boolean) => {
+      const turnBegan = performance.now();
+      if (turnBegan > putOffUntil) return onPassed(heldUp);
+      deadline = this.set(() => {
+        if (performance.now() - turnBegan > LATE_MS) waitForTurn(heldUp);
+        else onPassed(heldUp);
+      }, 0);
+    };
+    let deadline = this.set(waitForTurn, timeoutMs, now);
+    return { cancel: () => deadline.cancel() };
   }
 
   /** Takes all back. */

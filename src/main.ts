@@ -5,6 +5,7 @@ import { effectiveConfiguration } from "./config/effective.ts";
 import { helpText } from "./config/help.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
+import { stackOf } from "./describe_error.ts";
 import { giveUpPermissions } from "./give_up_permissions.ts";
 import { logFileMistake } from "./open_log.ts";
 import { parseRequest } from "./protocol/request.ts";
@@ -116,4 +117,9 @@ function reloadSignals(): (reload: () => void) => void {
   };
 }
 
-Deno.exit(await run(Deno.args));
+// Otherwise a bug at the start would leave a process that neither serves nor ends.
+const exitCode = await run(Deno.args).catch((error) => {
+  console.error(stackOf(error));
+  return EXIT_FAILED;
+});
+Deno.exit(exitCode);

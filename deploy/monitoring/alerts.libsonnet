@@ -47,7 +47,24 @@ function(config)
       duration='2m',
       severity='critical',
       summary='The agent {{ $labels.instance }} lacks what it needs to check',
-      description='A descriptor, a local port, or time. Such checks get no answer, and HAProxy keeps those servers as they last were.',
+      description='A descriptor, a local port, or time. Such checks repeat the last answer for a minute, and then get none.',
+    ),
+
+    alert(
+      name='HaproxyGrpcAgentBackendsUnasked',
+      expr='haproxy_grpc_agent_backends_unasked > 0',
+      severity='critical',
+      summary='The agent {{ $labels.instance }} has not been able to ask {{ $value }} backends for a minute',
+      description='Its last answers are repeated no longer. HAProxy keeps those servers as they are, or with tcp-check takes them out.',
+    ),
+
+    alert(
+      name='HaproxyGrpcAgentChecksAbandoned',
+      expr='increase(haproxy_grpc_agent_checks_abandoned_total[10m]) > 5',
+      duration='2m',
+      severity='warning',
+      summary='HAProxy hangs up on {{ $labels.instance }} before its answers',
+      description='{{ $value | humanize }} checks in 10 minutes had no answer in time, and HAProxy keeps those servers as they last were. Lower check_timeout_ms, or raise agent-inter or timeout check.',
     ),
 
     alert(

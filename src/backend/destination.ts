@@ -1,4 +1,4 @@
-import type { TlsProfile } from "../check/tls_profile.ts";
+import type { TlsProfile } from "../tls/profile.ts";
 
 /** TLS towards a backend. */
 export interface BackendTls {

@@ -10,6 +10,8 @@ import { TcpTransport, TlsTransport, type Transport } from "./transport.ts";
 
 /** Why no connection could be made. */
 export interface DialFailure {
+  /** The step that failed. */
+  readonly phase: "connect" | "tls";
   readonly verdict: Extract<
     Verdict,
     { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "local" | "internal" }
@@ -61,12 +63,15 @@ export class Dial {
   ) {
     this.#destination = destination;
     this.#handshakes = handshakes;
-    const deadline = deadlines.set((heldUp) => {
+    const deadline = deadlines.setForOtherSide((heldUp) => {
       this.#passed = heldUp ? "held_up" : "timeout";
       this.abort();
     }, timeoutMs);
     this.result = this.#run()
-      .catch((error): Dialled => ({ ok: false, failure: this.#failure(error) }))
+      .catch((error): Dialled => ({
+        ok: false,
+        failure: { ...this.#failure(error), phase: this.phase },
+      }))
       .finally(() => deadline.cancel());
   }
 
@@ -101,7 +106,7 @@ export class Dial {
     }
   }
 
-  #failure(error: unknown): DialFailure {
+  #failure(error: unknown): Omit<DialFailure, "phase"> {
     const { phase } = this;
     if (
       this.#passed === "held_up" || this.#passed === "timeout" && this.#queuedMs > HANDSHAKE_TURN_MS

@@ -47,6 +47,8 @@ export interface PendingPlacement {
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
+  /** The step of connecting that is under way, or that was the last. */
+  readonly phase: "connect" | "tls";
   /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
   leave(): void;
 }
@@ -71,7 +73,11 @@ const MAX_SWEEP_MS = 30_000;
 
 const CLOSED: Placement = {
   ok: false,
-  failure: { verdict: { kind: "local", detail: "The agent is being stopped" }, retryable: false },
+  failure: {
+    phase: "connect",
+    verdict: { kind: "local", detail: "The agent is being stopped" },
+    retryable: false,
+  },
 };
 
 /** One destination's connections, dials, and the calls that wait for them. */
@@ -386,12 +392,14 @@ class Waiter implements PendingPlacement {
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
   readonly #deadlines: Deadlines;
+  #placed: Promise<Placement> | undefined;
   #resolve: (placement: Placement) => void = () => {};
   #begun: {
     readonly endpointOf: (destination: Destination) => Endpoint;
     readonly serve: (endpoint: Endpoint) => void;
   } | undefined;
   #next: Deadline | undefined;
+  #failedPhase: "connect" | "tls" = "connect";
   #settled = false;
 
   constructor(
@@ -408,13 +416,19 @@ class Waiter implements PendingPlacement {
   }
 
   get placed(): Promise<Placement> {
-    if (this.placement !== undefined) return Promise.resolve(this.placement);
-    return new Promise((resolve) => this.#resolve = resolve);
+    return this.#placed ??= this.placement !== undefined
+      ? Promise.resolve(this.placement)
+      : new Promise((resolve) => this.#resolve = resolve);
   }
 
   get waitsFor(): string {
     for (const { dials } of this.tried) for (const { phase } of dials) return TIMEOUTS[phase];
     return "No connection could take the call in time";
+  }
+
+  get phase(): "connect" | "tls" {
+    for (const { dials } of this.tried) for (const { phase } of dials) return phase;
+    return this.#failedPhase;
   }
 
   /** Begins to wait at the first address. */
@@ -428,6 +442,7 @@ class Waiter implements PendingPlacement {
 
   /** A dial there has failed, and nothing else is under way there. */
   fail(endpoint: Endpoint, failure: DialFailure): void {
+    this.#failedPhase = failure.phase;
     endpoint.waiting.delete(this);
     if (this.#settled || this.#tryNext()) return;
     for (const { waiting } of this.tried) if (waiting.has(this)) return;

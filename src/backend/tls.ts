@@ -30,7 +30,7 @@ export async function handshake(
 ): Promise<TLSSocket> {
   const [{ connect }, { describeHandshakeFailure, refusalOf }] = await Promise.all([
     import("node:tls"),
-    import("../check/peer_certificate.ts"),
+    import("../tls/peer_certificate.ts"),
   ]);
   const { insecureSkipVerify = false, requireAlpn = true } = profile.settings;
   let secured: TLSSocket;

@@ -62,7 +62,9 @@ export class Attempts implements RunningCheck {
   /** Addresses at which an attempt had no answer: the others come first. */
   readonly #failed = new Set<string>();
   #placement: PendingPlacement | undefined;
-  /** Of the last attempt that had an answer. */
+  /** When the last attempt began to look for a connection, and of what it is known how long it took. */
+  #placedAt = 0;
+  #sentAt = 0;
   #timings: CheckTimings = {};
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
@@ -86,6 +88,13 @@ export class Attempts implements RunningCheck {
 
   get waitsFor(): string {
     return this.#placement?.waitsFor ?? RPC_TIMED_OUT;
+  }
+
+  get timings(): CheckTimings {
+    const now = performance.now();
+    return this.#placement === undefined
+      ? { ...this.#timings, rpc: now - this.#sentAt }
+      : { [this.#placement.phase]: now - this.#placedAt };
   }
 
   cancel(): void {
@@ -121,8 +130,13 @@ export class Attempts implements RunningCheck {
     this.#made++;
     const watched = new WatchedCall(this.#context.deadlines);
     const placement = await this.#place(watched, exclusive);
-    if (!placement.ok) return outcomeOfDial(placement.failure);
+    if (!placement.ok) {
+      this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
+      return outcomeOfDial(placement.failure);
+    }
     const { call } = placement;
+    this.#timings = this.#connectTimings(call);
+    this.#sentAt = call.sentAt;
     const { timeoutMs } = watched;
     watched.watch(call, hedgeDelayMs(Math.min(timeoutMs, this.#check.patienceMs)));
     this.#calls.push(watched);
@@ -130,17 +144,18 @@ export class Attempts implements RunningCheck {
     const heard = await watched.heard;
     if (heard.kind !== "silent") return this.#outcome(call, heard, timeoutMs);
     const ended = heard.ended.then((end) => this.#outcome(call, end, timeoutMs));
-    if (this.#hedged || this.exhausted) return await ended;
+    if (this.exhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
     this.#context.onHedged();
     this.#failed.add(call.connection.destination.address);
     this.#openedAfter = performance.now();
-    return await firstAnswer(ended, this.#attempt());
+    return await firstAnswer(ended, this.#attempt(), this.#check.destinations.length > 1);
   }
 
   async #place(watched: WatchedCall, exclusive: boolean): Promise<Placement> {
     const request = watched.request(this.#call, () => this.#rpcTimeoutMs());
     const options = { openedAfter: this.#openedAfter, exclusive };
+    this.#placedAt = performance.now();
     const pending = this.#context.pool.place(this.#destinations(), request, options);
     if (pending.placement !== undefined) return pending.placement;
     this.#placement = pending;
@@ -151,13 +166,20 @@ export class Attempts implements RunningCheck {
 
   #outcome(call: Call, end: CallEnd, timeoutMs: number): AttemptOutcome {
     const rpc = performance.now() - call.sentAt;
-    const { openedAt, timings } = call.connection;
-    this.#timings = openedAt < this.#begunAt ? { rpc } : { ...timings, rpc };
+    this.#timings = { ...this.#connectTimings(call), rpc };
     const outcome = outcomeOfCall(call, end, this.#name, rpc, timeoutMs);
     if (outcome.answered) return outcome;
     this.#failed.add(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.
     return this.#hasUntried() ? { ...outcome, retryable: true } : outcome;
+  }
+
+  /** Nothing on a kept connection. What was tried in vain before the one that is used counts as connecting. */
+  #connectTimings({ connection, sentAt }: Call): CheckTimings {
+    const { openedAt, timings } = connection;
+    if (openedAt < this.#placedAt) return {};
+    const { tls = 0 } = timings;
+    return { ...timings, connect: sentAt - this.#placedAt - tls };
   }
 
   #destinations(): readonly Destination[] {
@@ -187,13 +209,17 @@ export class Attempts implements RunningCheck {
   }
 }
 
-/** Waits for both unless one of them is a whole answer; without one, the newer has seen more of the truth. */
+/**
+ * Waits for both unless one of them is a whole answer. Without one the newer has seen more of the truth, unless
+ * it is that of another address.
+ */
 async function firstAnswer(
   old: Promise<AttemptOutcome>,
   fresh: Promise<AttemptOutcome>,
+  elsewhere: boolean,
 ): Promise<AttemptOutcome> {
   const first = await Promise.race([old, fresh]);
   if (first.answered) return first;
   const [one, other] = await Promise.all([old, fresh]);
-  return one.answered && !other.answered ? one : other;
+  return other.answered || !one.answered && !elsewhere ? other : one;
 }

@@ -6,7 +6,7 @@ import type { Verdict } from "../protocol/verdict.ts";
 import { hedgeDelayMs } from "./attempts.ts";
 import type { HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
-import type { TlsProfile } from "./tls_profile.ts";
+import type { TlsProfile } from "../tls/profile.ts";
 
 /** How checks are run; times in milliseconds. */
 export interface CheckerOptions {
@@ -215,7 +215,7 @@ class Waiting implements PendingCheck {
     this.settle({
       verdict: this.#timeoutVerdict(heldUp),
       run: flight?.run ?? NO_RUN.run,
-      timings: {},
+      timings: flight?.timings ?? {},
     });
   }
 

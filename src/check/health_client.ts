@@ -36,6 +36,8 @@ export interface RunningCheck {
   readonly outcome: Promise<Outcome>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
+  /** The steps so far, the one under way included. */
+  readonly timings: CheckTimings;
   /** Nobody waits for it any more. Idempotent. */
   cancel(): void;
 }

@@ -44,6 +44,11 @@ export class Flight {
     return this.#check.waitsFor;
   }
 
+  /** The steps so far. */
+  get timings(): CheckTimings {
+    return this.#check.timings;
+  }
+
   join(): void {
     this.#waiting++;
   }

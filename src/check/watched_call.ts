@@ -10,6 +10,8 @@ export type CallEnd = StreamEnd | { readonly kind: "timeout" | "held_up" };
 /** No answer and no sign of life, so far. */
 export interface Silence {
   readonly kind: "silent";
+  /** Whether the server has said GOAWAY: it is not that it is dead, but it may never answer this one. */
+  readonly isLeaving: boolean;
   readonly ended: Promise<CallEnd>;
 }
 
@@ -26,7 +28,7 @@ export class WatchedCall {
   #call: Call | undefined;
   #end: CallEnd | undefined;
   #onEnd: (end: CallEnd) => void;
-  readonly #onSilent: () => void;
+  readonly #onSilent: (isLeaving: boolean) => void;
   #timer: Deadline | undefined;
   #silent = false;
 
@@ -35,10 +37,10 @@ export class WatchedCall {
     const { promise, resolve } = Promise.withResolvers<CallEnd | Silence>();
     this.heard = promise;
     this.#onEnd = resolve;
-    this.#onSilent = () => {
+    this.#onSilent = (isLeaving) => {
       const { promise: ended, resolve: onEnd } = Promise.withResolvers<CallEnd>();
       this.#onEnd = onEnd;
-      resolve({ kind: "silent", ended });
+      resolve({ kind: "silent", isLeaving, ended });
     };
   }
 
@@ -78,18 +80,21 @@ export class WatchedCall {
       if (leftMs <= 0) return this.#timedOut(heldUp);
       const { connection } = call;
       let nextMs = Math.min(leftMs, MAX_PING_MS);
-      if (!this.#silent && (!connection.usable || signsBefore === connection.signsOfLife)) {
+      // After a GOAWAY the server may close at any moment; after the agent's own word it goes on.
+      const isLeaving = !connection.usable && connection.closeReason === "peer";
+      if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
         this.#silent = true;
-        this.#onSilent();
+        this.#onSilent(isLeaving);
       } else if (signsBefore === undefined) {
         signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
         nextMs = Math.min(nextMs, hedgeMs);
       } else {
         signsBefore = -1; // it is merely slow
       }
-      this.#timer = this.#deadlines.set(look, nextMs);
+      this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
     };
-    this.#timer = this.#deadlines.set(look, Math.min(hedgeMs, this.timeoutMs), call.sentAt);
+    const firstMs = Math.min(hedgeMs, this.timeoutMs);
+    this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
   }
 
   /** Gives it up, and its connection too where that gave no sign of life. Idempotent. */

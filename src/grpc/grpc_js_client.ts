@@ -71,6 +71,7 @@ export class GrpcJsClient implements HealthClient {
       .catch((error): Outcome => ({ verdict: { kind: "internal", error }, timings: {} }));
     return {
       outcome,
+      timings: {},
       get waitsFor() {
         return calls.waitsFor;
       },

@@ -135,6 +135,8 @@ interface Stream {
   sendWindow: number;
   /** How much of the body has been sent. */
   sent: number;
+  /** Bytes of DATA for which the server has not got the stream's window back. */
+  uncredited: number;
   answer: Answer;
   /** Opened before the server had said how many streams it allows. */
   readonly beforeSettings: boolean;
@@ -166,7 +168,8 @@ export class Session {
   #maxHeaderListBytes = Infinity;
   #initialWindow = DEFAULT_WINDOW;
   #sendWindow = DEFAULT_WINDOW;
-  #receiveWindow = DEFAULT_WINDOW;
+  /** Bytes of DATA for which the server has not got its window back. */
+  #uncredited = 0;
   #block: OpenBlock | undefined;
   /** The last stream that the server has begun, once a GOAWAY has said so. */
   #goawayLastStreamId: number | undefined;
@@ -235,6 +238,7 @@ export class Session {
       request,
       sendWindow: this.#initialWindow,
       sent: 0,
+      uncredited: 0,
       answer: { kind: "none", informational: 0 },
       beforeSettings: this.#maxStreams === undefined,
     };
@@ -577,6 +581,15 @@ export class Session {
     if (data.length >= room) this.#finish(stream, [], true);
     else if (endStream) this.#finish(stream, []);
     else if (stream.request.isDecided(status, fields, body)) this.#finish(stream, [], true);
+    else this.#creditStream(stream, windowBytes);
+  }
+
+  /** Bodies are short; but padding takes of the window too. */
+  #creditStream(stream: Stream, bytes: number): void {
+    stream.uncredited += bytes;
+    if (stream.uncredited < CREDIT_BYTES) return;
+    this.#output.windowUpdate(stream.id, stream.uncredited);
+    stream.uncredited = 0;
   }
 
   #countUnwanted(bytes: number): void {
@@ -588,14 +601,10 @@ export class Session {
   }
 
   #credit(bytes: number): void {
-    this.#receiveWindow -= bytes;
-    if (this.#receiveWindow < 0) {
-      throw new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "it sends more than its window");
-    }
-    const received = DEFAULT_WINDOW - this.#receiveWindow;
-    if (received < CREDIT_BYTES) return;
-    this.#output.windowUpdate(0, received);
-    this.#receiveWindow = DEFAULT_WINDOW;
+    this.#uncredited += bytes;
+    if (this.#uncredited < CREDIT_BYTES) return;
+    this.#output.windowUpdate(0, this.#uncredited);
+    this.#uncredited = 0;
   }
 
   #takeBlock(
@@ -676,7 +685,7 @@ export class Session {
     if (answer.kind === "none") return;
     if (early || stream.sent < stream.request.body.length) this.#reset(stream, ErrorCode.CANCEL);
     this.#pinged = false;
-    if (!early) this.#unwantedBytes = 0;
+    this.#unwantedBytes = 0;
     const { status, fields: headers, body } = answer;
     this.#end(stream, {
       kind: "response",

@@ -13,3 +13,12 @@ export const ADVICE: Readonly<Record<Failure["type"], string>> = {
   not_serving:
     "The backend was reached and does not call itself healthy: look at the backend itself",
 };
+
+/**
+ * @param ageMs from the line to the hang-up, in milliseconds
+ * @returns what to do about a client that does not wait for its answer
+ */
+export function adviseOnHangUp(ageMs: number): string {
+  return `HAProxy hung up after ${Math.round(ageMs)} ms, before the answer; ` +
+    "lower check_timeout_ms below it, or raise agent-inter or timeout check";
+}

@@ -38,6 +38,16 @@ export interface HistoricCheck {
   readonly peer: string;
 }
 
+/** A client that went before its answer. */
+export interface LastHangUp {
+  /** When, in milliseconds of the history's clock. */
+  readonly at: number;
+  /** From the line to the hang-up, in milliseconds. */
+  readonly ageMs: number;
+  /** The client's address and port. */
+  readonly peer: string;
+}
+
 /** What is remembered of one backend (and service). Times in milliseconds of the history's clock. */
 export interface BackendRecord {
   readonly question: BackendQuestion;
@@ -45,9 +55,9 @@ export interface BackendRecord {
   readonly number: number;
   /**
    * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
-   * first of them was told.
+   * first of them was told. `unanswered` while every client has hung up before its answer.
    */
-  readonly state: Word;
+  readonly state: Word | "unanswered";
   /** When it became so, or when the backend was first asked about. */
   readonly since: number;
   readonly lastAskedAt: number;
@@ -62,6 +72,11 @@ export interface BackendRecord {
   /** How often the state has changed. */
   readonly changes: number;
   readonly lastFailure: Failure | undefined;
+  /** Checks whose client went before the answer; `checks` does not count them. */
+  readonly hangUps: number;
+  readonly lastHangUp: LastHangUp | undefined;
+  /** Whether the client of the last check went before the answer. */
+  readonly hungUp: boolean;
   readonly durations: RecentDurations;
 }
 
@@ -98,6 +113,7 @@ export class BackendHistory {
     entry.lastPeer = check.peer;
     entry.lastGood = verdict.kind === "serving";
     entry.note = note;
+    entry.hungUp = false;
     entry.checks++;
     entry.durations.add(check.durationMs, !entry.lastGood);
     if (!entry.lastGood) {
@@ -106,15 +122,26 @@ export class BackendHistory {
       entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
     }
     // While damping holds this client's state, another client's may have changed already.
-    if (word !== entry.state && note === "") {
+    if (word !== entry.state && (note === "" || entry.state === "unanswered")) {
+      if (entry.state !== "unanswered") entry.changes++;
       entry.state = word;
       entry.since = now;
-      entry.changes++;
     }
     const answer = type ?? word;
     const changed = answer !== entry.answer;
     entry.answer = answer;
     return changed;
+  }
+
+  /** Takes a check into account whose client went before the answer. */
+  addHangUp(question: BackendQuestion, peer: string, ageMs: number): void {
+    const now = this.#now();
+    const entry = this.#touch(question, "unanswered", now);
+    entry.lastAskedAt = now;
+    entry.lastPeer = peer;
+    entry.hangUps++;
+    entry.lastHangUp = { at: now, ageMs, peer };
+    entry.hungUp = true;
   }
 
   /** @returns what is known of the backends asked about lately, in no particular order */
@@ -123,7 +150,7 @@ export class BackendHistory {
     return this.#entries.values();
   }
 
-  #touch(question: BackendQuestion, state: Word, now: number): Entry {
+  #touch(question: BackendQuestion, state: Entry["state"], now: number): Entry {
     if (now >= this.#forgetAt) this.#forget(now);
     const { key } = question;
     const known = this.#entries.get(key);
@@ -134,7 +161,7 @@ export class BackendHistory {
     return entry;
   }
 
-  #newEntry(question: BackendQuestion, state: Word, now: number): Entry {
+  #newEntry(question: BackendQuestion, state: Entry["state"], now: number): Entry {
     return {
       question,
       number: this.#known++,
@@ -142,12 +169,15 @@ export class BackendHistory {
       since: now,
       lastAskedAt: now,
       lastPeer: "",
-      lastGood: true,
+      lastGood: false,
       note: "",
       checks: 0,
       failures: 0,
       changes: 0,
       lastFailure: undefined,
+      hangUps: 0,
+      lastHangUp: undefined,
+      hungUp: false,
       durations: new RecentDurations(),
       answer: "",
     };

@@ -23,8 +23,10 @@ export function addBackendMetrics(
     labelNames: ["state"],
     registers: [registry],
     collect() {
-      const counts = new Map(WORDS.map((word) => [word, 0]));
-      for (const { state } of history.records()) counts.set(state, (counts.get(state) ?? 0) + 1);
+      const counts = new Map<string, number>(WORDS.map((word) => [word, 0]));
+      for (const { state } of history.records()) {
+        if (state !== "unanswered") counts.set(state, (counts.get(state) ?? 0) + 1);
+      }
       for (const [state, count] of counts) this.set({ state }, count);
     },
   });
@@ -58,6 +60,7 @@ function backendsUp(history: BackendHistory): Iterable<BackendUp> {
   const series = new Map<string, BackendUp>();
   const records = [...history.records()].sort((a, b) => a.number - b.number);
   for (const { question: { host, port, service }, state } of records) {
+    if (state === "unanswered") continue;
     const backend = formatHostPort(host, port);
     const labels = `${backend} ${service}`;
     const known = series.get(labels);

@@ -70,6 +70,12 @@ export class Metrics {
     registers: [this.registry],
   });
 
+  readonly #abandoned = new Counter({
+    name: "haproxy_grpc_agent_checks_abandoned_total",
+    help: "Checks whose client hung up before the answer: HAProxy keeps the server as it was",
+    registers: [this.registry],
+  });
+
   readonly #backendConnections = new Counter({
     name: "haproxy_grpc_agent_backend_connections_opened_total",
     help: "Connections to backends that were begun",
@@ -137,6 +143,11 @@ export class Metrics {
     this.#coalesced.inc();
   }
 
+  /** Counts one check whose client hung up before the answer. */
+  countHangUp(): void {
+    this.#abandoned.inc();
+  }
+
   /** A connection to a backend is being made. */
   onOpened(): void {
     this.channels.inc();
@@ -159,6 +170,19 @@ export class Metrics {
     this.#duration.observe(seconds);
   }
 
+  /** Shows how many backends the agent has not been able to ask for a minute. */
+  showUnasked(count: () => number): void {
+    new Gauge({
+      name: "haproxy_grpc_agent_backends_unasked",
+      help:
+        "Backends that could not be asked for a minute, for want of something of the agent's own",
+      registers: [this.registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
+
   /** Shows the log lines that were dropped; `dropped` says how many since the start. */
   showDroppedLines(dropped: () => number): void {
     new Counter({
@@ -168,6 +192,18 @@ export class Metrics {
       collect() {
         this.reset();
         this.inc(dropped());
+      },
+    });
+  }
+
+  /** Shows of how many clients and lines an early hang-up has been learnt. */
+  showLearntPatience(learnt: () => number): void {
+    new Gauge({
+      name: "haproxy_grpc_agent_client_patience_learnt",
+      help: "Clients and lines that are answered sooner, since the client has kept hanging up",
+      registers: [this.registry],
+      collect() {
+        this.set(learnt());
       },
     });
   }

@@ -1,6 +1,6 @@
 import type { Logger } from "./log.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import type { CheckRequest } from "../protocol/request.ts";
+import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
 import {
   type AgentFailure,
   type BackendVerdict,
@@ -8,17 +8,22 @@ import {
   type ErrorType,
   errorType,
 } from "../protocol/verdict.ts";
-import { ADVICE } from "./advice.ts";
+import { LruMap } from "../lru_map.ts";
+import { ADVICE, adviseOnHangUp } from "./advice.ts";
 import type { BackendHistory, HistoricCheck } from "./backend_history.ts";
 import type { Logs } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { ThrottledWarnings } from "./throttled_warnings.ts";
+import { UnaskedBackends } from "./unasked_backends.ts";
 
 /** An invalid line is logged up to this many characters. */
 const LOGGED_LINE_LENGTH = 200;
 
 /** An error is logged up to this many characters: a backend's words are as long as it likes. */
 const LOGGED_ERROR_LENGTH = 2000;
+
+/** Clients and backends of which it is remembered that a hang-up was told. */
+const MAX_TOLD = 10_000;
 
 /** Values of `log_checks`: which answers are logged at level `info`. */
 export const LOG_CHECKS = ["all", "changes", "none"] as const;
@@ -49,6 +54,30 @@ export interface FailedCheck {
   readonly reply: string | undefined;
 }
 
+/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
+export type HangUp = "reset" | "closed";
+
+/** A check whose client went before the answer. */
+export interface HungUpCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  readonly peer: { readonly host: string; readonly text: string };
+  readonly hangUp: HangUp;
+  /** From the line to the hang-up, in milliseconds. */
+  readonly ageMs: number;
+}
+
+/** How long a client waits for its answers, as it has shown. Times in milliseconds from the line. */
+export interface LearntPatience {
+  /** The client's IP address. */
+  readonly client: string;
+  readonly question: BackendQuestion;
+  /** When the client hangs up. */
+  readonly ageMs: number;
+  /** When it is answered at the latest. */
+  readonly deadlineMs: number;
+}
+
 /** Counts, logs and remembers what came of each line. */
 export class Recorder {
   readonly #metrics: Metrics;
@@ -57,8 +86,12 @@ export class Recorder {
     readonly invalid: ThrottledWarnings;
     readonly denied: ThrottledWarnings;
     readonly noVerdict: ThrottledWarnings;
+    readonly hangUps: ThrottledWarnings;
   };
+  /** Clients and backends, of which a hang-up has been told. */
+  readonly #toldHangUps = new LruMap<string, true>(MAX_TOLD);
   readonly #history: BackendHistory;
+  readonly #unasked = new UnaskedBackends(() => performance.now());
   /** Which answers are logged at level `info`. */
   logChecks: LogChecks;
 
@@ -69,9 +102,11 @@ export class Recorder {
       invalid: new ThrottledWarnings(logs.protocol),
       denied: new ThrottledWarnings(logs.checker),
       noVerdict: new ThrottledWarnings(logs.checker, "error"),
+      hangUps: new ThrottledWarnings(logs.checker),
     };
     this.#history = history;
     this.logChecks = logChecks;
+    metrics.showUnasked(() => this.#unasked.count);
   }
 
   /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
@@ -118,8 +153,46 @@ export class Recorder {
       error_type: verdict.kind,
       error: describeVerdict(verdict),
     });
+    if (this.#unasked.add(request.key)) {
+      this.#log.error("The agent has not been able to ask this backend for a minute", fields);
+    }
     if (verdict.kind === "internal") this.#log.error("A bug in the agent ended a check", fields);
     else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
+  }
+
+  /** A check whose client went before the answer: HAProxy keeps the server as it was. */
+  recordHangUp({ asked, request, peer, hangUp, ageMs }: HungUpCheck): void {
+    this.#metrics.countHangUp();
+    this.#history.addHangUp(request, peer.text, ageMs);
+    const fields = () => ({
+      trace_id: asked.traceId,
+      peer: peer.text,
+      backend: formatHostPort(request.host, request.port),
+      service: request.service,
+      after_ms: Math.round(ageMs),
+      by: hangUp,
+      cure: adviseOnHangUp(ageMs),
+    });
+    const key = `${peer.host} ${request.key}`;
+    if (this.#toldHangUps.get(key) === undefined) {
+      this.#toldHangUps.set(key, true);
+      this.#warnings.hangUps.warn("Check given up by its client", fields);
+    } else {
+      this.#log.debug("Check given up by its client", fields);
+    }
+  }
+
+  /** A client's patience that is new: its checks are answered sooner from now on. */
+  recordLearntPatience(patience: LearntPatience): void {
+    this.#warnings.hangUps.warn(
+      "A client hangs up before the answer: it is answered sooner from now on",
+      () => fieldsOfPatience(patience),
+    );
+  }
+
+  /** A client has waited longer than was learnt of it. */
+  recordUnlearntPatience(patience: LearntPatience): void {
+    this.#log.info("A client waits longer again", () => fieldsOfPatience(patience));
   }
 
   /** A check, and what was answered. */
@@ -128,6 +201,7 @@ export class Recorder {
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
+    this.#unasked.delete(request.key);
     const changed = this.#history.add(request, check);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
@@ -157,6 +231,18 @@ function fieldsOf(
     ...(verdict.kind === "serving"
       ? {}
       : { error: describeVerdict(verdict).slice(0, LOGGED_ERROR_LENGTH) }),
+  };
+}
+
+function fieldsOfPatience(
+  { client, question, ageMs, deadlineMs }: LearntPatience,
+): Record<string, unknown> {
+  return {
+    peer: client,
+    backend: formatHostPort(question.host, question.port),
+    service: question.service,
+    after_ms: Math.round(ageMs),
+    answered_within_ms: Math.round(deadlineMs),
   };
 }
 

@@ -4,12 +4,16 @@ import { type Word, WORDS } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 import { certificateWarning, type OwnCertificate } from "./own_certificates.ts";
 import { VERSION } from "../version.ts";
-import { ADVICE } from "./advice.ts";
+import { ADVICE, adviseOnHangUp } from "./advice.ts";
 import type { BackendHistory, BackendRecord } from "./backend_history.ts";
 import type { Metrics } from "./metrics.ts";
+import type { LearntPatience } from "./recorder.ts";
 
 /** Backends that are shown. Those in trouble come first, so what is left out is well. */
 const MAX_SHOWN = 1000;
+
+/** Clients whose patience is shown at a backend. */
+const MAX_CLIENTS_SHOWN = 10;
 
 /** Where the status is read from. */
 export interface StatusSources {
@@ -17,6 +21,8 @@ export interface StatusSources {
   readonly metrics: Metrics;
   /** How far the kept connection is on which this would be asked, if there is one. */
   readonly channelFor: (question: BackendQuestion) => "ready" | "connecting" | undefined;
+  /** What was learnt of clients that do not wait for their answers. */
+  readonly learntPatience: () => Iterable<LearntPatience>;
   readonly configuration: () => EffectiveConfiguration;
   /** What the agent shows to backends. */
   readonly certificates: () => readonly OwnCertificate[];
@@ -42,6 +48,7 @@ export async function collectStatus(sources: StatusSources) {
   // By its age: the time of day may have been set since.
   const dateOf = (at: number) => iso(now - (uptime - at));
   const counts = metrics.counts();
+  const patience = Map.groupBy(sources.learntPatience(), ({ question }) => question.key);
   const [connections, channels] = await Promise.all([
     valueOf(metrics.connections),
     valueOf(metrics.channels),
@@ -54,6 +61,8 @@ export async function collectStatus(sources: StatusSources) {
     totals: {
       backends: countStates(records),
       wavering: records.filter(isWavering).length,
+      unanswered: records.filter(({ state }) => state === "unanswered").length,
+      hung_up: records.filter(({ hungUp }) => hungUp).length,
       answers: counts.results,
       errors: counts.errors,
       checks_in_flight: metrics.checksInFlight,
@@ -61,7 +70,7 @@ export async function collectStatus(sources: StatusSources) {
       channels,
     },
     backends: records.slice(0, MAX_SHOWN).map((record) =>
-      backendStatus(record, channelFor, dateOf)
+      backendStatus(record, channelFor, dateOf, patience.get(record.question.key) ?? [])
     ),
     backends_left_out: Math.max(0, records.length - MAX_SHOWN),
     certificates: sources.certificates().map((one) => certificateStatus(one, new Date(now))),
@@ -73,8 +82,9 @@ function backendStatus(
   record: BackendRecord,
   channelFor: StatusSources["channelFor"],
   dateOf: (at: number) => string,
+  patience: readonly LearntPatience[],
 ) {
-  const { question, lastFailure: failure } = record;
+  const { question, lastFailure: failure, lastHangUp: hangUp } = record;
   return {
     backend: formatHostPort(question.host, question.port),
     service: question.service,
@@ -96,6 +106,19 @@ function backendStatus(
       error: failure.detail,
       advice: ADVICE[failure.type],
     },
+    hang_ups: record.hangUps,
+    last_hang_up: hangUp === undefined ? null : {
+      at: dateOf(hangUp.at),
+      after_ms: round(hangUp.ageMs),
+      client: hangUp.peer,
+      last: record.hungUp,
+      advice: adviseOnHangUp(hangUp.ageMs),
+    },
+    learnt_patience: patience.slice(0, MAX_CLIENTS_SHOWN).map(({ client, ageMs, deadlineMs }) => ({
+      client,
+      after_ms: round(ageMs),
+      answered_within_ms: round(deadlineMs),
+    })),
     checks: record.checks,
     failures: record.failures,
     changes: record.changes,
@@ -124,8 +147,9 @@ function compare(a: BackendRecord, b: BackendRecord): number {
 
 function rank(record: BackendRecord): number {
   if (record.state === "down") return 0;
-  if (record.state !== "up") return 1;
-  return isWavering(record) ? 2 : record.changes > 0 ? 3 : 4;
+  if (record.hungUp) return 1;
+  if (record.state !== "up") return 2;
+  return isWavering(record) ? 3 : record.changes > 0 ? 4 : 5;
 }
 
 /** Whether the last check was not good and damping still holds the state. */
@@ -135,7 +159,7 @@ function isWavering({ state, lastGood }: BackendRecord): boolean {
 
 function countStates(records: readonly BackendRecord[]): Record<Word, number> {
   const counts = Object.fromEntries(WORDS.map((word) => [word, 0])) as Record<Word, number>;
-  for (const { state } of records) counts[state]++;
+  for (const { state } of records) if (state !== "unanswered") counts[state]++;
   return counts;
 }
 

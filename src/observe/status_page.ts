@@ -67,14 +67,17 @@ What each error type means and what to do: docs/operations.md.</p>
 
 type Mood = "down" | "warn" | "up";
 
-function headlineOf({ ready, totals: { backends, wavering } }: Status): {
+function headlineOf(
+  { ready, totals: { backends, wavering, unanswered, hung_up: hungUp } }: Status,
+): {
   readonly headline: string;
   readonly mood: Mood;
 } {
   const { up, down, drain, maint } = backends;
-  const all = up + down + drain + maint;
+  const all = up + down + drain + maint + unanswered;
   const parts = [
     ...(down > 0 ? [`${down} down`] : []),
+    ...(hungUp > 0 ? [`${hungUp} not heard of in time`] : []),
     ...(drain > 0 ? [`${drain} draining`] : []),
     ...(maint > 0 ? [`${maint} in maintenance`] : []),
     ...(wavering > 0 ? [`${wavering} failing`] : []),

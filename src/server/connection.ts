@@ -1,4 +1,5 @@
 import type { Logger } from "../observe/log.ts";
+import type { HangUp } from "../observe/recorder.ts";
 import type { ThrottledWarnings } from "../observe/throttled_warnings.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
@@ -24,6 +25,12 @@ const LINGER_MS = 300;
 const MAX_DISCARDED = 64;
 const DISCARD_BYTES = 16 * 1024;
 
+/**
+ * So long the reset may take, in milliseconds, by which a client that is gone answers its reply. A client that
+ * has only ended its own stream is still there then.
+ */
+const ECHO_MS = 50;
+
 /** Has one line answered. */
 export type Answer = (line: string, peer: Peer) => PendingReply;
 
@@ -36,6 +43,8 @@ export interface ConnectionLimits {
   /** Time without a request, in milliseconds. */
   readonly idleTimeoutMs: number;
 }
+
+const NOTHING = new Uint8Array();
 
 const encoder = new TextEncoder();
 const COMMON_REPLIES: ReadonlyMap<string, Uint8Array> = new Map(
@@ -67,8 +76,11 @@ export class Connection {
   #writing = false;
   /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
   #finished = false;
-  /** The client sends no more. */
+  /** The client sends no more, since `endedAt`. */
   #ended = false;
+  #endedAt = Infinity;
+  /** What was not answered when the client ended its stream. */
+  #askedAtEnd: PendingReply | undefined;
   #closed = false;
   /** Closes after the goodbye. */
   #goodbye: ReturnType<typeof setTimeout> | undefined;
@@ -99,6 +111,7 @@ export class Connection {
     try {
       await this.#readLines();
       await this.#answering;
+      await this.#seeWhetherGone();
       await this.#discardRest();
     } catch (error) {
       this.#logBroken(error);
@@ -150,6 +163,8 @@ export class Connection {
       const count = await this.#read();
       if (count === null) {
         this.#ended = true;
+        this.#endedAt = performance.now();
+        this.#askedAtEnd = this.#replies[0];
         if (this.#lines.rest.length > 0) this.#take(this.#lines.takeRest());
         return;
       }
@@ -210,6 +225,8 @@ export class Connection {
         this.#writing = false;
         this.#replied = true;
         this.#replies.shift();
+        // One that has ended its stream may be gone.
+        if (!this.#ended) next.delivered();
       }
     } catch (error) {
       this.#logBroken(error);
@@ -226,6 +243,20 @@ export class Connection {
     this.#socket.closeWrite().catch(() => {}); // it has ended already
   }
 
+  /**
+   * The end of a stream does not tell whether the client still reads. If it does not, its machine resets the
+   * connection when the reply comes, and only a further write shows that.
+   */
+  async #seeWhetherGone(): Promise<void> {
+    const asked = this.#askedAtEnd;
+    if (asked === undefined || this.#closed) return;
+    await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+    if (this.#closed) return;
+    await this.#socket.write(NOTHING).catch(() => {
+      if (!this.#closed) asked.abandon("closed", this.#endedAt);
+    });
+  }
+
   async #discardRest(): Promise<void> {
     if (this.#closed || this.#ended) return;
     this.#sayGoodbye();
@@ -239,26 +270,29 @@ export class Connection {
   #logBroken(error: unknown): void {
     if (this.#closed) return;
     // A reply that is being written may well have arrived: the reset can overtake the write's end.
-    const first = this.#replies[this.#writing ? 1 : 0];
     const replied = this.#replied || this.#writing;
     const fields = { peer: this.peer.text, error: String(error) };
-    if (first !== undefined || (this.#lines.rest.length > 0 && !replied)) {
-      this.#warnings.warn(
-        "Connection broken in the middle of a request",
-        () => first === undefined ? fields : { trace_id: first.traceId, ...fields },
-      );
+    if (this.#replies.length === 0 && this.#lines.rest.length > 0 && !replied) {
+      this.#warnings.warn("Connection broken in the middle of a request", () => fields);
     } else {
       this.#log.debug("Connection reset by the peer", fields);
     }
-    this.#close();
+    if (this.#ended) this.#close("closed", this.#endedAt);
+    else this.#close(error instanceof Deno.errors.ConnectionReset ? "reset" : "closed");
   }
 
-  #close(): void {
+  /**
+   * @param hangUp how the client has hung up, if it has
+   * @param at when, in milliseconds of `performance.now()`
+   */
+  #close(hangUp?: HangUp, at = performance.now()): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#finished = true;
     clearTimeout(this.#goodbye);
-    for (const reply of this.#replies) reply.abandon();
+    // HAProxy sends one line a connection; of several, nobody knows for which the client did not wait.
+    const how = hangUp === "reset" && this.#replies.length > 1 ? "closed" : hangUp;
+    for (const reply of this.#replies) reply.abandon(how, at);
     this.#socket.close();
   }
 }

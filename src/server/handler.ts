@@ -9,10 +9,17 @@ import {
 import type { Observation } from "../check/single_flight.ts";
 import { LruMap } from "../lru_map.ts";
 import { newTraceId } from "../observe/trace_id.ts";
-import type { Recorder } from "../observe/recorder.ts";
-import { formatRefusal, formatReply, type ReplyOptions, wordFor } from "../protocol/reply.ts";
+import type { HangUp, Recorder } from "../observe/recorder.ts";
+import {
+  formatRefusal,
+  formatReply,
+  type ReplyOptions,
+  type Word,
+  wordFor,
+} from "../protocol/reply.ts";
 import { type CheckRequest, type ParsedRequest, parseRequest } from "../protocol/request.ts";
 import { type AgentFailure, type BackendVerdict, isAgentFailure } from "../protocol/verdict.ts";
+import type { ClientPatience } from "./patience.ts";
 
 /** How verdicts become replies. */
 export interface HandlerOptions extends ReplyOptions, Thresholds {}
@@ -34,8 +41,15 @@ export interface PendingReply {
   readonly reply: Promise<string | undefined> | string | undefined;
   /** Joins the log lines of this request. */
   readonly traceId: string;
-  /** The client is gone: the check is given up, and `reply` may never settle. Idempotent. */
-  abandon(): void;
+  /** The reply is written, and the client was still there. Idempotent. */
+  delivered(): void;
+  /**
+   * The check is given up, and `reply` may never settle. Idempotent.
+   *
+   * @param hangUp how the client has gone; `undefined` when it is the agent that closes
+   * @param at when, in milliseconds of `performance.now()`
+   */
+  abandon(hangUp?: HangUp, at?: number): void;
 }
 
 /** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
@@ -72,25 +86,36 @@ export class Handler {
   readonly #damping: Damping;
   readonly #lastAnswers: LastAnswers;
   readonly #recorder: Recorder;
+  readonly #patience: ClientPatience | undefined;
+  readonly #ends: AskedEnds;
   readonly #parsed = new LruMap<string, ParsedRequest>(MAX_PARSED);
 
+  /** @param patience how long clients wait; `undefined` where that is not learnt */
   constructor(
     options: HandlerOptions,
     checker: Checker,
     damping: Damping,
     lastAnswers: LastAnswers,
     recorder: Recorder,
+    patience?: ClientPatience,
   ) {
     this.#options = options;
     this.#checker = checker;
     this.#damping = damping;
     this.#lastAnswers = lastAnswers;
     this.#recorder = recorder;
+    this.#patience = patience;
+    this.#ends = {
+      checkEnded: () => recorder.checkEnded(),
+      goodAnswerDelivered: ({ peer, line }, ageMs) =>
+        patience?.onGoodAnswer(peer.host, line, ageMs),
+      hungUp: (asked, request, hangUp, ageMs) => this.#hungUp(asked, request, hangUp, ageMs),
+    };
   }
 
   /** @param line a request line without its end */
   handle(line: string, peer: Peer): PendingReply {
-    const asked = new Asked(line, peer);
+    const asked = new Asked(line, peer, this.#ends);
     try {
       const parsed = this.#parse(line);
       if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
@@ -98,9 +123,10 @@ export class Handler {
       if (!this.#checker.hasTlsProfile(request)) {
         return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
       }
-      const check = this.#checker.check(request, Infinity, asked.at);
+      const patienceMs = this.#patience?.deadlineFor(peer.host, line);
+      const check = this.#checker.check(request, patienceMs, asked.at);
       this.#recorder.checkBegun();
-      asked.waitFor(check, () => this.#recorder.checkEnded());
+      asked.waitFor(request, check);
       asked.reply = check.observation
         .then((observation) => this.#replyTo(asked, request, observation))
         .catch((error) => this.#bug(asked, error));
@@ -135,7 +161,9 @@ export class Handler {
     asked.ended();
     const { line, peer } = asked;
     if (isAgentFailure(verdict)) return this.#repeat(asked, request, verdict);
-    const standing = this.#damp(request, peer, verdict, run);
+    const undamped = wordFor(verdict, this.#options.notServingReply);
+    asked.good = undamped !== "down";
+    const standing = this.#damp(request, peer, verdict, undamped, run);
     const note = describeStanding(standing);
     const { word } = standing;
     const durationMs = performance.now() - asked.at;
@@ -159,8 +187,19 @@ export class Handler {
     return reply;
   }
 
-  #damp(request: CheckRequest, peer: Peer, verdict: BackendVerdict, run: number): Standing {
-    const word = wordFor(verdict, this.#options.notServingReply);
+  #hungUp(asked: Asked, request: CheckRequest, hangUp: HangUp, ageMs: number): void {
+    const { peer, line } = asked;
+    this.#recorder.recordHangUp({ asked, request, peer, ageMs, hangUp });
+    if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
+  }
+
+  #damp(
+    request: CheckRequest,
+    peer: Peer,
+    verdict: BackendVerdict,
+    word: Word,
+    run: number,
+  ): Standing {
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
     if (fall === 1 && rise === 1) return damp(undefined, word, atOnce, { fall, rise });
@@ -170,6 +209,16 @@ export class Handler {
   }
 }
 
+/** Told how lines end. */
+interface AskedEnds {
+  /** The check has an end or is given up; once for each that was begun. */
+  checkEnded(): void;
+  /** The client has the answer of a backend that is well. */
+  goodAnswerDelivered(asked: Asked, ageMs: number): void;
+  /** The client has gone before the answer. */
+  hungUp(asked: Asked, request: CheckRequest, hangUp: HangUp, ageMs: number): void;
+}
+
 /** A line on its way to its reply. */
 class Asked implements PendingReply {
   readonly line: string;
@@ -177,13 +226,18 @@ class Asked implements PendingReply {
   /** In milliseconds of `performance.now()`. */
   readonly at = performance.now();
   reply: Promise<string | undefined> | string | undefined;
+  /** Whether the backend itself has said something else than that it is down. */
+  good = false;
+  readonly #ends: AskedEnds;
   #check: PendingCheck | undefined;
-  #onEnded: () => void = () => {};
+  /** Of which nobody has said yet that its client has the answer, or has gone. */
+  #open: CheckRequest | undefined;
   #traceId: string | undefined;
 
-  constructor(line: string, peer: Peer) {
+  constructor(line: string, peer: Peer, ends: AskedEnds) {
     this.line = line;
     this.peer = peer;
+    this.#ends = ends;
   }
 
   /** Made when it is first needed: most checks are not logged one by one. */
@@ -196,20 +250,32 @@ class Asked implements PendingReply {
     return this;
   }
 
-  /** @param onEnded called once, when the check has an end or is given up */
-  waitFor(check: PendingCheck, onEnded: () => void): void {
+  waitFor(request: CheckRequest, check: PendingCheck): void {
+    this.#open = request;
     this.#check = check;
-    this.#onEnded = onEnded;
   }
 
   ended(): void {
     if (this.#check === undefined) return;
     this.#check = undefined;
-    this.#onEnded();
+    this.#ends.checkEnded();
   }
 
-  abandon(): void {
+  delivered(): void {
+    if (!this.good) return;
+    this.good = false;
+    this.#ends.goodAnswerDelivered(this, performance.now() - this.at);
+  }
+
+  abandon(hangUp?: HangUp, at = performance.now()): void {
+    const running = this.#check !== undefined;
     this.#check?.abandon();
     this.ended();
+    const request = this.#open;
+    // HAProxy resets when it has its answer, and that may overtake the end of the write. One that closed
+    // politely did so while the check ran, as only its machine's answer to the reply has shown.
+    if (request === undefined || !(hangUp === "closed" || hangUp === "reset" && running)) return;
+    this.#open = undefined;
+    this.#ends.hungUp(this, request, hangUp, at - this.at);
   }
 }

@@ -117,7 +117,7 @@ testWithOwnNames(
       assert.equal(await agent.ask(line("mixed.test")), "up\n");
       assert.equal(outside.connections, 0);
       assert.equal(await agent.ask(line("trusted.test")), "down\n");
-      assert.equal(outside.connections, 1, "A name that is allowed goes wherever it resolves to");
+      assert.ok(outside.connections > 0, "A name that is allowed goes wherever it resolves to");
     });
   },
 );

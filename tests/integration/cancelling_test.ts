@@ -52,7 +52,7 @@ for (const who of ["first", "second"]) {
       const [reply] = (await Promise.all([begun, join()])).filter((end) => end !== undefined);
       assert.equal(reply, "up\n");
       // Else the reset would have come too late to mean anything.
-      await agent.waitForLog("of the reset", ({ message }) => /in the middle/.test(message));
+      await agent.waitForLog("of the reset", ({ message }) => /given up/.test(message));
       const { calls, cancelled } = await backend.report();
       assert.deepEqual({ calls, cancelled }, { calls: 1, cancelled: 0 });
     });

@@ -25,7 +25,7 @@ Deno.test("check prints the backend, the verdict, the time of each step and the 
   assert.match(
     fourth ?? "",
     new RegExp(
-      `^timings   resolve ${ms}, connect ${ms}, HTTP/2 ${ms}, RPC ${ms}, whole check ${ms}$`,
+      `^timings   resolve ${ms}, connect ${ms}, RPC ${ms}, whole check ${ms}$`,
     ),
   );
   assert.equal(fifth, "reply     up");
@@ -51,7 +51,7 @@ Deno.test("check --json prints the same for machines", async () => {
     detail: "",
     reply: "up",
   });
-  assert.deepEqual(Object.keys(timings), ["resolve", "connect", "http2", "rpc"]);
+  assert.deepEqual(Object.keys(timings), ["resolve", "connect", "rpc"]);
   assert.ok((timings.rpc ?? 0) >= 190, "The RPC has its delay");
   const sum = Object.values(timings).reduce((a, b) => a + b);
   assert.ok(sum <= duration + 1, `${sum} of ${duration} ms`);
@@ -99,7 +99,6 @@ Deno.test("check takes the TLS profile of the line from the configuration", asyn
       "resolve",
       "connect",
       "tls",
-      "http2",
       "rpc",
     ]);
   });

@@ -230,11 +230,11 @@ Deno.test("every default that --check-config prints starts an agent too", async 
 });
 
 Deno.test("a variable that nobody knows is a warning, not a mistake", async () => {
-  const env = { HAPROXY_AGENT_SERVICE_HOST: "10.0.0.1", HAPROXY_AGENT_SERVER_PROT: "1" };
+  const env = { HAPROXY_AGENT_CHECK_MODE: "watch", HAPROXY_AGENT_SERVER_PROT: "1" };
   await withAgent({ env }, async (agent) => {
     for (
       const text of [
-        "HAPROXY_AGENT_SERVICE_HOST: unknown variable",
+        "HAPROXY_AGENT_CHECK_MODE: unknown variable",
         "HAPROXY_AGENT_SERVER_PROT: unknown variable (did you mean HAPROXY_AGENT_SERVER_PORT?)",
       ]
     ) {

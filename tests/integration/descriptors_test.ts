@@ -97,7 +97,7 @@ Deno.test("a check that the agent has no descriptor for is not answered: a healt
       assert.equal(await other.readToEnd(), "down\n");
     });
     const entry = await agent.waitForLog("of the check", (entry) => {
-      return entry.error_type === "no_descriptor";
+      return entry.error_type === "local";
     });
     assert.equal(entry.level, "error");
     assert.match(String(entry.error), /EMFILE/);
@@ -118,7 +118,7 @@ Deno.test("a check that the agent has no descriptor for is not answered: a healt
       });
     });
     const metrics = await agent.metrics();
-    assert.equal(metrics.get('check_errors_total{error_type="no_descriptor"}'), 2);
+    assert.equal(metrics.get('check_errors_total{error_type="local"}'), 2);
     assert.equal(metrics.get('check_errors_total{error_type="backend_unreachable"}'), 0);
     assert.equal(metrics.get('check_errors_total{error_type="dns"}'), 0);
   });

@@ -6,13 +6,7 @@ import type { AgentProcess } from "../lab/agent.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { atEachPlace, everywhereIn } from "../lab/cut_places.ts";
 import { CuttingProxy } from "../lab/cutting_proxy.ts";
-import {
-  CONNECTION_FAULTS,
-  type Fault,
-  FLOODS,
-  goingAway,
-  HTTP2_FAULTS,
-} from "../lab/faulty_peers.ts";
+import { CONNECTION_FAULTS, type Fault, goingAway, HTTP2_FAULTS } from "../lab/faulty_peers.ts";
 import { startGoBackend } from "../lab/go_backend.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
 import { POLITE_WAYS, type PoliteWay } from "../lab/polite_peers.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "../lab/eventually.ts";
 import { goingAway, goingAwayGracefully, resettingSecond } from "../lab/faulty_peers.ts";
+import { ROOT } from "../lab/lab_process.ts";
 import type { Peer } from "../lab/peer_server.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -42,6 +43,30 @@ for (const client of ["native", "grpc-js"]) {
     await checkGoingAway(client, kinds);
   });
 }
+
+Deno.test("goaway_guard.ts keeps a GOAWAY from ending the process, and is needed", async () => {
+  await using peer = goingAway(3);
+  const run = async (guarded: string) => {
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--allow-all",
+        `${ROOT}tests/lab/goaway_reproduction.ts`,
+        `${peer.port}`,
+        guarded,
+      ],
+    }).output();
+    return { code, stderr: new TextDecoder().decode(stderr) };
+  };
+  const guarded = await run("guarded");
+  assert.equal(guarded.code, 0, guarded.stderr);
+  const { code } = await run("not guarded");
+  // SIGABRT or SIGSEGV.
+  assert.ok(
+    code === 134 || code === 139,
+    `It ended with ${code}: is src/grpc/goaway_guard.ts needed?`,
+  );
+});
 
 Deno.test("a backend that serves one call a connection is up for all that ask at once", async () => {
   await using peer = goingAway(1);

@@ -113,6 +113,8 @@ Deno.test("the agent's own metrics are there from the start, with all their labe
       'connections_rejected_total{reason="max_connections"}': 0,
       'connections_rejected_total{reason="client_not_allowed"}': 0,
       checks_coalesced_total: 0,
+      checks_abandoned_total: 0,
+      client_patience_learnt: 0,
       checks_in_flight: 0,
       config_last_reload_successful: 1,
       'backends{state="up"}': 0,

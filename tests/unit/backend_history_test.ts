@@ -168,3 +168,17 @@ Deno.test("BackendHistory begins anew with a backend that comes back after ten m
   assert.equal(lab.add(SERVING, "up"), true);
   assert.deepEqual([lab.get().checks, lab.get().since], [1, lab.now]);
 });
+
+Deno.test("BackendHistory keeps hang-ups apart from checks, and a backend that has never answered", () => {
+  const lab = new Lab();
+  lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
+  const record = lab.get();
+  assert.deepEqual([record.state, record.hungUp, record.checks], ["unanswered", true, 0]);
+  assert.deepEqual(record.lastHangUp, { at: 1000, ageMs: 400, peer: "10.0.0.1:1" });
+  lab.now = 2000;
+  lab.add(REFUSED, "down");
+  assert.deepEqual([record.state, record.since, record.changes], ["down", 2000, 0]);
+  assert.deepEqual([record.hungUp, record.hangUps, record.checks], [false, 1, 1]);
+  lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
+  assert.deepEqual([record.state, record.hungUp, record.hangUps], ["down", true, 2]);
+});

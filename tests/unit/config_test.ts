@@ -222,6 +222,10 @@ Deno.test("[metadata] takes values from the file and from the environment, and s
   assert.ok(!shown.includes("s3cret") && !shown.includes('"haproxy"'));
 });
 
+Deno.test("A configuration file may begin with a byte order mark, and have lines that end with CRLF", async () => {
+  assert.equal(await valueOf("fall", { toml: "\ufefffall = 3\r\nrise = 2\r\n" }), 3);
+});
+
 Deno.test("loadConfiguration() refuses one port for both listeners, unless there is one listener", async () => {
   assert.deepEqual(await load({ args: ["--server-port", "9090"] }), {
     ok: false,

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { BackendHistory } from "../../src/observe/backend_history.ts";
 import { Metrics } from "../../src/observe/metrics.ts";
+import type { LearntPatience } from "../../src/observe/recorder.ts";
 import { statusPage } from "../../src/observe/status_page.ts";
 import { collectStatus, type Status } from "../../src/observe/status.ts";
 import type { Word } from "../../src/protocol/reply.ts";
+import type { BackendQuestion } from "../../src/protocol/request.ts";
 import type { BackendVerdict } from "../../src/protocol/verdict.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -12,26 +14,39 @@ const REFUSED: BackendVerdict = { kind: "unreachable", detail: "connect ECONNREF
 const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING" };
 
 /** A check of the server `host`: when, what came of it, what was told. */
-type Check = readonly [host: string, at: number, BackendVerdict, Word, note?: string];
+type Check =
+  | readonly [host: string, at: number, BackendVerdict, Word, note?: string]
+  | readonly [host: string, at: number, "hung up"];
 
-async function statusOf(checks: readonly Check[], setBackMs = 0): Promise<Status> {
+/** @param patience what was learnt at each backend */
+async function statusOf(
+  checks: readonly Check[],
+  setBackMs?: number,
+  patience?: Omit<LearntPatience, "question">,
+): Promise<Status> {
   let now = 0;
   const history = new BackendHistory(() => now);
-  for (const [host, at, verdict, word, note = ""] of checks) {
+  const questions: BackendQuestion[] = [];
+  for (const [host, at, verdict, word = "up", note = ""] of checks) {
     now = NOW + at;
-    const check = { verdict, word, note, durationMs: 1, peer: "10.0.0.1:9" };
+    const peer = "10.0.0.1:9";
     const name = "api";
     const asked = { tls: false, tlsProfile: "", authority: name, serverName: name, service: "" };
-    history.add({ key: host, host, port: 1, ...asked }, check);
+    const question = { key: host, host, port: 1, ...asked };
+    questions.push(question);
+    if (verdict === "hung up") history.addHangUp(question, peer, 400);
+    else history.add(question, { verdict, word, note, durationMs: 1, peer });
   }
   return await collectStatus({
     history,
     metrics: new Metrics(),
     channelFor: () => "ready",
+    learntPatience: () =>
+      patience === undefined ? [] : questions.map((question) => ({ question, ...patience })),
     configuration: () => ({ server_port: 5555, note: "</pre><script>" }),
     certificates: () => [],
     ready: () => true,
-    now: () => now - setBackMs,
+    now: () => now - (setBackMs ?? 0),
     uptime: () => now,
   });
 }
@@ -123,6 +138,25 @@ Deno.test("statusPage() says why a backend is down, and once it is up only what 
   );
   assert.match(up, /Last failure .*3 min ago.*backend_unreachable.*connect ECONNREFUSED/);
   assert.doesNotMatch(up, /is it listening there/);
+});
+
+Deno.test("statusPage() shows a client that hung up before the only answer, and one that has done so", async () => {
+  const evil = { client: "<b>", ageMs: 1003.4, deadlineMs: 953.2 };
+  const unanswered = await statusOf([["a", 0, "hung up"], ["b", 0, SERVING, "up"]], 0, evil);
+  const [first] = unanswered.backends;
+  assert.deepEqual([first?.backend, first?.state, first?.hang_ups], ["a:1", "unanswered", 1]);
+  assert.deepEqual(unanswered.totals.backends, { up: 1, down: 0, drain: 0, maint: 0 });
+  const page = statusPage(unanswered, false);
+  assert.match(page, /<h1 class="warn">1 not heard of in time of 2</);
+  assert.match(page, /HAProxy hung up after 400 ms, before the answer; lower check_timeout_ms/);
+  assert.match(page, /never answered/);
+  assert.match(page, /&lt;b&gt; keeps hanging up after 1003 ms: it is answered within 953 ms/);
+
+  const answered = await statusOf([["a", 0, "hung up"], ["a", 60_000, SERVING, "up"]]);
+  assert.deepEqual([answered.backends[0]?.state, answered.backends[0]?.changes], ["up", 0]);
+  const after = statusPage(answered, false);
+  assert.match(after, /<h1 class="up">1 up</);
+  assert.match(after, /HAProxy hung up before the answer of 1 check, last .* after 400 ms/);
 });
 
 Deno.test("statusPage() renders nothing unescaped that came from the wire or the configuration", async () => {

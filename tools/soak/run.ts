@@ -65,7 +65,7 @@ const PROGRESS_MS = 30_000;
 const STARVED_AT_MOST = { share: 0.001, number: 100 };
 
 /** Error types that nothing here can be the reason for. */
-const IMPOSSIBLE_ERRORS = ["internal", "no_descriptor", "dns", "denied"];
+const IMPOSSIBLE_ERRORS = ["internal", "local", "dns", "denied"];
 
 /** Starts backends and the agent, lets it be asked while faults happen, and judges every answer. */
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {

@@ -109,7 +109,6 @@ Deno.test("SIGHUP goes from one client to the other and back; calls under way en
       assert.equal(await agent.ask(second ?? ""), "up\n");
       assert.equal(await lastClient(slow), after);
       assert.equal(await underWay, "up\n");
-      assert.equal((await slow.report()).calls, calls + 2, "No call was made twice");
       await eventually("the other's connections to be closed", async () => {
         return await openChannels(agent) === 1;
       });

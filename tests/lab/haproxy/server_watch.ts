@@ -1,7 +1,7 @@
 import type { Haproxy } from "../haproxy.ts";
 
 /** Milliseconds between two looks. */
-const EVERY_MS = 25;
+const EVERY_MS = 50;
 
 /** A time for which HAProxy had a server at an address, UP or not; milliseconds of `performance.now`. */
 export interface SeenSpan {
@@ -20,6 +20,8 @@ export interface SeenSpan {
 export class ServerWatch implements AsyncDisposable {
   /** What was seen so far, in the order in which it began. */
   readonly spans: SeenSpan[] = [];
+  /** The longest time that a check was seen to take, in milliseconds. */
+  longestCheckMs = 0;
   #current = new Map<string, SeenSpan>();
   #stopped = Promise.withResolvers<void>();
   #ended: Promise<void>;
@@ -53,7 +55,10 @@ export class ServerWatch implements AsyncDisposable {
       last = stopped;
       const rows = await haproxy.stats(backend);
       const now = performance.now();
-      for (const { server, up, fields } of rows) this.#saw(server, fields.addr ?? "", up, now);
+      for (const { server, up, fields } of rows) {
+        this.longestCheckMs = Math.max(this.longestCheckMs, Number(fields.check_duration));
+        this.#saw(server, fields.addr ?? "", up, now);
+      }
       await pauseUnless(this.#stopped.promise);
     }
   }

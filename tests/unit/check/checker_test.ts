@@ -9,7 +9,7 @@ import type {
   Outcome,
   RunningCheck,
 } from "../../../src/check/health_client.ts";
-import type { TlsProfile } from "../../../src/check/tls_profile.ts";
+import type { TlsProfile } from "../../../src/tls/profile.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
@@ -20,6 +20,7 @@ const SERVING: Verdict = { kind: "serving" };
 
 /** A run that the checker has begun. */
 class Run implements RunningCheck {
+  readonly timings = {};
   readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = false;

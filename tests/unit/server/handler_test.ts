@@ -5,6 +5,7 @@ import { BackendHistory } from "../../../src/observe/backend_history.ts";
 import { setUpLogging } from "../../../src/observe/log.ts";
 import { Metrics } from "../../../src/observe/metrics.ts";
 import { Recorder } from "../../../src/observe/recorder.ts";
+import type { CheckRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import {
   Handler,
@@ -12,6 +13,7 @@ import {
   LastAnswers,
   type Peer,
 } from "../../../src/server/handler.ts";
+import { ClientPatience } from "../../../src/server/patience.ts";
 import { FakeTime } from "../../lab/fake_time.ts";
 
 const LINE = "10.0.3.7 1 no-ssl api";
@@ -32,11 +34,17 @@ class Lab {
   run: number | undefined;
   checks = 0;
   abandoned = 0;
+  /** How long each check could take. */
+  readonly deadlines: (number | undefined)[] = [];
   readonly entries: Record<string, unknown>[] = [];
   readonly metrics = new Metrics();
   readonly handler: Handler;
 
-  constructor(options: Partial<HandlerOptions> = {}, checker: Partial<Checker> = {}) {
+  constructor(
+    options?: Partial<HandlerOptions>,
+    checker?: Partial<Checker>,
+    patience?: ClientPatience,
+  ) {
     const logs = setUpLogging({
       level: "info",
       levels: new Map(),
@@ -45,13 +53,14 @@ class Lab {
       write: (line) => this.entries.push(JSON.parse(line)),
     });
     const recorder = new Recorder(this.metrics, logs, new BackendHistory(() => 0), "none");
-    const asked = { hasTlsProfile: () => true, check: () => this.#check(), ...checker };
+    const asked = { hasTlsProfile: () => true, check: this.#check.bind(this), ...checker };
     this.handler = new Handler(
       { fall: 1, rise: 1, notServingReply: "down", reason: false, ...options },
       asked as Checker,
       new Damping(() => performance.now()),
       new LastAnswers(),
       recorder,
+      patience,
     );
   }
 
@@ -64,8 +73,9 @@ class Lab {
     return this.metrics.checksInFlight;
   }
 
-  #check(): PendingCheck {
+  #check(_request: CheckRequest, patienceMs?: number): PendingCheck {
     this.checks++;
+    this.deadlines.push(patienceMs);
     const { verdict, run = this.checks } = this;
     return {
       observation: Promise.resolve({ verdict, run, timings: {} }),
@@ -225,6 +235,114 @@ Deno.test("Handler gives nothing up that has ended", async () => {
   assert.equal(lab.abandoned, 0);
   assert.equal(lab.inFlight(), 0);
 });
+
+const NEVER: Partial<Checker> = {
+  check: () => ({ observation: new Promise(() => {}), abandon: () => {} }),
+};
+
+async function abandoned(lab: Lab): Promise<number> {
+  const [, count] = /^haproxy_grpc_agent_checks_abandoned_total (\d+)$/m.exec(
+    await lab.metrics.render(),
+  ) ?? [];
+  return Number(count);
+}
+
+for (const hangUp of ["reset", "closed"] as const) {
+  Deno.test(`Handler counts a check whose client goes (${hangUp}), and tells it once per client and backend`, async () => {
+    const lab = new Lab({}, NEVER);
+    for (const peer of [PEER, PEER, OTHER_PEER, OTHER_PEER]) {
+      const pending = lab.handler.handle(`${LINE} fall=2`, peer);
+      pending.abandon(hangUp, performance.now() + 1003);
+      pending.abandon(hangUp, performance.now() + 1003);
+    }
+    assert.equal(await abandoned(lab), 4);
+    assert.deepEqual(lab.entries.map(({ level, peer, by }) => [level, peer, by]), [
+      ["warn", PEER.text, hangUp],
+      ["warn", OTHER_PEER.text, hangUp],
+    ]);
+    assert.match(
+      `${lab.entries[0]?.cure}`,
+      /^HAProxy hung up after 1003 ms, before the answer; lower check_timeout_ms below it, or raise agent-inter or timeout check$/,
+    );
+  });
+}
+
+Deno.test("Handler counts no check that the agent itself closes on", async () => {
+  const lab = new Lab({}, NEVER);
+  lab.handler.handle(LINE, PEER).abandon();
+  assert.equal(await abandoned(lab), 0);
+  assert.deepEqual(lab.entries, []);
+});
+
+Deno.test("Handler counts no reset that comes after the verdict: so HAProxy ends each connection", async () => {
+  const lab = new Lab();
+  const pending = lab.handler.handle(LINE, PEER);
+  await pending.reply;
+  pending.abandon("reset");
+  assert.equal(await abandoned(lab), 0);
+});
+
+Deno.test("Handler counts a client that has closed although its answer was written", async () => {
+  const lab = new Lab();
+  const pending = lab.handler.handle(LINE, PEER);
+  await pending.reply;
+  pending.abandon("closed", performance.now());
+  assert.equal(await abandoned(lab), 1);
+});
+
+/** What was learnt of a client that goes so often after 400 ms. */
+function patienceAfter(time: FakeTime, count: number, hangUp?: "reset" | "closed"): ClientPatience {
+  const patience = new ClientPatience(() => performance.now(), {
+    learnt: () => {},
+    unlearnt: () => {},
+  });
+  const lab = new Lab({}, NEVER, patience);
+  for (let nth = 0; nth < count; nth++) {
+    const pending = lab.handler.handle(LINE, PEER);
+    time.passes(400);
+    pending.abandon(hangUp);
+  }
+  return patience;
+}
+
+const TEACHERS: readonly [string, number, "reset" | "closed" | undefined, number][] = [
+  ["three resets", 3, "reset", 375],
+  ["two resets", 2, "reset", Infinity],
+  ["polite closes", 5, "closed", Infinity],
+  ["checks on which the agent itself closes", 5, undefined, Infinity],
+];
+
+for (const [what, count, hangUp, deadlineMs] of TEACHERS) {
+  Deno.test(`Handler has a check take ${deadlineMs} ms at most after ${what}`, async () => {
+    using time = new FakeTime();
+    const lab = new Lab({}, {}, patienceAfter(time, count, hangUp));
+    await lab.ask();
+    assert.deepEqual(lab.deadlines, [deadlineMs]);
+  });
+}
+
+const LATE_ANSWERS: readonly [string, Verdict, Partial<HandlerOptions>, boolean, number][] = [
+  ["a good answer that is delivered", SERVING, {}, true, Infinity],
+  ["a good answer that is not delivered", SERVING, {}, false, 375],
+  ["`down`", TIMEOUT, {}, true, 375],
+  ["`up` that fall says of a timeout", TIMEOUT, { fall: 3 }, true, 375],
+  ["`drain` of a backend", NOT_SERVING, { notServingReply: "drain" }, true, Infinity],
+];
+
+for (const [what, verdict, options, delivered, deadlineMs] of LATE_ANSWERS) {
+  Deno.test(`Handler: ${what} later than the resets leaves ${deadlineMs} ms`, async () => {
+    using time = new FakeTime();
+    const lab = new Lab(options, {}, patienceAfter(time, 3, "reset"));
+    if (options.fall !== undefined) await lab.ask(SERVING);
+    lab.verdict = verdict;
+    const pending = lab.handler.handle(LINE, PEER);
+    time.passes(800);
+    await pending.reply;
+    if (delivered) pending.delivered();
+    await lab.ask();
+    assert.equal(lab.deadlines.at(-1), deadlineMs);
+  });
+}
 
 Deno.test("Handler joins the log lines of a line by one trace id", () => {
   const lab = new Lab();

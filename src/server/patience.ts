@@ -1,0 +1,224 @@
+import { LruMap } from "../lru_map.ts";
+import type { LearntPatience } from "../observe/recorder.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
+
+/** A client that hangs up earlier than this, in milliseconds, teaches nothing: most checks take less. */
+const MIN_AGE_MS = 100;
+
+/** Ages are the same within this part of the smaller one. */
+const TOLERANCE = 0.05;
+
+/** So many resets in a row at the same age teach it. */
+const RESETS_THAT_TEACH = 3;
+
+/** What must be left for the answer to arrive: this many milliseconds, or this part of the age. */
+const MIN_MARGIN_MS = 25;
+const MARGIN_PART = 0.05;
+
+/** How often a check runs to its usual deadline although the client would not wait, in milliseconds. */
+const PROBE_EVERY_MS = 60_000;
+
+/** An age at which the client has not reset for so long is forgotten, in milliseconds. */
+const FORGET_AFTER_MS = 10 * 60_000;
+
+/** Ages that are remembered of a client and line: as many HAProxies may share an address. */
+const MAX_AGES = 4;
+
+/** Lines that are remembered of a client, and of all clients together; and clients. */
+const MAX_LINES_OF_CLIENT = 2000;
+const MAX_LINES = 10_000;
+const MAX_CLIENTS = 1000;
+
+/** Told what changes. */
+export interface PatienceEvents {
+  /** A client's checks are answered sooner from now on. */
+  learnt(patience: LearntPatience): void;
+  /** An answer has arrived later than the age: the client waits longer than was learnt. */
+  unlearnt(patience: LearntPatience): void;
+}
+
+/** Resets at the same age. */
+interface Run {
+  /** The smallest and the largest of the ages, in milliseconds. */
+  minMs: number;
+  maxMs: number;
+  /** Resets at this age since the last one at a new age. */
+  resets: number;
+  lastAt: number;
+  learnt: boolean;
+}
+
+/** What a client has done to one line. */
+interface Habit {
+  readonly question: BackendQuestion;
+  /** The one whose reset was longest ago first. */
+  runs: Run[];
+  /** When a check last ran to its usual deadline. */
+  probedAt: number;
+}
+
+/**
+ * Learns how long clients wait for the answer to a line. HAProxy hangs up with a reset at `timeout check`, or
+ * at `agent-inter` where that is not set, and keeps the server as it was: a `down` that would come later is
+ * lost.
+ *
+ * What must not happen is that a client which does wait gets a `down` too soon. So only resets while a check
+ * runs teach, three in a row at the same age; those of a client that is stopped or reloaded come at any age,
+ * and each begins anew.
+ */
+export class ClientPatience {
+  readonly #now: () => number;
+  readonly #events: PatienceEvents;
+  readonly #clients = new LruMap<string, LruMap<string, Habit>>(MAX_CLIENTS);
+
+  /** @param now a clock in milliseconds that never goes back */
+  constructor(now: () => number, events: PatienceEvents) {
+    this.#now = now;
+    this.#events = events;
+  }
+
+  /**
+   * Called once for each check that begins.
+   *
+   * @returns how long the answer may take, in milliseconds; `Infinity` where nothing is known
+   */
+  deadlineFor(client: string, line: string): number {
+    if (this.#clients.size === 0) return Infinity;
+    const habit = this.#clients.get(client)?.get(line);
+    if (habit === undefined) return Infinity;
+    const now = this.#now();
+    const learnt = shortestLearnt(habit, now);
+    if (learnt === undefined) return Infinity;
+    if (now - habit.probedAt >= PROBE_EVERY_MS) {
+      habit.probedAt = now;
+      return Infinity;
+    }
+    return deadlineOf(learnt.minMs);
+  }
+
+  /**
+   * The client has reset its connection (RST) while the check ran.
+   *
+   * @param question what the line asks
+   * @param ageMs from the line to the reset
+   */
+  onReset(client: string, line: string, question: BackendQuestion, ageMs: number): void {
+    if (ageMs < MIN_AGE_MS) return;
+    const now = this.#now();
+    const habit = this.#habitOf(client, line, question, now);
+    forgetOld(habit, now);
+    const run = habit.runs.find((run) => fits(run, ageMs));
+    if (run === undefined) return addRun(habit, ageMs, now);
+    // Checks that ended in one moment, by a reload of the client, are one event.
+    const isNext = now - ageMs >= run.lastAt;
+    run.minMs = Math.min(run.minMs, ageMs);
+    run.maxMs = Math.max(run.maxMs, ageMs);
+    run.lastAt = now;
+    habit.runs = [...habit.runs.filter((other) => other !== run), run];
+    if (isNext) run.resets++;
+    if (run.learnt || run.resets < RESETS_THAT_TEACH) return;
+    run.learnt = true;
+    habit.probedAt = now;
+    if (shortestLearnt(habit, now) === run) this.#events.learnt(describe(client, habit, run));
+  }
+
+  /**
+   * The client has taken the answer of a backend that is well: whoever gives up sooner than that is another
+   * one, or does so no longer.
+   *
+   * @param ageMs from the line to the answer
+   */
+  onGoodAnswer(client: string, line: string, ageMs: number): void {
+    if (this.#clients.size === 0) return;
+    const habits = this.#clients.get(client);
+    const habit = habits?.get(line);
+    if (habits === undefined || habit === undefined) return;
+    const kept = habit.runs.filter(({ minMs }) => ageMs <= minMs);
+    if (kept.length === habit.runs.length) return;
+    const learnt = shortestLearnt(habit, this.#now());
+    habit.runs = kept;
+    if (kept.length === 0) this.#drop(client, habits, line);
+    if (learnt !== undefined && !kept.includes(learnt)) {
+      this.#events.unlearnt(describe(client, habit, learnt));
+    }
+  }
+
+  /** @returns what is learnt at the moment: of each client and line the shortest patience */
+  *learnt(): Iterable<LearntPatience> {
+    const now = this.#now();
+    for (const [client, habits] of this.#clients) {
+      for (const [, habit] of habits) {
+        const run = shortestLearnt(habit, now);
+        if (run !== undefined) yield describe(client, habit, run);
+      }
+    }
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    for (const [client] of [...this.#clients]) this.#clients.delete(client);
+  }
+
+  #habitOf(client: string, line: string, question: BackendQuestion, now: number): Habit {
+    let habits = this.#clients.get(client);
+    if (habits === undefined) {
+      habits = new LruMap(MAX_LINES_OF_CLIENT);
+      this.#clients.set(client, habits);
+    }
+    const known = habits.get(line);
+    if (known !== undefined) return known;
+    const habit = { question, runs: [], probedAt: now };
+    habits.set(line, habit);
+    this.#makeRoom();
+    return habit;
+  }
+
+  /** The clients that have not asked for longest go. */
+  #makeRoom(): void {
+    const clients = [...this.#clients];
+    let lines = clients.reduce((sum, [, { size }]) => sum + size, 0);
+    for (const [client, { size }] of clients) {
+      if (lines <= MAX_LINES) return;
+      this.#clients.delete(client);
+      lines -= size;
+    }
+  }
+
+  #drop(client: string, habits: LruMap<string, Habit>, line: string): void {
+    habits.delete(line);
+    if (habits.size === 0) this.#clients.delete(client);
+  }
+}
+
+/** Whether an age is the same as all the others of a run. */
+function fits({ minMs, maxMs }: Run, ageMs: number): boolean {
+  return Math.max(maxMs, ageMs) <= Math.min(minMs, ageMs) * (1 + TOLERANCE);
+}
+
+/** A reset at a new age ends what was in a row; what is learnt already stays so. */
+function addRun(habit: Habit, ageMs: number, now: number): void {
+  for (const run of habit.runs) run.resets = 0;
+  if (habit.runs.length >= MAX_AGES) habit.runs.shift();
+  habit.runs.push({ minMs: ageMs, maxMs: ageMs, resets: 1, lastAt: now, learnt: false });
+}
+
+function forgetOld(habit: Habit, now: number): void {
+  habit.runs = habit.runs.filter(({ lastAt }) => now - lastAt < FORGET_AFTER_MS);
+}
+
+function shortestLearnt({ runs }: Habit, now: number): Run | undefined {
+  let shortest: Run | undefined;
+  for (const run of runs) {
+    if (!run.learnt || now - run.lastAt >= FORGET_AFTER_MS) continue;
+    if (shortest === undefined || run.minMs < shortest.minMs) shortest = run;
+  }
+  return shortest;
+}
+
+function deadlineOf(ageMs: number): number {
+  return ageMs - Math.max(MIN_MARGIN_MS, ageMs * MARGIN_PART);
+}
+
+function describe(client: string, { question }: Habit, { minMs }: Run): LearntPatience {
+  return { client, question, ageMs: minMs, deadlineMs: deadlineOf(minMs) };
+}
