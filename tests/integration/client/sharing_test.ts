@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import type { AgentProcess } from "../../lab/agent.ts";
 import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
 import { eventually } from "../../lab/eventually.ts";
 import { headers } from "../../lab/http2_frames.ts";
 import type { ScriptedCall } from "../../lab/backends/scripted_server.ts";
@@ -23,18 +22,17 @@ function askTimes(agent: AgentProcess, line: string, times: number): Promise<str
   return Promise.all(Array.from({ length: times }, () => agent.ask(line)));
 }
 
-testPlainAndTls(
+Deno.test(
   "with fall=2 four checks that share one failing RPC are one failure",
-  async ({ flags, server }) => {
+  async () => {
     let isWell = true;
     await using backend = await ScriptedServer.start({
-      ...server,
       answer: async (call) => {
         await call.pause(200);
         await (isWell ? call.serve() : fail(call));
       },
     });
-    await withAgent({ flags: [...flags] }, async (agent) => {
+    await withAgent({}, async (agent) => {
       const line = backend.line({ option: "fall=2 rise=2" });
       for (let round = 0; round < 2; round++) {
         for (let check = 0; check < 2; check++) await agent.ask(line);
@@ -95,15 +93,14 @@ function rpcsWithin(ms: number): number {
   return 1 + Math.floor(ms / AGE_MS);
 }
 
-testPlainAndTls(
+Deno.test(
   "any number of clients costs one RPC per target and verdict_max_age_ms, and then the new truth holds",
-  async ({ flags, server }) => {
+  async () => {
     let status = 1;
     await using backend = await ScriptedServer.start({
-      ...server,
       answer: (call) => call.serve(status),
     });
-    await withAgent({ flags: [...flags, ...AGE] }, async (agent) => {
+    await withAgent({ flags: AGE }, async (agent) => {
       const start = performance.now();
       for (let round = 0; round < 10; round++) {
         const replies = await askTimes(agent, backend.line(), 5);

@@ -29,7 +29,7 @@ testWithBackends(
     await using secure = await start({ tls });
     await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
       const cases = [[plain, "no-ssl"], [secure, "ssl"]].flatMap(([backend, flag]) =>
-        ["", " timeout=800"].map((option) => ({ backend, flag, option }))
+        ["", " timeout=1200"].map((option) => ({ backend, flag, option }))
       );
       await Promise.all(cases.map(async ({ backend, flag, option }) => {
         assert.ok(typeof backend === "object");
@@ -43,7 +43,10 @@ testWithBackends(
           assert.equal(reply, "up\n", `${flag}${option}: the connection is dropped`);
           assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
           assert.equal(await agent.ask(line), "up\n", `${flag}${option}: on the new one`);
-          await eventually("the silent one to be closed", () => agent.socketsTo(proxy.port) <= 1);
+          await eventually(
+            "the silent one to be closed",
+            () => proxy.connections - agent.socketsTo(proxy.port) > round,
+          );
         }
       }));
     });
@@ -145,16 +148,15 @@ testPlainAndTls(
   },
 );
 
-testPlainAndTls(
+Deno.test(
   "a deadline that passes while the agent is stopped and nothing comes repeats the last answer, or says nothing",
-  async ({ flags, server }) => {
+  async () => {
     await using backend = await ScriptedServer.start({
-      ...server,
       answer: async (call) => {
         if (call.nth === 1) await call.serve();
       },
     });
-    await withAgent({ flags: [...flags, "--reply-reason", "true"] }, async (agent) => {
+    await withAgent({ flags: ["--reply-reason", "true"] }, async (agent) => {
       const [known, unknown] = [backend.line(), backend.line({ option: "service=a.B" })];
       assert.match(await agent.ask(known), /^up\b/);
       const replies = [known, unknown].map((line) => agent.ask(line));
