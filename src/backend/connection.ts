@@ -73,6 +73,8 @@ export class Connection {
   /** When another is to take its place. */
   replaceAt = Infinity;
   closeReason: CloseReason = "peer";
+  /** Since when it is known to give no sign of life. */
+  silentSince: number | undefined;
   /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
   tlsAlert: string | undefined;
   readonly #transport: Transport;
@@ -151,6 +153,11 @@ export class Connection {
     };
   }
 
+  /** Whether the server has said GOAWAY: it may end at any moment. */
+  get isServerLeaving(): boolean {
+    return this.#session.isServerLeaving;
+  }
+
   /** How often bytes have come; that it grows is a sign of life. */
   get signsOfLife(): number {
     return this.#session.signsOfLife;
@@ -187,6 +194,7 @@ export class Connection {
   }
 
   #receive(bytes: Uint8Array): void {
+    this.silentSince = undefined;
     try {
       this.#session.receive(bytes, performance.now());
     } catch (error) {

@@ -18,6 +18,9 @@ export interface Silence {
 /** How long a sign of life may take, and how often a slow call is looked at, in milliseconds. */
 const MAX_PING_MS = 250;
 
+/** A connection that gives no sign of life for so long is given up, in milliseconds; one may merely be slow. */
+const MIN_SILENCE_MS = 200;
+
 /** A call, and whether it looks as though no answer will come. */
 export class WatchedCall {
   /** Settles with the end of the call, or before it when the connection gives no sign of life. */
@@ -80,10 +83,10 @@ export class WatchedCall {
       if (leftMs <= 0) return this.#timedOut(heldUp);
       const { connection } = call;
       let nextMs = Math.min(leftMs, MAX_PING_MS);
-      // After a GOAWAY the server may close at any moment; after the agent's own word it goes on.
-      const isLeaving = !connection.usable && connection.closeReason === "peer";
+      const isLeaving = connection.isServerLeaving;
       if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
         this.#silent = true;
+        if (!isLeaving) connection.silentSince ??= performance.now();
         this.#onSilent(isLeaving);
       } else if (signsBefore === undefined) {
         signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
@@ -97,12 +100,14 @@ export class WatchedCall {
     this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
   }
 
-  /** Gives it up, and its connection too where that gave no sign of life. Idempotent. */
+  /** Gives it up, and its connection too where that has been silent for long. Idempotent. */
   cancel(): void {
     if (this.#end !== undefined) return;
     this.#timer?.cancel();
     this.#call?.cancel();
-    if (this.#silent) this.#call?.connection.drain("silent");
+    const { connection } = this.#call ?? {};
+    const { silentSince = Infinity } = connection ?? {};
+    if (performance.now() - silentSince >= MIN_SILENCE_MS) connection?.drain("silent");
   }
 
   #timedOut(heldUp: boolean): void {

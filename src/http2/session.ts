@@ -100,6 +100,11 @@ export class Session {
     return this.#settings.arrived;
   }
 
+  /** Whether the server has said GOAWAY. */
+  get isServerLeaving(): boolean {
+    return this.#goawayLastStreamId !== undefined;
+  }
+
   /** How often bytes have come; that it grows is a sign of life. */
   get signsOfLife(): number {
     return this.#signsOfLife;
