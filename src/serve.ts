@@ -3,6 +3,7 @@ import { loadClient } from "./backends.ts";
 import { effectiveConfiguration } from "./config/effective.ts";
 import type { Configuration, LoadedConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
+import { stackOf } from "./describe_error.ts";
 import { LogOutput } from "./observe/log_output.ts";
 import {
   changeLogging,
@@ -104,6 +105,9 @@ export async function serve(
         current = reload(agent, current, loaded, logs, (configuration) => {
           changeLogging(logs, logOptions(configuration));
         });
+      }).catch((error) => {
+        agent.configurationFailed();
+        logs.config.error("The configuration stays as it was", { error: stackOf(error) });
       });
     });
     const daily = setInterval(() => warnOfCertificates(current, logs), DAY_MS);

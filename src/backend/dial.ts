@@ -40,6 +40,9 @@ const MAX_HANDSHAKES = 32;
 /** A handshake whose peer lets it wait so long, in milliseconds, is no work for the agent: the next one begins. */
 const HANDSHAKE_TURN_MS = 50;
 
+/** In so long, in milliseconds, a handshake says something of the peer, however long it waited for its turn. */
+const ENOUGH_FOR_HANDSHAKE_MS = 300;
+
 /** A connection that is being made. It goes on, whoever waits for it, until its own limit or `abort`. */
 export class Dial {
   /** How far it is, for the reason of a timeout. */
@@ -49,10 +52,12 @@ export class Dial {
   readonly begunAt = performance.now();
   readonly #destination: Destination;
   readonly #handshakes: HandshakeTurns;
+  readonly #timeoutMs: number;
   readonly #abort = new AbortController();
   #passed: "no" | "timeout" | "held_up" = "no";
-  /** How long the handshake had to wait for its turn. */
-  #queuedMs = 0;
+  /** When the handshake had its turn, in milliseconds of `performance.now()`. */
+  #turnAt: number | undefined;
+  #waitedForTurn = false;
 
   /** @param timeoutMs how long TCP and TLS may take together, from now, in milliseconds */
   constructor(
@@ -63,6 +68,7 @@ export class Dial {
   ) {
     this.#destination = destination;
     this.#handshakes = handshakes;
+    this.#timeoutMs = timeoutMs;
     const deadline = deadlines.setForOtherSide((heldUp) => {
       this.#passed = heldUp ? "held_up" : "timeout";
       this.abort();
@@ -91,8 +97,9 @@ export class Dial {
     const socket = await connectNode(hostname, port, signal);
     const connectedAt = performance.now();
     this.phase = "tls";
-    const leave = await this.#handshakes.enter();
-    this.#queuedMs = performance.now() - connectedAt;
+    const leave = await this.#handshakes.enter(signal);
+    this.#turnAt = performance.now();
+    this.#waitedForTurn = this.#turnAt - connectedAt > HANDSHAKE_TURN_MS;
     try {
       if (socket.destroyed) throw new HandshakeError("The peer closed the connection", true);
       const secured = await handshake(socket, tls);
@@ -106,11 +113,17 @@ export class Dial {
     }
   }
 
+  /** Whether the handshake had to wait for its turn, and then had too little time to say anything of the peer. */
+  #wasQueuedAway(): boolean {
+    if (this.phase !== "tls") return false;
+    if (this.#turnAt === undefined) return true;
+    const hadMs = performance.now() - this.#turnAt;
+    return this.#waitedForTurn && hadMs < Math.min(ENOUGH_FOR_HANDSHAKE_MS, this.#timeoutMs / 2);
+  }
+
   #failure(error: unknown): Omit<DialFailure, "phase"> {
     const { phase } = this;
-    if (
-      this.#passed === "held_up" || this.#passed === "timeout" && this.#queuedMs > HANDSHAKE_TURN_MS
-    ) {
+    if (this.#passed === "held_up" || this.#passed === "timeout" && this.#wasQueuedAway()) {
       const detail = "The agent was held up while it connected";
       return { verdict: { kind: "local", detail }, retryable: false };
     }
@@ -146,31 +159,49 @@ export const TIMEOUTS = {
 /** Lets TLS handshakes begin only so many at a time. */
 export class HandshakeTurns {
   readonly #deadlines: Deadlines;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
   #atWork = 0;
 
   constructor(deadlines: Deadlines) {
     this.#deadlines = deadlines;
   }
 
-  /** Waits for a turn. @returns ends the turn; idempotent */
-  async enter(): Promise<() => void> {
-    if (this.#atWork >= MAX_HANDSHAKES) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    } else {
-      this.#atWork++;
-    }
+  /**
+   * Waits for a turn.
+   *
+   * @returns ends the turn; idempotent
+   * @throws {Error} when the signal is aborted first
+   */
+  async enter(signal: AbortSignal): Promise<() => void> {
+    if (this.#atWork < MAX_HANDSHAKES) this.#atWork++;
+    else await this.#waitForTurn(signal);
     let ended = false;
     const leave = () => {
       if (ended) return;
       ended = true;
       deadline.cancel();
-      const next = this.#waiting.shift();
+      const [next] = this.#waiting;
       if (next === undefined) this.#atWork--;
       else next(); // takes the place over
     };
     const deadline = this.#deadlines.set(leave, HANDSHAKE_TURN_MS);
     return leave;
+  }
+
+  #waitForTurn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const begin = () => {
+        this.#waiting.delete(begin);
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = () => {
+        this.#waiting.delete(begin);
+        reject(new Error("The connection was given up"));
+      };
+      this.#waiting.add(begin);
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
   }
 }
 
@@ -187,6 +218,7 @@ async function connectNode(host: string, port: number, signal: AbortSignal): Pro
     // Node's layer says EINVAL where there is no local port or no such address family; Deno's own tells.
     if (codeOf(error) !== "EINVAL" || signal.aborted) throw error;
     (await Deno.connect({ hostname: host, port, signal })).close();
-    throw error;
+    // It can be reached: a local port has become free meanwhile.
+    throw Object.assign(new Error(reasonOf(error)), { code: "EADDRNOTAVAIL" });
   }
 }

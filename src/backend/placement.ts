@@ -23,6 +23,8 @@ export interface PendingPlacement {
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
+  /** Whether it waits for a place among the connections that may be open in all. */
+  readonly isCrowded: boolean;
   /** The step of connecting that is under way, or that was the last. */
   readonly phase: "connect" | "tls";
   /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
@@ -39,6 +41,8 @@ export interface Endpoint {
   readonly connections: Set<Connection>;
   readonly dials: Set<Dial>;
   readonly waiting: Set<Waiter>;
+  /** Whether its next dial waits for room under {@linkcode PoolOptions.maxConnections}. */
+  crowded: boolean;
   /** The end of a pause in dialling. */
   pause: Deadline | undefined;
 }
@@ -87,6 +91,11 @@ export class Waiter implements PendingPlacement {
   get waitsFor(): string {
     for (const { dials } of this.tried) for (const { phase } of dials) return TIMEOUTS[phase];
     return "No connection could take the call in time";
+  }
+
+  get isCrowded(): boolean {
+    for (const { crowded, dials } of this.tried) if (crowded && dials.size === 0) return true;
+    return false;
   }
 
   get phase(): "connect" | "tls" {

@@ -69,6 +69,8 @@ export class Pool {
   #options: PoolOptions;
   /** Connections and dials. */
   #size = 0;
+  /** Those that make room, and are not closed yet. */
+  #leaving = 0;
   #sweep: Deadline;
   #closed = false;
 
@@ -148,6 +150,7 @@ export class Pool {
       connections: new Set<Connection>(),
       dials: new Set<Dial>(),
       waiting: new Set<Waiter>(),
+      crowded: false,
       pause: undefined,
     };
     this.#endpoints.set(key, endpoint);
@@ -196,9 +199,13 @@ export class Pool {
     const unserved = this.#countUnserved(endpoint);
     if (pause !== undefined || unserved === 0) return;
     const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, unserved);
-    while (dials.size < wanted && connections.size + dials.size < MAX_CONNECTIONS_PER_DESTINATION) {
-      if (this.#size >= this.#options.maxConnections && !this.#makeRoom()) {
+    // Where none is kept each is a call, which has its own bounds.
+    const most = this.#options.keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
+    while (dials.size < wanted && connections.size + dials.size < most) {
+      const staying = this.#size - this.#leaving;
+      if (staying >= this.#options.maxConnections && !this.#makeRoom()) {
         this.#crowded.add(endpoint);
+        endpoint.crowded = true;
         return;
       }
       void this.#dial(endpoint);
@@ -250,6 +257,7 @@ export class Pool {
       },
       onClosed: () => {
         endpoint.connections.delete(connection);
+        if (connection.closeReason === "limit") this.#leaving--;
         this.#gone(connection.closeReason);
         this.#serve(endpoint);
       },
@@ -302,6 +310,7 @@ export class Pool {
   #serveCrowded(): void {
     for (const endpoint of [...this.#crowded]) {
       this.#crowded.delete(endpoint);
+      endpoint.crowded = false;
       this.#serve(endpoint);
       if (this.#crowded.has(endpoint)) return;
     }
@@ -326,7 +335,10 @@ export class Pool {
     idle.sort((a, b) => a.lastUsedAt - b.lastUsedAt);
     // Some at once, so that a flood of new destinations does not pay for the search each time.
     const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
-    for (const connection of idle.slice(0, count)) connection.drain("limit");
+    for (const connection of idle.slice(0, count)) {
+      this.#leaving++;
+      connection.drain("limit");
+    }
     return true;
   }
 

@@ -33,6 +33,7 @@ export class Resolver {
   /**
    * @param host an IP address or a DNS name
    * @param port the TCP port, for the rules
+   * @param timeoutMs how long the check may take: most of it is for what comes after. @default {Infinity}
    * @param isConnected whether there is a connection to one of the addresses: where one is to be made, the
    * name is looked up anew. @default {() => true}
    * @returns its addresses, at once where they are known; never rejects. For a name not known before it has
@@ -41,15 +42,17 @@ export class Resolver {
   resolve(
     host: string,
     port: number,
+    timeoutMs = Infinity,
     isConnected: (addresses: readonly string[]) => boolean = () => true,
   ): Resolution | Promise<Resolution> {
     if (!this.#rules.mayPermit(host, port)) return DENIED;
     if (isIP(host) !== 0) return this.#permitted(host, port, { ok: true, addresses: [host] });
-    const found = this.#names.find(host, this.#patienceMs);
+    const patienceMs = Math.min(this.#patienceMs, timeoutMs / 4);
+    const found = this.#names.find(host, patienceMs);
     if (found instanceof Promise) return found.then((found) => this.#permitted(host, port, found));
     const resolution = this.#permitted(host, port, found);
     if (!resolution.ok || isConnected(resolution.addresses)) return resolution;
-    const anew = this.#names.find(host, this.#patienceMs, MAX_AGE_TO_CONNECT_MS);
+    const anew = this.#names.find(host, patienceMs, MAX_AGE_TO_CONNECT_MS);
     return anew instanceof Promise
       ? anew.then((found) => this.#permitted(host, port, found))
       : resolution;

@@ -91,6 +91,10 @@ export class Attempts implements RunningCheck {
     return this.#placement?.waitsFor ?? RPC_TIMED_OUT;
   }
 
+  get waitsForAgent(): boolean {
+    return this.#placement?.isCrowded === true;
+  }
+
   get timings(): CheckTimings {
     const now = performance.now();
     return this.#placement === undefined
@@ -105,13 +109,17 @@ export class Attempts implements RunningCheck {
   }
 
   get #limit(): number {
-    return this.#context.exhausted ? MAX_ATTEMPTS_OF_EXHAUSTED : MAX_ATTEMPTS;
+    if (!this.#context.exhausted) return MAX_ATTEMPTS;
+    // Each address of a name has its turn, so that one that has recovered is found.
+    const { length } = this.#check.destinations;
+    return Math.min(MAX_ATTEMPTS, Math.max(MAX_ATTEMPTS_OF_EXHAUSTED, length));
   }
 
   async #run(): Promise<Outcome> {
+    let result: AttemptOutcome | undefined;
     try {
       let last = await this.#attempt();
-      let result = last;
+      result = last;
       while (last.retryable && this.#made < this.#limit && !this.#cancelled) {
         this.#openedAfter = performance.now();
         await this.#pause(PAUSES_MS[this.#made] ?? 0);
@@ -121,6 +129,7 @@ export class Attempts implements RunningCheck {
       }
       return { verdict: result.verdict, timings: this.#timings };
     } finally {
+      for (const call of this.#calls) call.cancel(result?.answered);
       this.cancel();
     }
   }

@@ -81,6 +81,7 @@ export class Checker {
     const resolution = this.#resolver.resolve(
       request.host,
       request.port,
+      timeoutMs,
       (addresses) => this.#stateOf(request, addresses) === "ready",
     );
     if (resolution instanceof Promise) {
@@ -141,7 +142,7 @@ export class Checker {
         timeoutMs: this.#options.checkTimeoutMs,
         patienceMs,
       }),
-      at,
+      performance.now(),
     );
     waiting.waitFor(flight, resolveMs);
   }
@@ -221,6 +222,9 @@ class Waiting implements PendingCheck {
 
   #timeoutVerdict(heldUp: boolean): Verdict {
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
+    if (this.#flight?.waitsForAgent === true) {
+      return { kind: "local", detail: "All connections that max_channels allows are in use" };
+    }
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
     return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.#timeoutMs)} ms` };
   }

@@ -44,6 +44,11 @@ export class Flight {
     return this.#check.waitsFor;
   }
 
+  /** Whether it waits for something of the agent's own. */
+  get waitsForAgent(): boolean {
+    return this.#check.waitsForAgent;
+  }
+
   /** The steps so far. */
   get timings(): CheckTimings {
     return this.#check.timings;

@@ -100,14 +100,19 @@ export class WatchedCall {
     this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
   }
 
-  /** Gives it up, and its connection too where that has been silent for long. Idempotent. */
-  cancel(): void {
+  /**
+   * Gives it up, and its connection too where that has been silent for long. Idempotent.
+   *
+   * @param answeredElsewhere whether another connection has answered: then a silent one is given up at once
+   */
+  cancel(answeredElsewhere = false): void {
     if (this.#end !== undefined) return;
     this.#timer?.cancel();
     this.#call?.cancel();
     const { connection } = this.#call ?? {};
-    const { silentSince = Infinity } = connection ?? {};
-    if (performance.now() - silentSince >= MIN_SILENCE_MS) connection?.drain("silent");
+    if (connection?.silentSince === undefined) return;
+    const silentMs = performance.now() - connection.silentSince;
+    if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) connection.drain("silent");
   }
 
   #timedOut(heldUp: boolean): void {

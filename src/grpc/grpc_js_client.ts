@@ -72,6 +72,7 @@ export class GrpcJsClient implements HealthClient {
     return {
       outcome,
       timings: {},
+      waitsForAgent: false,
       get waitsFor() {
         return calls.waitsFor;
       },

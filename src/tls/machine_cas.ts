@@ -57,6 +57,8 @@ export class MachineCas {
       try {
         return /-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(this.#readTextFile(file));
       } catch (error) {
+        // Without a descriptor nothing is known of the file.
+        if (["EMFILE", "ENFILE"].includes(String((error as { code?: unknown }).code))) throw error;
         reason = reasonOf(error);
         return false;
       }
