@@ -54,6 +54,7 @@ interface Cell {
   readonly row: Row;
   readonly kind: SubjectKind;
   readonly subject: Subject;
+  readonly backendPort: number;
   readonly results: LoadResult[];
   failure?: string;
 }
@@ -72,8 +73,6 @@ export async function compare(
   effort: Effort,
   onProgress: (line: string) => void,
 ): Promise<Comparison> {
-  const [backend, server] = await startBackend();
-  await using _server = server;
   const figures: Figures[] = [];
   const failures: Failure[] = [];
   for (const group of groups) {
@@ -84,15 +83,17 @@ export async function compare(
         kind === FLOOR || kind.takesPart(subjects) && isSelected(name, kind.name, only)
       );
       if (rows.length === 0) continue;
+      // A backend for each: no one process could hold the connections of all subjects.
+      const { port: backendPort } = stack.use(await startBackend());
       const subject = stack.use(await kind.start());
-      const own = rows.map((row) => ({ row, kind, subject, results: [] }));
-      await warmUp(own, server.port, effort);
+      const own = rows.map((row) => ({ row, kind, subject, backendPort, results: [] }));
+      await warmUp(own, effort);
       cells.push(...own);
     }
     for (let round = 1; round <= effort.rounds; round++) {
       for (const row of group) {
         for (const cell of cells) {
-          if (cell.row === row) await measure(cell, server.port, effort);
+          if (cell.row === row) await measure(cell, effort);
         }
         onProgress(`${row.name}, round ${round} of ${effort.rounds}`);
       }
@@ -103,47 +104,43 @@ export async function compare(
       failures.push(...own.flatMap(failureOf));
     }
   }
-  return { backend, figures, failures };
+  return { backend: BACKEND, figures, failures };
 }
 
 /** grpc-go where the machine has it: it takes least of the cores that the agent and its backend share. */
-async function startBackend(): Promise<[string, HealthBackend]> {
+const BACKEND = goProblem() === undefined ? "grpc-go" : "grpc-js";
+
+async function startBackend(): Promise<HealthBackend> {
   const options = { host: "0.0.0.0" };
-  return goProblem() === undefined
-    ? ["grpc-go", await startGoBackend(options)]
-    : ["grpc-js", await startHealthBackend(options)];
+  return BACKEND === "grpc-go" ? await startGoBackend(options) : await startHealthBackend(options);
 }
 
 /**
  * Has a subject compiled, and connected to all its targets, so that no round tells of that. It sees
  * no other load than its rows have, so that its memory is theirs.
  */
-async function warmUp(
-  cells: Cell[],
-  backendPort: number,
-  { warmUpSeconds }: Effort,
-): Promise<void> {
+async function warmUp(cells: Cell[], { warmUpSeconds }: Effort): Promise<void> {
   const [first] = cells;
   if (first === undefined) return;
   try {
-    await ask(first, backendPort, 0);
+    await ask(first, 0);
     if (warmUpSeconds === 0) return;
-    for (const cell of cells) await ask(cell, backendPort, warmUpSeconds / cells.length);
+    for (const cell of cells) await ask(cell, warmUpSeconds / cells.length);
   } catch (error) {
     for (const cell of cells) cell.failure = `at its first checks: ${(error as Error).message}`;
   }
 }
 
-async function measure(cell: Cell, backendPort: number, effort: Effort): Promise<void> {
+async function measure(cell: Cell, effort: Effort): Promise<void> {
   if (cell.failure !== undefined) return;
   try {
-    cell.results.push(await ask(cell, backendPort, effort.seconds * (cell.row.length ?? 1)));
+    cell.results.push(await ask(cell, effort.seconds * (cell.row.length ?? 1)));
   } catch (error) {
     cell.failure = (error as Error).message;
   }
 }
 
-async function ask({ row, subject }: Cell, backendPort: number, seconds: number) {
+async function ask({ row, subject, backendPort }: Cell, seconds: number) {
   return await load({ ...row, port: subject.port, backendPort, seconds }, subject.pid);
 }
 

@@ -1,4 +1,4 @@
-import { AGENT_COMMAND, startAgent } from "../../tests/lab/agent.ts";
+import { AGENT_COMMAND, type AgentProcess, startAgent } from "../../tests/lab/agent.ts";
 import { LineClient } from "../../tests/lab/line_client.ts";
 import { eventually } from "../../tests/lab/eventually.ts";
 import { freePort } from "../../tests/lab/free_port.ts";
@@ -75,15 +75,33 @@ export function besideKinds(value: string): SubjectKind[] {
   ];
 }
 
+/**
+ * A cache that no other program writes to: where Deno finds its cache locked it analyses the program again,
+ * for 20 MB that an installation never needs.
+ */
+const CACHE = { DENO_DIR: `${ROOT}dist/bench/cache` };
+
 /** Its output is written, as in production, but nobody here has to read it. */
 const UNREAD = ["sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh"];
+
+/**
+ * Starts the agent as it is measured: nobody reads its log, and its cache is its own.
+ *
+ * @param until as {@linkcode startAgent} has it
+ */
+export async function startMeasuredAgent(
+  flags: string[] = [],
+  until: "ready" | "port" = "ready",
+): Promise<AgentProcess> {
+  return await startAgent({ flags, until, wrapper: UNREAD, env: CACHE });
+}
 
 function agentKind(name: string, title: string, flags: string[]): SubjectKind {
   return {
     name,
     title,
     takesPart: (names) => names.includes(name),
-    start: () => startAgent({ flags, wrapper: UNREAD }),
+    start: () => startMeasuredAgent(flags),
     refusal: () => refusalOf(flags),
   };
 }
@@ -93,7 +111,7 @@ async function refusalOf(flags: readonly string[]): Promise<string | undefined> 
   const { success, stderr } = await new Deno.Command(program, {
     args: [...args, ...flags, "--check-config"],
     stdout: "null",
-    env: { DENO_NO_UPDATE_CHECK: "1" },
+    env: { DENO_NO_UPDATE_CHECK: "1", ...CACHE },
   }).output();
   return success ? undefined : new TextDecoder().decode(stderr).trim().split("\n")[0];
 }
@@ -125,7 +143,7 @@ async function startBeside(command: string, flags: readonly string[]): Promise<S
 
 async function startProcess(what: string, port: number, command: string[]): Promise<Subject> {
   const [program = "", ...args] = [...UNREAD, ...command];
-  const process = new LabProcess(program, { args });
+  const process = new LabProcess(program, { args, env: CACHE });
   await eventually(`${what} to accept`, async () => {
     if (!process.running) throw new Error(`It ended at its start: ${command.join(" ")}`);
     const client = await LineClient.open(port).catch(() => undefined);
