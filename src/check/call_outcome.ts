@@ -56,8 +56,10 @@ export function outcomeOfCall(
       return failed(verdict, connection.hasServed(name));
     }
     case "not_http2":
-    case "flooded":
       return failed({ kind: "unreachable", detail: end.reason }, false);
+    case "flooded":
+      // What came without end may be the answer to another call.
+      return failed({ kind: "unreachable", detail: end.reason }, connection.calls > 1);
     case "timeout":
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
     case "held_up": {
