@@ -53,7 +53,7 @@ Deno.test("300 connections where 100 descriptors are all there is: no hot loop, 
 });
 
 Deno.test("HTTP answers again when a scrape has met the lack of a descriptor that nobody else has met", async () => {
-  await using backend = await startHealthBackend();
+  await using backend = await startHealthBackend({ host: "0.0.0.0" });
   await withAgent(SHORT, async (agent) => {
     using keeper = await agent.connect();
     const scrapes: Promise<unknown>[] = [];
@@ -62,11 +62,12 @@ Deno.test("HTTP answers again when a scrape has met the lack of a descriptor tha
       scrapes.push(scraped);
       return await within("a scrape", 1000, scraped).catch(() => undefined);
     };
-    let authority = 0;
+    let host = 1;
     do {
-      // Each authority has a connection of its own.
-      for (; agent.fds() < LIMIT; authority++) {
-        assert.equal(await keeper.ask(backend.line({ authority: `a${authority}.test` })), "up\n");
+      // Each address has a connection of its own.
+      for (; agent.fds() < LIMIT; host++) {
+        const line = `127.0.2.${host} ${backend.port} no-ssl a.test\n`;
+        assert.equal(await keeper.ask(line), "up\n");
       }
     } while (await scrape() === 200);
     await backend.restart();
