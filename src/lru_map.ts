@@ -16,16 +16,14 @@ export class LruMap<Key, Value> {
   /** @returns the value, used most recently from now on */
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
+    if (value !== undefined && this.#isFilling) this.#moveToEnd(key, value);
     return value;
   }
 
   /** Adds or replaces an entry, used most recently from now on. */
   set(key: Key, value: Value): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
+    if (this.#isFilling) this.#moveToEnd(key, value);
+    else this.#entries.set(key, value);
     if (this.#entries.size <= this.#maxEntries) return;
     for (const oldest of this.#entries.keys()) {
       this.#entries.delete(oldest);
@@ -37,7 +35,17 @@ export class LruMap<Key, Value> {
     this.#entries.delete(key);
   }
 
-  /** Entries, the least recently used first. */
+  /** While there is plenty of room nothing will go soon, and the order, which costs with each use, is not kept. */
+  get #isFilling(): boolean {
+    return this.#entries.size * 2 >= this.#maxEntries;
+  }
+
+  #moveToEnd(key: Key, value: Value): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+  }
+
+  /** Entries, once the map is filling the least recently used first. */
   [Symbol.iterator](): IterableIterator<[Key, Value]> {
     return this.#entries[Symbol.iterator]();
   }

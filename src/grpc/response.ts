@@ -69,9 +69,9 @@ export function readHealthAnswer(response: HttpResponse): HealthAnswer {
 }
 
 function readBody(body: Uint8Array): HealthAnswer {
-  const [flag, ...rest] = body.subarray(0, PREFIX_BYTES);
+  const flag = body[0];
   if (flag === undefined) return failed("INTERNAL", "The answer is OK without a message");
-  if (rest.length < PREFIX_BYTES - 1) return failed("INTERNAL", "The message breaks off");
+  if (body.length < PREFIX_BYTES) return failed("INTERNAL", "The message breaks off");
   if (flag === 1) return failed("INTERNAL", "The message is compressed");
   if (flag !== 0) return failed("INTERNAL", `The message has the unknown flags ${flag}`);
   const length = lengthOf(body);
@@ -106,8 +106,9 @@ function failed(code: StatusCode, detail: string): HealthAnswer {
 }
 
 function isGrpc(headers: readonly HeaderField[]): boolean {
-  const [type, ...more] = valuesOf(headers, "content-type");
-  return type !== undefined && more.length === 0 && GRPC_CONTENT.test(type);
+  const types = valuesOf(headers, "content-type");
+  const [type] = types;
+  return type !== undefined && types.length === 1 && GRPC_CONTENT.test(type);
 }
 
 function contentTypeShown(headers: readonly HeaderField[]): string {
@@ -116,7 +117,9 @@ function contentTypeShown(headers: readonly HeaderField[]): string {
 }
 
 function valuesOf(fields: readonly HeaderField[], wanted: string): string[] {
-  return fields.filter(([name]) => name === wanted).map(([, value]) => value);
+  const values: string[] = [];
+  for (const field of fields) if (field[0] === wanted) values.push(field[1]);
+  return values;
 }
 
 function shown(value: string): string {
