@@ -72,7 +72,10 @@ export async function load(order: LoadOrder, pid: number): Promise<LoadResult> {
   await generator.exited;
   const cpuMs = processorMs(pid) - before;
   const [line] = generator.stdout.lines;
-  if (line === undefined) throw new Error(generator.stderr.lines[0] ?? "no report of the load");
+  if (line === undefined) {
+    const { code, signal } = await generator.exited;
+    throw new Error(generator.stderr.lines[0] ?? `the load generator ended with ${signal ?? code}`);
+  }
   const { durations, failures, seconds, processorMs: generatorMs } = JSON.parse(line) as LoadReport;
   if (failures > 0) throw new Error(`${failures} of ${durations.length} answers were not up`);
   return {
