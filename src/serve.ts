@@ -70,7 +70,7 @@ export async function serve(
     levels: logLevels,
     format: settings.log_format,
     colour,
-    write: (line) => output.add(line),
+    write: (line, isUrgent) => output.add(line, isUrgent),
   });
   const logs = setUpLogging(logOptions(configuration));
   const metrics = new Metrics();

@@ -141,6 +141,7 @@ export class Attempts implements RunningCheck {
     const watched = new WatchedCall(this.#context.deadlines);
     const placement = await this.#place(watched, exclusive);
     if (!placement.ok) {
+      for (const { address } of this.#destinations()) this.#failed.add(address);
       this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
       return outcomeOfDial(placement.failure);
     }

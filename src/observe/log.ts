@@ -36,8 +36,8 @@ export interface LogOptions {
   readonly format: LogFormat;
   /** Colours in the pretty form: for a terminal. */
   readonly colour: boolean;
-  /** Takes each line with its newline; must not throw. */
-  readonly write: (line: string) => void;
+  /** Takes each line with its newline, and whether somebody waits for it; must not throw. */
+  readonly write: (line: string, isUrgent: boolean) => void;
 }
 
 /** What a line tells beside its message; a function is only called for a line that is written. */
@@ -104,7 +104,8 @@ export class Logger {
       message,
       fields: typeof fields === "function" ? fields() : fields,
     };
-    write(format === "json" ? toJsonLine(line) : toPrettyLine(line, colour));
+    const text = format === "json" ? toJsonLine(line) : toPrettyLine(line, colour);
+    write(text, level === "warn" || level === "error");
   }
 }
 

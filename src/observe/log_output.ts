@@ -35,17 +35,20 @@ export class LogOutput {
     return this.#dropped;
   }
 
-  /** @param line a whole line with its newline */
-  add(line: string): void {
+  /**
+   * @param line a whole line with its newline
+   * @param isUrgent whether it leaves at once, with those before it
+   */
+  add(line: string, isUrgent = false): void {
     if (this.#waiting + line.length > MAX_WAITING) {
       this.#dropped++;
       return;
     }
     this.#lines.push(line);
     this.#waiting += line.length;
-    if (this.#flushing === undefined) {
-      this.#gathering ??= setTimeout(() => this.#startFlush(), GATHER_MS);
-    }
+    if (this.#flushing !== undefined) return;
+    if (isUrgent) this.#startFlush();
+    else this.#gathering ??= setTimeout(() => this.#startFlush(), GATHER_MS);
   }
 
   /** Settles when all lines are written, or after `timeoutMs`; never rejects. */
@@ -64,6 +67,7 @@ export class LogOutput {
   }
 
   async #flush(): Promise<void> {
+    await Promise.resolve(); // the rest of this turn's lines
     while (this.#lines.length > 0) {
       const text = this.#lines.join("");
       this.#lines = [];

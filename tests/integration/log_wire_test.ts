@@ -3,8 +3,8 @@ import { connect } from "node:net";
 import type { AgentProcess, LogEntry } from "../lab/agent.ts";
 import { eventually } from "../lab/eventually.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";
-import { concat, data, grpcMessage, healthResponse } from "../lab/http2_frames.ts";
-import { http2Peer, responseHeaders, trailers } from "../lab/http2_peer.ts";
+import { headers } from "../lab/http2_frames.ts";
+import { http2Peer } from "../lab/http2_peer.ts";
 import { resetAfter } from "../lab/reset_after.ts";
 import { withAgent } from "../lab/with_agent.ts";
 
@@ -72,7 +72,7 @@ Deno.test("a connection that is reset while its request is checked is told with 
       backend.line(),
       async () => (await backend.report()).calls === 1,
     );
-    const entry = await agent.waitForLog("of the reset", ({ message }) => /broken/.test(message));
+    const entry = await agent.waitForLog("of the reset", ({ message }) => /given up/.test(message));
     assert.equal(entry.level, "warn");
     assert.match(entry.trace_id ?? "", TRACE_ID);
   });
@@ -97,20 +97,23 @@ Deno.test("a client that resets after its reply, as HAProxy does, is told at deb
   });
 });
 
-Deno.test("a response header that gRPC does not allow is told as an entry, encoded", async () => {
+Deno.test("what a backend says in its error is told as an entry, encoded", async () => {
   // Of the control characters HTTP/2 lets only such as these pass.
   const forged = "\u009b31m";
   await using peer = http2Peer({
     answer: ({ streamId, send }) =>
-      send(concat(
-        responseHeaders(streamId, { "x-forged": forged }),
-        data(streamId, grpcMessage(healthResponse(1))),
-        trailers(streamId),
-      )),
+      send(
+        headers(streamId, {
+          ":status": "200",
+          "content-type": "application/grpc",
+          "grpc-status": "14",
+          "grpc-message": `said ${forged}`,
+        }, { endStream: true }),
+      ),
   });
   await withAgent({}, async (agent) => {
     await agent.ask(`127.0.0.1 ${peer.port} no-ssl a\n`);
-    await agent.waitForLog("of the header", ({ text }) => String(text).includes("x-forged"));
+    await agent.waitForLog("of the error", ({ error }) => String(error).includes("said "));
     assert.deepEqual(agent.otherLines, []);
     assert.ok(!agent.stderr.some((line) => line.includes("\u009b")));
   });
