@@ -86,7 +86,7 @@ testSideBySide(
           seen = (await haproxy.stats("api"))
             .filter((row) => row.up).map(({ fields }) => fields.addr ?? "").toSorted();
           return JSON.stringify(seen) === JSON.stringify(wanted);
-        }, { timeoutMs: 15_000 }).catch((error) => {
+        }, { timeoutMs: 30_000 }).catch((error) => {
           throw new Error(`${name}: ${error.message}; UP are ${seen}; its log:\n${haproxy.log()}`);
         });
       }
