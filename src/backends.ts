@@ -107,7 +107,8 @@ export class Backends {
     if (chosen === "native") {
       this.#grpcJsClient = undefined;
       const onHedged = () => observer.countHedged();
-      return new NativeClient(this.#pool, this.#deadlines, rpcTimeoutMs, metadata, onHedged);
+      const timeouts = { rpcTimeoutMs, connectTimeoutMs: settings.grpc_connect_timeout_ms };
+      return new NativeClient(this.#pool, this.#deadlines, timeouts, metadata, onHedged);
     }
     if (grpcJs === undefined) throw new Error("grpc-js has not been loaded");
     const options = poolOptions(configuration);

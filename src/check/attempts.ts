@@ -41,6 +41,8 @@ export interface AttemptsContext {
   readonly deadlines: Deadlines;
   /** The RPC, once there is a connection, in milliseconds. */
   readonly rpcTimeoutMs: number;
+  /** How long a new connection may be without the server's SETTINGS, in milliseconds. */
+  readonly connectTimeoutMs: number;
   /** Whether the last check of this backend has used all its attempts. */
   readonly exhausted: boolean;
   /** Told that a call is made on a second connection, since the first is silent. */
@@ -149,7 +151,11 @@ export class Attempts implements RunningCheck {
     this.#timings = this.#connectTimings(call);
     this.#sentAt = call.sentAt;
     const { timeoutMs } = watched;
-    watched.watch(call, hedgeDelayMs(Math.min(timeoutMs, this.#check.patienceMs)));
+    watched.watch(
+      call,
+      this.#context.connectTimeoutMs,
+      hedgeDelayMs(Math.min(timeoutMs, this.#check.patienceMs)),
+    );
     this.#calls.push(watched);
     if (this.#cancelled) watched.cancel();
     const heard = await watched.heard;

@@ -62,6 +62,10 @@ export function outcomeOfCall(
       return failed({ kind: "unreachable", detail: end.reason }, connection.calls > 1);
     case "timeout":
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
+    case "no_settings": {
+      const detail = "The peer sent no HTTP/2 SETTINGS in time";
+      return failed({ kind: "timeout", detail }, false);
+    }
     case "held_up": {
       const detail = "The agent was held up while the RPC was under way";
       return failed({ kind: "local", detail }, false);

@@ -3,7 +3,7 @@ import type { Pool } from "../backend/pool.ts";
 import type { Deadlines } from "../deadline.ts";
 import { encodeHealthCall, type HealthCall } from "../grpc/request.ts";
 import { LruMap } from "../lru_map.ts";
-import { Attempts } from "./attempts.ts";
+import { Attempts, type AttemptsContext } from "./attempts.ts";
 import type { HealthCheck, HealthClient, RunningCheck } from "./health_client.ts";
 
 /** Encoded calls that are kept: one for each authority and service. */
@@ -16,27 +16,26 @@ const MAX_EXHAUSTED = 10_000;
 export class NativeClient implements HealthClient {
   readonly #pool: Pool;
   readonly #deadlines: Deadlines;
-  readonly #rpcTimeoutMs: number;
+  readonly #timeouts: Pick<AttemptsContext, "rpcTimeoutMs" | "connectTimeoutMs">;
   readonly #metadata: ReadonlyMap<string, string>;
   readonly #onHedged: () => void;
   readonly #calls = new LruMap<string, HealthCall>(MAX_CALLS);
   readonly #exhausted = new LruMap<string, true>(MAX_EXHAUSTED);
 
   /**
-   * @param rpcTimeoutMs of one RPC, once there is a connection, in milliseconds
    * @param metadata what each call carries along
    * @param onHedged told of each call that is made a second time while the first is silent
    */
   constructor(
     pool: Pool,
     deadlines: Deadlines,
-    rpcTimeoutMs: number,
+    timeouts: Pick<AttemptsContext, "rpcTimeoutMs" | "connectTimeoutMs">,
     metadata: ReadonlyMap<string, string>,
     onHedged: () => void,
   ) {
     this.#pool = pool;
     this.#deadlines = deadlines;
-    this.#rpcTimeoutMs = rpcTimeoutMs;
+    this.#timeouts = timeouts;
     this.#metadata = metadata;
     this.#onHedged = onHedged;
   }
@@ -48,7 +47,7 @@ export class NativeClient implements HealthClient {
     const attempts = new Attempts(check, this.#callOf(check), {
       pool: this.#pool,
       deadlines: this.#deadlines,
-      rpcTimeoutMs: this.#rpcTimeoutMs,
+      ...this.#timeouts,
       exhausted,
       onHedged: this.#onHedged,
     });

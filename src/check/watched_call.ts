@@ -4,8 +4,11 @@ import type { HealthCall } from "../grpc/request.ts";
 import { isDecided } from "../grpc/response.ts";
 import type { StreamEnd } from "../http2/stream.ts";
 
-/** How a call ended; `timeout` and `held_up` (the agent stood still meanwhile) without a word of the server's. */
-export type CallEnd = StreamEnd | { readonly kind: "timeout" | "held_up" };
+/**
+ * How a call ended; without a word of the server's: `timeout`, `no_settings` (on a new connection it has not
+ * even sent its SETTINGS), and `held_up` (the agent stood still meanwhile).
+ */
+export type CallEnd = StreamEnd | { readonly kind: "timeout" | "no_settings" | "held_up" };
 
 /** No answer and no sign of life, so far. */
 export interface Silence {
@@ -70,18 +73,21 @@ export class WatchedCall {
   /**
    * It has been sent: begins to watch it.
    *
+   * @param settingsTimeoutMs how long a new connection may be without the server's SETTINGS
    * @param hedgeMs how long it may be without an answer before a sign of life is asked for
    */
-  watch(call: Call, hedgeMs: number): void {
+  watch(call: Call, settingsTimeoutMs: number, hedgeMs: number): void {
     this.#call = call;
     if (this.#end !== undefined) return;
     const endsAt = call.sentAt + this.timeoutMs;
+    const settledBy = call.sentAt + settingsTimeoutMs;
     // What has come by the time of the PING says nothing of the time after it.
     let signsBefore: number | undefined;
     const look = (heldUp: boolean) => {
-      const leftMs = endsAt - performance.now();
-      if (leftMs <= 0) return this.#timedOut(heldUp);
       const { connection } = call;
+      const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, settledBy);
+      const leftMs = nowEndsAt - performance.now();
+      if (leftMs <= 0) return this.#timedOut(heldUp);
       let nextMs = Math.min(leftMs, MAX_PING_MS);
       const isLeaving = connection.isServerLeaving;
       if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
@@ -96,7 +102,7 @@ export class WatchedCall {
       }
       this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
     };
-    const firstMs = Math.min(hedgeMs, this.timeoutMs);
+    const firstMs = Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs);
     this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
   }
 
@@ -117,7 +123,8 @@ export class WatchedCall {
 
   #timedOut(heldUp: boolean): void {
     this.cancel();
-    this.#ended({ kind: heldUp ? "held_up" : "timeout" });
+    const isSettled = this.#call?.connection.settled !== false;
+    this.#ended({ kind: heldUp ? "held_up" : isSettled ? "timeout" : "no_settings" });
   }
 
   #ended(end: CallEnd): void {

@@ -53,6 +53,7 @@ class AttemptsLab extends PoolLab {
         pool: this.pool,
         deadlines: this.deadlines,
         rpcTimeoutMs: 5000,
+        connectTimeoutMs: 5000,
         exhausted: false,
         onHedged: () => this.hedged++,
         ...context,

@@ -5,6 +5,8 @@ import { resetStream } from "../../lab/http2_frames.ts";
 import { healthAnswer, http2Peer } from "../../lab/http2_peer.ts";
 import { at, PoolLab } from "../../lab/pool_lab.ts";
 
+const TIMEOUTS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
+
 /** A check of the server as a whole. */
 function checkOf(port: number): HealthCheck {
   return {
@@ -27,7 +29,7 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
     },
   });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, 5000, new Map(), () => {});
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), () => {});
   const callsOfCheck = async () => {
     const before = requests;
     await client.check(checkOf(peer.port)).outcome;
@@ -43,7 +45,7 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
 Deno.test("NativeClient tells how far the connection of a destination is", async () => {
   await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, 5000, new Map(), () => {});
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), () => {});
   assert.equal(client.stateOf(at(peer.port)), undefined);
   const { verdict } = await client.check(checkOf(peer.port)).outcome;
   assert.deepEqual(verdict, { kind: "serving" });
