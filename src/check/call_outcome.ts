@@ -38,28 +38,29 @@ export function outcomeOfCall(
   tookMs: number,
   timeoutMs: number,
 ): AttemptOutcome {
+  // What has gone well on a connection and now does not may be the connection's fault, or another call's.
+  const isOld = connection.calls > 1;
   switch (end.kind) {
     case "response": {
       const verdict = verdictOf(end.response, tookMs, timeoutMs);
       return answered(verdict, connection, name);
     }
     case "reset":
-      return failed({ kind: "rpc", ...statusOfReset(end.code) }, connection.hasServed(name));
+      return failed({ kind: "rpc", ...statusOfReset(end.code) }, isOld);
     case "refused":
       return failed({ kind: "rpc", code: "UNAVAILABLE", detail: end.reason }, true);
     case "lost": {
       const { verdict, final } = lostVerdict(connection, end.reason);
-      return failed(verdict, !final && (!end.begun || connection.hasServed(name)));
+      return failed(verdict, !final && (!end.begun || isOld));
     }
     case "malformed": {
       const verdict = { kind: "rpc", code: "INTERNAL", detail: end.reason } as const;
-      return failed(verdict, connection.hasServed(name));
+      return failed(verdict, isOld);
     }
     case "not_http2":
       return failed({ kind: "unreachable", detail: end.reason }, false);
     case "flooded":
-      // What came without end may be the answer to another call.
-      return failed({ kind: "unreachable", detail: end.reason }, connection.calls > 1);
+      return failed({ kind: "unreachable", detail: end.reason }, isOld);
     case "timeout":
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
     case "no_settings": {
