@@ -38,7 +38,7 @@ export function outcomeOfCall(
   tookMs: number,
   timeoutMs: number,
 ): AttemptOutcome {
-  // What has gone well on a connection and now does not may be the connection's fault, or another call's.
+  // Not the first call of its connection: that, or another call on it, may be to blame.
   const isOld = connection.calls > 1;
   switch (end.kind) {
     case "response": {
