@@ -38,29 +38,27 @@ export function outcomeOfCall(
   tookMs: number,
   timeoutMs: number,
 ): AttemptOutcome {
-  // Not the first call of its connection: that, or another call on it, may be to blame.
-  const isOld = connection.calls > 1;
   switch (end.kind) {
     case "response": {
       const verdict = verdictOf(end.response, tookMs, timeoutMs);
       return answered(verdict, connection, name);
     }
     case "reset":
-      return failed({ kind: "rpc", ...statusOfReset(end.code) }, isOld);
+      return failedOn(connection, { kind: "rpc", ...statusOfReset(end.code) });
     case "refused":
       return failed({ kind: "rpc", code: "UNAVAILABLE", detail: end.reason }, true);
     case "lost": {
       const { verdict, final } = lostVerdict(connection, end.reason);
-      return failed(verdict, !final && (!end.begun || isOld));
+      return failed(verdict, !final && (!end.begun || isOld(connection)));
     }
     case "malformed": {
       const verdict = { kind: "rpc", code: "INTERNAL", detail: end.reason } as const;
-      return failed(verdict, isOld);
+      return failedOn(connection, verdict);
     }
     case "not_http2":
       return failed({ kind: "unreachable", detail: end.reason }, false);
     case "flooded":
-      return failed({ kind: "unreachable", detail: end.reason }, isOld);
+      return failedOn(connection, { kind: "unreachable", detail: end.reason });
     case "timeout":
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
     case "no_settings": {
@@ -83,6 +81,18 @@ function answered(verdict: Verdict, connection: Connection, name: string): Attem
   const retryable = connection.hasServed(name);
   if (retryable) connection.drain("changed");
   return { verdict, answered: true, retryable };
+}
+
+/** Whether it has had calls before: then it, or another call on it, may be to blame for a failure. */
+function isOld({ calls }: Connection): boolean {
+  return calls > 1;
+}
+
+/** Another try goes to a new connection, and that one is kept in place of this. */
+function failedOn(connection: Connection, verdict: Verdict): AttemptOutcome {
+  const retryable = isOld(connection);
+  if (retryable) connection.drain("changed");
+  return failed(verdict, retryable);
 }
 
 function failed(verdict: Verdict, retryable: boolean): AttemptOutcome {

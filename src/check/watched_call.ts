@@ -1,4 +1,4 @@
-import type { Call, CallRequest } from "../backend/connection.ts";
+import type { Call, CallRequest, Connection } from "../backend/connection.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
 import { isDecided } from "../grpc/response.ts";
@@ -87,7 +87,7 @@ export class WatchedCall {
       const { connection } = call;
       const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, settledBy);
       const leftMs = nowEndsAt - performance.now();
-      if (leftMs <= 0) return this.#timedOut(heldUp);
+      if (leftMs <= 0) return this.#timedOut(connection, heldUp);
       let nextMs = Math.min(leftMs, MAX_PING_MS);
       const isLeaving = connection.isServerLeaving;
       if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
@@ -121,10 +121,11 @@ export class WatchedCall {
     if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) connection.drain("silent");
   }
 
-  #timedOut(heldUp: boolean): void {
+  #timedOut(connection: Connection, heldUp: boolean): void {
     this.cancel();
-    const isSettled = this.#call?.connection.settled !== false;
-    this.#ended({ kind: heldUp ? "held_up" : isSettled ? "timeout" : "no_settings" });
+    const kind = heldUp ? "held_up" : connection.settled ? "timeout" : "no_settings";
+    if (kind === "no_settings") connection.drain("silent");
+    this.#ended({ kind });
   }
 
   #ended(end: CallEnd): void {
