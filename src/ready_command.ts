@@ -1,8 +1,7 @@
 import { get } from "node:http";
 import { connect } from "node:net";
 import type { Settings } from "./config/settings.ts";
-import { loopbackOf } from "./loopback.ts";
-import { formatHostPort } from "./protocol/host.ts";
+import { formatHostPort, loopbackOf } from "./protocol/host.ts";
 
 /** How long the running agent may take, in milliseconds: shorter than any supervisor's patience. */
 const PATIENCE_MS = 2000;

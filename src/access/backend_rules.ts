@@ -1,6 +1,140 @@
-import { type BackendRule, parseBackendRule } from "./backend_rule.ts";
-import { type IpAddress, parseIpAddress } from "./ip_address.ts";
-import { parseEntries } from "./parse_entries.ts";
+import { isIP } from "node:net";
+import { isBrokenIPv4, isOldIPv4Spelling, parseHost, parsePort } from "../protocol/host.ts";
+import { type ParsedEntry, parseEntries } from "./client_rules.ts";
+import { type IpAddress, type Network, parseIpAddress, parseNetwork } from "./network.ts";
+
+const WILDCARD = "*.";
+
+/** DNS names: a single one, or with {@linkcode WILDCARD} before it all those below it. */
+export class HostPattern {
+  /** The single name, or what the names end with, its dot included. */
+  readonly #end: string;
+  readonly #exact: boolean;
+
+  private constructor(end: string, exact: boolean) {
+    this.#end = end;
+    this.#exact = exact;
+  }
+
+  /**
+   * Reads a DNS name (`api.internal`) or `*.` and one (`*.svc.cluster.local`). A `*` stands nowhere
+   * else; alone it is not taken either, as it would still not cover requests by IP address.
+   *
+   * @returns the pattern, or `undefined` when the text is none; never throws
+   */
+  static parse(text: string): HostPattern | undefined {
+    if (!text.startsWith(WILDCARD)) {
+      const name = parseHost(text);
+      return name === undefined || isIP(name) !== 0 || isBrokenIPv4(name)
+        ? undefined
+        : new HostPattern(comparable(name), true);
+    }
+    // `*.1` is for names that end in a number; part of an address is no pattern.
+    const below = text.slice(WILDCARD.length);
+    if (below.includes(".") && (isOldIPv4Spelling(below) || isBrokenIPv4(below))) return undefined;
+    const name = below === "" ? undefined : parseHost(`a.${below}`);
+    return name === undefined ? undefined : new HostPattern(comparable(name.slice(1)), false);
+  }
+
+  /**
+   * Whether the name is one of the pattern's. Capitals and the dot at the end of an absolute name
+   * make no difference; `*.` stands for one label or more.
+   *
+   * @param host a DNS name or an IP address; the latter never matches
+   */
+  matches(host: string): boolean {
+    if (isIP(host) !== 0) return false;
+    const name = comparable(host);
+    return this.#exact ? name === this.#end : name.endsWith(this.#end);
+  }
+}
+
+function comparable(name: string): string {
+  return (name.endsWith(".") ? name.slice(0, -1) : name).toLowerCase();
+}
+
+/** One entry of `allow_backends`: where a check may go. */
+export type BackendRule =
+  & {
+    /** The lowest port, 1 to 65535. */
+    readonly fromPort: number;
+    /** The highest port, at least the lowest. */
+    readonly toPort: number;
+  }
+  & (
+    | { readonly kind: "addresses"; readonly network: Network }
+    | { readonly kind: "names"; readonly pattern: HostPattern }
+  );
+
+const NOT_ACCEPTED =
+  "is not an IP address, a network or a host pattern, each with an optional :port or :from-to " +
+  "(10.0.0.0/8, [2001:db8::/32]:443, api.internal:443, *.svc.cluster.local:8000-9000)";
+
+const WRONG_PORTS =
+  "must have a number from 1 to 65535, or two with a - between, the lower first, after the colon";
+
+const BRACKETS_MISSING =
+  "must have the IPv6 network in brackets when a port follows ([2001:db8::/32]:443)";
+
+/** An IPv6 network without brackets, and ports. */
+const BARE_WITH_PORTS = /^[^[/]*:[^/]*\/[^/]*:/;
+
+/** An IPv6 address in brackets, its prefix length within or behind them, and ports. */
+const BRACKETED = /^\[([^\]/]*:[^\]/]*)(?:(\/[^\]/]*)\]|\](\/[^:]*)?)(?::(.*))?$/s;
+
+/**
+ * Reads an IP address, a network or a host pattern, each with an optional `:port` or `:from-to`. Only
+ * in brackets can IPv6 have ports: `[2001:db8::/32]:443`, `[2001:db8::]/32:443`; without them every
+ * colon belongs to the address.
+ *
+ * @returns the rule, or a reason that says what is accepted; never throws
+ */
+export function parseBackendRule(text: string): ParsedEntry<BackendRule> {
+  if (BARE_WITH_PORTS.test(text)) return { ok: false, reason: BRACKETS_MISSING };
+  const parts = splitPorts(text);
+  if (parts === undefined) return { ok: false, reason: NOT_ACCEPTED };
+  const { target } = parts;
+  const ports = parsePorts(parts.ports);
+  if (ports === undefined) return { ok: false, reason: WRONG_PORTS };
+  const [beforeSlash = ""] = target.split("/");
+  if (isIP(beforeSlash) !== 0) {
+    const parsed = parseNetwork(target);
+    return parsed.ok
+      ? { ok: true, rule: { kind: "addresses", network: parsed.network, ...ports } }
+      : parsed;
+  }
+  const pattern = HostPattern.parse(target);
+  return pattern === undefined
+    ? { ok: false, reason: NOT_ACCEPTED }
+    : { ok: true, rule: { kind: "names", pattern, ...ports } };
+}
+
+interface TargetAndPorts {
+  readonly target: string;
+  readonly ports: string | undefined;
+}
+
+function splitPorts(text: string): TargetAndPorts | undefined {
+  if (text.startsWith("[")) {
+    const [, address, within = "", behind = "", ports] = BRACKETED.exec(text) ?? [];
+    return address === undefined ? undefined : { target: address + within + behind, ports };
+  }
+  const colon = text.indexOf(":");
+  return colon < 0 || text.includes(":", colon + 1)
+    ? { target: text, ports: undefined }
+    : { target: text.slice(0, colon), ports: text.slice(colon + 1) };
+}
+
+function parsePorts(
+  text: string | undefined,
+): Pick<BackendRule, "fromPort" | "toPort"> | undefined {
+  if (text === undefined) return { fromPort: 1, toPort: 65535 };
+  const dash = text.indexOf("-");
+  const fromPort = parsePort(dash < 0 ? text : text.slice(0, dash));
+  const toPort = parsePort(text.slice(dash + 1));
+  if (fromPort === undefined || toPort === undefined || fromPort > toPort) return undefined;
+  return { fromPort, toPort };
+}
 
 /** The rules, or one sentence per wrong entry. */
 export type ParsedBackendRules =

@@ -6,7 +6,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { Socket } from "node:net";
-import { loopbackOf } from "../loopback.ts";
+import { loopbackOf } from "../protocol/host.ts";
 
 /** Open connections; one more pushes out the one that is open longest. */
 const MAX_CONNECTIONS = 64;

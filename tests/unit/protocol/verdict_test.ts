@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import {
+  formatRefusal,
+  formatReply,
+  type NotServingReply,
+  wordFor,
+} from "../../../src/protocol/reply.ts";
+import {
   type BackendVerdict,
   ERROR_TYPES,
   errorType,
   isAgentFailure,
   type Verdict,
-} from "../../src/protocol/verdict.ts";
-import {
-  formatRefusal,
-  formatReply,
-  type NotServingReply,
-  wordFor,
-} from "../../src/protocol/reply.ts";
+} from "../../../src/protocol/verdict.ts";
 
 const PLAIN = { notServingReply: "down", reason: false } as const;
 const WITH_REASON = { notServingReply: "down", reason: true } as const;

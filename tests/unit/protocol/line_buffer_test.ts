@@ -1,6 +1,6 @@
-import assert from "node:assert/strict";
 import fc from "fast-check";
-import { LineBuffer } from "../../src/protocol/line_buffer.ts";
+import assert from "node:assert/strict";
+import { LineBuffer } from "../../../src/protocol/line_buffer.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

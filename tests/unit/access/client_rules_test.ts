@@ -1,6 +1,6 @@
-import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type ClientRules, parseClientRules } from "../../src/access/client_rules.ts";
+import assert from "node:assert/strict";
+import { type ClientRules, parseClientRules } from "../../../src/access/client_rules.ts";
 
 function clientRules(...texts: string[]): ClientRules {
   const parsed = parseClientRules(texts);

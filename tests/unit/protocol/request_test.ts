@@ -1,7 +1,11 @@
+import fc from "fast-check";
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
-import fc from "fast-check";
-import { type CheckRequest, type ParsedRequest, parseRequest } from "../../src/protocol/request.ts";
+import {
+  type CheckRequest,
+  type ParsedRequest,
+  parseRequest,
+} from "../../../src/protocol/request.ts";
 
 const PLAIN = {
   host: "10.0.3.7",

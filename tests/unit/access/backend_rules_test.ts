@@ -1,6 +1,6 @@
-import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type BackendRules, parseBackendRules } from "../../src/access/backend_rules.ts";
+import assert from "node:assert/strict";
+import { type BackendRules, parseBackendRules } from "../../../src/access/backend_rules.ts";
 
 function backendRules(...texts: string[]): BackendRules {
   const parsed = parseBackendRules(texts);
