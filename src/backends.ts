@@ -1,22 +1,21 @@
-import type { Destination } from "./backend/destination.ts";
-import { DnsCache } from "./backend/dns_cache.ts";
-import { NameLookup } from "./backend/name_lookup.ts";
+import type { Destination } from "./backend/dial.ts";
+import { DnsCache, NameLookup, Resolver } from "./backend/resolve.ts";
+import { NativeClient } from "./check/attempts.ts";
+import type { GrpcJsClient, GrpcJsLog } from "./grpc_js/client.ts";
 import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
-import { Resolver } from "./backend/resolve.ts";
 import { Checker } from "./check/checker.ts";
 import type { HealthClient } from "./check/health_client.ts";
-import { NativeClient } from "./check/native_client.ts";
 import type { Configuration } from "./config/load.ts";
 import { reasonOf } from "./describe_error.ts";
 import { Deadlines } from "./deadline.ts";
-import type { GrpcJsClient } from "./grpc/grpc_js_client.ts";
 import type { Logger } from "./observe/log.ts";
+import { ThrottledWarnings } from "./observe/throttled_warnings.ts";
 
 /** When a kept connection is replaced, give or take a fifth, in milliseconds. */
 const MAX_CONNECTION_AGE_MS = 300_000;
 
 /** The module of grpc-js, once it is loaded; it stays for good. */
-let grpcJs: typeof import("./grpc_js.ts") | undefined;
+let grpcJs: typeof import("./grpc_js/client.ts") | undefined;
 
 /**
  * Loads what a configuration needs and most do not: grpc-js, where it is chosen. To be awaited before
@@ -31,14 +30,22 @@ export async function loadClient(
 ): Promise<string | undefined> {
   if (settings.grpc_client !== "grpc-js" || grpcJs !== undefined) return undefined;
   try {
-    const loaded = await import("./grpc_js.ts");
+    const loaded = await import("./grpc_js/client.ts");
     // Once: another load may have ended meanwhile.
-    if (grpcJs === undefined) loaded.setUpGrpcJs(log);
+    if (grpcJs === undefined) loaded.setUpGrpcJs(log && grpcJsLog(log));
     grpcJs = loaded;
     return undefined;
   } catch (error) {
     return `grpc_client: grpc-js cannot be loaded: ${reasonOf(error)}`;
   }
+}
+
+function grpcJsLog(log: Logger): GrpcJsLog {
+  const warnings = new ThrottledWarnings(log);
+  return {
+    warn: (text) => warnings.warn("grpc-js complains", () => ({ text: text() })),
+    debug: (text) => log.debug("grpc-js says", () => ({ text: text() })),
+  };
 }
 
 /** Told what happens between the agent and the backends. */

@@ -12,7 +12,7 @@ const FOLDER = "dist/bundle";
 const NAME = "haproxy-grpc-agent";
 
 /** As src/backends.ts imports it, and the file that it is in the bundle. */
-const GRPC_JS_IMPORT = "./grpc_js.ts";
+const GRPC_JS_IMPORT = "./grpc_js/client.ts";
 const GRPC_JS = `${NAME}-grpc-js.mjs`;
 
 const launcher = `#!/bin/sh
@@ -28,7 +28,7 @@ exec "\${DENO:-$deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs
 
 Deno.chdir(ROOT);
 await Deno.mkdir(FOLDER, { recursive: true });
-await bundle("src/grpc_js.ts", GRPC_JS);
+await bundle("src/grpc_js/client.ts", GRPC_JS);
 await bundle("src/main.ts", `${NAME}.mjs`, "--external", `*${GRPC_JS_IMPORT}`);
 await pointTo(`${FOLDER}/${NAME}.mjs`, GRPC_JS_IMPORT, `./${GRPC_JS}`);
 await Deno.writeTextFile(`${FOLDER}/${NAME}`, launcher, { mode: 0o755 });

@@ -2,8 +2,7 @@ import type { Deadline, Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
 import { Session } from "../http2/session.ts";
 import type { StreamRequest } from "../http2/stream.ts";
-import type { Destination } from "./destination.ts";
-import type { DialTimings } from "./dial.ts";
+import type { Destination, DialTimings } from "./dial.ts";
 import type { Transport } from "./transport.ts";
 
 /** A connection that ends gets so long to send what is left, in milliseconds; a frozen peer takes nothing. */

@@ -3,10 +3,34 @@ import type { Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { Destination } from "./destination.ts";
-import { codeOf, ownLack } from "./own_lack.ts";
-import { handshake, HandshakeError } from "./tls.ts";
-import { TcpTransport, TlsTransport, type Transport } from "./transport.ts";
+import { codeOf, missingResource } from "./local_resources.ts";
+import {
+  type BackendTls,
+  handshake,
+  HandshakeError,
+  TcpTransport,
+  TlsTransport,
+  type Transport,
+} from "./transport.ts";
+
+/** Where a connection leads. */
+export interface Destination {
+  /** The name by which it was asked for first, or the address itself. Says nothing of where it leads. */
+  readonly host: string;
+  /** An IP address. */
+  readonly address: string;
+  readonly port: number;
+  readonly tls: BackendTls | undefined;
+}
+
+/**
+ * @returns a text that is the same for destinations whose connections can carry each other's calls; TLS
+ * material is compared by its content
+ */
+export function destinationKey({ address, port, tls }: Destination): string {
+  const plain = `${address} ${port}`;
+  return tls === undefined ? plain : `${plain} ${tls.serverName} ${tls.profile.fingerprint}`;
+}
 
 /** Why no connection could be made. */
 export interface DialFailure {
@@ -138,7 +162,7 @@ export class Dial {
     }
     const { address, port } = this.#destination;
     const code = codeOf(error);
-    const lack = ownLack(code, address);
+    const lack = missingResource(code, address);
     if (lack !== undefined) {
       return { verdict: { kind: "local", detail: `${code}: ${lack}` }, retryable: false };
     }

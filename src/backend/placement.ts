@@ -1,7 +1,6 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { Call, CallRequest, Connection } from "./connection.ts";
-import type { Destination } from "./destination.ts";
-import { type Dial, type DialFailure, TIMEOUTS } from "./dial.ts";
+import { type Destination, type Dial, type DialFailure, TIMEOUTS } from "./dial.ts";
 
 /** A call that has been sent, or why there is no connection for it. */
 export type Placement =

@@ -1,7 +1,13 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { type CallRequest, type CloseReason, Connection } from "./connection.ts";
-import { type Destination, destinationKey } from "./destination.ts";
-import { Dial, type DialFailure, type DialTimings, HandshakeTurns } from "./dial.ts";
+import {
+  type Destination,
+  destinationKey,
+  Dial,
+  type DialFailure,
+  type DialTimings,
+  HandshakeTurns,
+} from "./dial.ts";
 import {
   type Endpoint,
   type PendingPlacement,

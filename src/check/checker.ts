@@ -1,4 +1,4 @@
-import type { Destination } from "../backend/destination.ts";
+import type { Destination } from "../backend/dial.ts";
 import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";

@@ -1,4 +1,4 @@
-import type { Destination } from "../backend/destination.ts";
+import type { Destination } from "../backend/dial.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 
 /** How long the steps of a check took, in milliseconds; a step that was not reached is missing. */

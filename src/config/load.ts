@@ -1,7 +1,6 @@
 import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
-import { MachineCas } from "../tls/machine_cas.ts";
-import type { TlsProfile } from "../tls/profile.ts";
+import { MachineCas, type TlsProfile } from "../tls/profile.ts";
 import { reasonOf } from "../describe_error.ts";
 import type { Component, LogLevel } from "../observe/log.ts";
 import { doubtsAbout } from "./doubts.ts";

@@ -1,5 +1,9 @@
-import type { MachineCas } from "../tls/machine_cas.ts";
-import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../tls/profile.ts";
+import {
+  loadTlsProfile,
+  type MachineCas,
+  type TlsProfile,
+  type TlsProfileSettings,
+} from "../tls/profile.ts";
 import { PROFILE_NAME } from "../protocol/request.ts";
 import { bool, file, type Kind, serverName } from "./kinds.ts";
 import { wrongValue } from "./mistakes.ts";

@@ -1,21 +1,25 @@
-import { FloodBounds } from "./flood_bounds.ts";
 import {
   ConnectionError,
   DEFAULT_WINDOW,
   ErrorCode,
   errorName,
   type Frame,
+  FrameEncoder,
   MAX_WINDOW,
   Setting,
   StreamError,
 } from "./frame.ts";
+import { FloodBounds, PeerSettings, ServerPreface } from "./peer.ts";
+import {
+  checkFields,
+  type HeaderBlock,
+  HeaderBlockJoiner,
+  MAX_HEADER_BYTES,
+  statusOf,
+} from "./response_headers.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
-import { FrameEncoder } from "./frame_encoder.ts";
-import { type HeaderBlock, HeaderBlockJoiner, MAX_HEADER_BYTES } from "./header_block.ts";
-import { type HeaderField, HpackDecoder, HpackError, SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
-import { PeerSettings } from "./peer_settings.ts";
-import { checkFields, statusOf } from "./response_fields.ts";
-import { ServerPreface } from "./server_preface.ts";
+import { type HeaderField, HpackDecoder, SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
+import { HpackError } from "./hpack_reader.ts";
 import type { Stream, StreamEnd, StreamRequest } from "./stream.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { readDer } from "./der.ts";
+import { readDer } from "./certificate.ts";
 
 /** Something between `-----BEGIN` and `-----END`, its lines as they are. */
 interface PemBlock {

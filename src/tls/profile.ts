@@ -1,9 +1,78 @@
-import { createHash, type KeyObject, X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
-import { handshakeProblem } from "./handshake_trial.ts";
-import type { MachineCas } from "./machine_cas.ts";
+import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
 import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
+
+/** Where the systems keep the CAs of the machine in one file: Debian, Fedora, openSUSE, Alpine. */
+const FILES = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+/**
+ * The CAs of the machine: those of the file that `SSL_CERT_FILE` names, as for OpenSSL, or else of the first
+ * that is found where the systems keep it. Nothing stands in where there are none: Deno has Mozilla's list
+ * and gives it only with a permission (`--allow-sys`) that shows far more of the machine.
+ */
+export class MachineCas {
+  readonly #files: readonly string[];
+  readonly #isNamed: boolean;
+  readonly #readTextFile: (path: string) => string;
+  #found: { readonly file?: string; readonly problem?: string } | undefined;
+  #certificates: readonly string[] | undefined;
+
+  /**
+   * Reads nothing yet.
+   *
+   * @param readTextFile reads a file; throws when it cannot
+   */
+  constructor(
+    environment: Readonly<Record<string, string>>,
+    readTextFile: (path: string) => string,
+  ) {
+    const named = environment["SSL_CERT_FILE"] ?? "";
+    this.#isNamed = named !== "";
+    this.#files = this.#isNamed ? [named] : FILES;
+    this.#readTextFile = readTextFile;
+  }
+
+  /** Why there are none; `undefined` where there are. Looked for once. */
+  get problem(): string | undefined {
+    return this.#find().problem;
+  }
+
+  /** Each as a PEM block; read and parsed once. One that cannot be read is left out. */
+  get certificates(): readonly string[] {
+    const { file } = this.#find();
+    return this.#certificates ??= file === undefined
+      ? []
+      : certificatesOf(this.#readTextFile(file), "skip");
+  }
+
+  /** The text is not kept: most agents never speak TLS. */
+  #find(): { readonly file?: string; readonly problem?: string } {
+    if (this.#found !== undefined) return this.#found;
+    let reason = "there is no certificate in it";
+    const file = this.#files.find((file) => {
+      try {
+        return /-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(this.#readTextFile(file));
+      } catch (error) {
+        // Without a descriptor nothing is known of the file.
+        if (["EMFILE", "ENFILE"].includes(String((error as { code?: unknown }).code))) throw error;
+        reason = reasonOf(error);
+        return false;
+      }
+    });
+    return this.#found = file !== undefined ? { file } : {
+      problem: this.#isNamed
+        ? `SSL_CERT_FILE, ${this.#files[0]}: ${reason}`
+        : `none of ${this.#files.join(", ")} has any`,
+    };
+  }
+}
 
 /** What a TLS profile is made of: paths of PEM files and how to check the backend. */
 export interface TlsProfileSettings {
@@ -94,7 +163,7 @@ export async function loadTlsProfile(
   const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
   if (key !== undefined && keyFile !== undefined && chain.length > 0) {
     const setting = settings.keyFile === undefined ? "cert_file" : "key_file";
-    const reason = mismatch(chain, key.key) ?? await handshakeProblem(own, chain);
+    const reason = keyMismatch(chain, key.key) ?? await handshakeProblem(own, chain);
     if (reason !== undefined) mistakes.push({ setting, path: keyFile, reason });
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
@@ -131,15 +200,6 @@ function keyBesideCertificate(text: string): PrivateKey {
     throw new Error("there is no private key in it, and no key_file is set: they come together");
   }
   return privateKeyOf(text);
-}
-
-/** @returns why a key does not belong to the first certificate of a chain, if it does not */
-function mismatch(chain: readonly X509Certificate[], key: KeyObject): string | undefined {
-  const owner = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
-  if (owner === 0) return undefined;
-  return owner < 0
-    ? "this is not the key of the certificate in cert_file"
-    : `this is the key of certificate ${owner + 1} in cert_file, and has to be that of the first`;
 }
 
 function fingerprintOf(

@@ -36,7 +36,7 @@ async function checkGoingAway(client: string, kinds: Peer[]): Promise<void> {
 
 // https://github.com/denoland/deno/issues/36788: with grpc-js a GOAWAY on a connection without an open
 // stream ends the process, within moments, unless the closing of the session is put off
-// (src/grpc/goaway_guard.ts).
+// (src/grpc_js/workarounds.ts).
 for (const client of ["native", "grpc-js"]) {
   Deno.test(`backends that say GOAWAY every few answers are always up, and the agent lives on (${client})`, async () => {
     const kinds = [goingAway(1), goingAway(3), goingAwayGracefully(1), goingAwayGracefully(5)];
@@ -44,7 +44,7 @@ for (const client of ["native", "grpc-js"]) {
   });
 }
 
-Deno.test("goaway_guard.ts keeps a GOAWAY from ending the process, and is needed", async () => {
+Deno.test("The guard of workarounds.ts keeps a GOAWAY from ending the process, and is needed", async () => {
   await using peer = goingAway(3);
   const run = async (guarded: string) => {
     const { code, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -64,7 +64,7 @@ Deno.test("goaway_guard.ts keeps a GOAWAY from ending the process, and is needed
   // SIGABRT or SIGSEGV.
   assert.ok(
     code === 134 || code === 139,
-    `It ended with ${code}: is src/grpc/goaway_guard.ts needed?`,
+    `It ended with ${code}: is src/grpc_js/workarounds.ts needed?`,
   );
 });
 

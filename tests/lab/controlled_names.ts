@@ -1,4 +1,4 @@
-import { type LookUp, NameLookup } from "../../src/backend/name_lookup.ts";
+import { type LookUp, NameLookup } from "../../src/backend/resolve.ts";
 
 /** A look-up that has begun, and the means to end it. */
 export interface BegunLookUp {

@@ -1,10 +1,10 @@
 /**
  * Makes calls to a server that says GOAWAY, and closes the session where grpc-js does: inside the event.
- * Arguments: the server's port, and "guarded" for src/grpc/goaway_guard.ts. Ends with 0 where Deno lives on.
+ * Arguments: the server's port, and "guarded" for src/grpc_js/workarounds.ts. Ends with 0 where Deno lives on.
  */
 
 import http2 from "node:http2";
-import { installGoawayGuard } from "../../src/grpc/goaway_guard.ts";
+import { installGoawayGuard } from "../../src/grpc_js/workarounds.ts";
 
 const [port, guarded] = Deno.args;
 const CALLS = 3000;

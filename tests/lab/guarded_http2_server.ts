@@ -1,9 +1,9 @@
 import http2 from "node:http2";
-import { putOffClosing } from "../../src/grpc/goaway_guard.ts";
+import { putOffClosing } from "../../src/grpc_js/workarounds.ts";
 
 /**
  * Keeps a GOAWAY of a client from killing a lab backend. Deno's HTTP/2 servers have the fault that
- * src/grpc/goaway_guard.ts describes as its clients do. The agent sends none for that reason, but a
+ * src/grpc_js/workarounds.ts describes as its clients do. The agent sends none for that reason, but a
  * backend that died of one would only show as a wrong `down`. To be called before the first server.
  */
 export function guardHttp2Servers(): void {

@@ -1,5 +1,5 @@
 import type { CallRequest, CloseReason } from "../../src/backend/connection.ts";
-import type { Destination } from "../../src/backend/destination.ts";
+import type { Destination } from "../../src/backend/dial.ts";
 import type { PendingPlacement, PlaceOptions } from "../../src/backend/placement.ts";
 import { Pool, type PoolOptions } from "../../src/backend/pool.ts";
 import { Deadlines } from "../../src/deadline.ts";

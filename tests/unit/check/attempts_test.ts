@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { Attempts, type AttemptsContext, hedgeDelayMs } from "../../../src/check/attempts.ts";
+import {
+  Attempts,
+  type AttemptsContext,
+  hedgeDelayMs,
+  NativeClient,
+} from "../../../src/check/attempts.ts";
+import type { HealthCheck } from "../../../src/check/health_client.ts";
 import { encodeHealthCall } from "../../../src/grpc/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import { eventually } from "../../lab/eventually.ts";
@@ -444,4 +450,51 @@ Deno.test("Attempts: a dial that ends at its limit is a timeout of connecting", 
 
 Deno.test("hedgeDelayMs() is a quarter of the time left, and 400 ms at most", () => {
   assert.deepEqual([100, 1600, 5000, 60_000].map(hedgeDelayMs), [25, 400, 400, 400]);
+});
+
+const TIMEOUTS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
+
+/** A check of the server as a whole. */
+function checkOf(port: number): HealthCheck {
+  return {
+    destinations: [at(port)],
+    authority: "api",
+    service: "",
+    at: performance.now(),
+    timeoutMs: 5000,
+    patienceMs: 5000,
+  };
+}
+
+Deno.test("NativeClient makes two calls at most of a backend that has used up all, until it serves", async () => {
+  let requests = 0;
+  let refusing = true;
+  await using peer = http2Peer({
+    answer: ({ send, streamId }) => {
+      requests++;
+      return send(refusing ? resetStream(streamId, 7) : healthAnswer(streamId));
+    },
+  });
+  await using lab = new PoolLab();
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), () => {});
+  const callsOfCheck = async () => {
+    const before = requests;
+    await client.check(checkOf(peer.port)).outcome;
+    return requests - before;
+  };
+  assert.deepEqual([await callsOfCheck(), await callsOfCheck(), await callsOfCheck()], [4, 2, 2]);
+  refusing = false;
+  assert.equal(await callsOfCheck(), 1);
+  refusing = true;
+  assert.equal(await callsOfCheck(), 4);
+});
+
+Deno.test("NativeClient tells how far the connection of a destination is", async () => {
+  await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
+  await using lab = new PoolLab();
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), () => {});
+  assert.equal(client.stateOf(at(peer.port)), undefined);
+  const { verdict } = await client.check(checkOf(peer.port)).outcome;
+  assert.deepEqual(verdict, { kind: "serving" });
+  assert.equal(client.stateOf(at(peer.port)), "ready");
 });

@@ -5,10 +5,10 @@ import {
   ErrorCode,
   errorName,
   type Frame,
+  FrameEncoder,
   Setting,
 } from "../../../src/http2/frame.ts";
 import { FrameDecoder } from "../../../src/http2/frame_decoder.ts";
-import { FrameEncoder } from "../../../src/http2/frame_encoder.ts";
 import { everyCut, partsOf } from "../../lab/every_cut.ts";
 import { concat, frame, FrameReader, PREFACE } from "../../lab/http2_frames.ts";
 

@@ -5,11 +5,10 @@ import {
   encodeHeaders,
   type HeaderField,
   HpackDecoder,
-  HpackError,
   SIZE_UPDATE_TO_ZERO,
+  STATIC_TABLE,
 } from "../../../src/http2/hpack.ts";
-import { HpackReader } from "../../../src/http2/hpack_reader.ts";
-import { STATIC_TABLE } from "../../../src/http2/static_table.ts";
+import { HpackError, HpackReader } from "../../../src/http2/hpack_reader.ts";
 import { HpackEncoder } from "../../lab/hpack_encoder.ts";
 import { STATIC_FIELDS } from "../../lab/rfc7541_tables.ts";
 

@@ -1,12 +1,38 @@
-import { Metadata } from "@grpc/grpc-js";
-import { type Destination, destinationKey } from "../backend/destination.ts";
-import { ownLack } from "../backend/own_lack.ts";
+import { Metadata, setLogger } from "@grpc/grpc-js";
+import { type Destination, destinationKey } from "../backend/dial.ts";
+import { missingResource } from "../backend/local_resources.ts";
 import type { PoolObserver, PoolOptions } from "../backend/pool.ts";
 import type { HealthCheck, HealthClient, Outcome, RunningCheck } from "../check/health_client.ts";
 import type { Deadlines } from "../deadline.ts";
+import { statusName } from "../grpc/status.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import { type CallEnd, Channel, type ChannelCall } from "./grpc_js_channel.ts";
-import { statusName } from "./status.ts";
+import { type CallEnd, Channel, type ChannelCall } from "./channel.ts";
+import { installGoawayGuard, limitConnecting } from "./workarounds.ts";
+
+/** Takes what grpc-js says of itself; `text` is only called for a line that is written. */
+export interface GrpcJsLog {
+  /** An error, perhaps as it came from the wire: a response header that grpc-js does not take, say. */
+  warn(text: () => string): void;
+  debug(text: () => string): void;
+}
+
+/** What grpc-js says is logged up to this many characters: it quotes backends. */
+const LOGGED_LENGTH = 500;
+
+/**
+ * Prepares this process for grpc-js. To be called once, before the first client is made.
+ *
+ * @param log takes what grpc-js would print on stderr by itself: between the lines of the log, and
+ * synchronously, so that a full pipe would stop the agent; `undefined` for nowhere
+ */
+export function setUpGrpcJs(log: GrpcJsLog | undefined): void {
+  installGoawayGuard();
+  limitConnecting();
+  const textOf = (words: readonly unknown[]) => () =>
+    words.map(String).join(" ").slice(0, LOGGED_LENGTH);
+  const debug = (...words: unknown[]) => log?.debug(textOf(words));
+  setLogger({ error: (...words: unknown[]) => log?.warn(textOf(words)), info: debug, debug });
+}
 
 /**
  * The client of `grpc_client = "grpc-js"`: gRPC's library for Node, for a backend on which the agent's own
@@ -22,8 +48,8 @@ import { statusName } from "./status.ts";
  * grpc-js's code and text.
  *
  * It does not do what the native client does beyond that:
- * - A GOAWAY needs goaway_guard.ts, or it can kill the process; an attempt to connect needs
- *   grpc_js_sockets.ts, or it leaves its socket behind.
+ * - A GOAWAY needs `installGoawayGuard`, or it can kill the process; an attempt to connect needs
+ *   `limitConnecting`, or it leaves its socket behind (workarounds.ts).
  * - No second call beside a silent one, and no PING: a connection that a middlebox has dropped in silence
  *   costs one check. A server that answers only the first call of each connection costs some.
  * - Calls beyond the server's MAX_CONCURRENT_STREAMS wait for their turn inside their deadline.
@@ -226,7 +252,7 @@ function lostVerdict(details: string, address: string, tls: boolean): Verdict {
   if (cause === undefined) return { kind: "unreachable", detail: details };
   const [, errno] = /^connect (E[A-Z]+)/.exec(cause) ?? [];
   if (errno === undefined) return { kind: tls ? "tls" : "unreachable", detail: cause };
-  const lack = ownLack(errno, address);
+  const lack = missingResource(errno, address);
   return lack === undefined
     ? { kind: "unreachable", detail: cause }
     : { kind: "local", detail: `${errno}: ${lack}` };

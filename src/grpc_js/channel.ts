@@ -15,12 +15,13 @@ import { checkServerIdentity } from "node:tls";
 import protobuf from "protobufjs";
 import healthProto from "../../proto/grpc/health/v1/health.proto" with { type: "text" };
 import type { CloseReason } from "../backend/connection.ts";
-import type { BackendTls, Destination } from "../backend/destination.ts";
+import type { Destination } from "../backend/dial.ts";
 import type { PoolOptions } from "../backend/pool.ts";
+import type { BackendTls } from "../backend/transport.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
+import { MAX_MESSAGE_BYTES } from "../grpc/health.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import { HeldSockets } from "./grpc_js_sockets.ts";
-import { MAX_MESSAGE_BYTES } from "./health.ts";
+import { HeldSockets } from "./workarounds.ts";
 
 /** `HealthCheckResponse`: the status by its name, or a bare number where the proto has no name for it. */
 export interface HealthCheckResponse {

@@ -1,8 +1,17 @@
-import type { X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import { duplexPair } from "node:stream";
 import { connect, createSecureContext, TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
 import { oddityOf } from "./certificate.ts";
+
+/** @returns why a key does not belong to the first certificate of a chain, if it does not */
+export function keyMismatch(chain: readonly X509Certificate[], key: KeyObject): string | undefined {
+  const owner = chain.findIndex((certificate) => certificate.checkPrivateKey(key));
+  if (owner === 0) return undefined;
+  return owner < 0
+    ? "this is not the key of the certificate in cert_file"
+    : `this is the key of certificate ${owner + 1} in cert_file, and has to be that of the first`;
+}
 
 /** No handshake in memory takes so long, in milliseconds; the machine may be busy. */
 const TIMEOUT_MS = 10_000;

@@ -18,7 +18,7 @@ const DESCRIPTORS_OF_A_LOOKUP = 8;
  * @param code the errno's name
  * @returns what is lacking, for people; `undefined` when it is not the agent
  */
-export function ownLack(code: string, address: string): string | undefined {
+export function missingResource(code: string, address: string): string | undefined {
   if (code !== "EADDRNOTAVAIL") return LACKS[code];
   return hasFamilyOf(address) ? NO_LOCAL_PORT : undefined;
 }
@@ -27,7 +27,7 @@ export function ownLack(code: string, address: string): string | undefined {
  * Whether so few file descriptors are left that a name look-up may fail for want of one. getaddrinfo() says
  * "no such name" then, so its error does not tell.
  */
-export function descriptorsLack(): boolean {
+export function lacksDescriptors(): boolean {
   const files: Deno.FsFile[] = [];
   try {
     while (files.length < DESCRIPTORS_OF_A_LOOKUP) files.push(Deno.openSync("/dev/null"));

@@ -1,0 +1,196 @@
+import {
+  ConnectionError,
+  DEFAULT_MAX_FRAME_BYTES,
+  DEFAULT_WINDOW,
+  ErrorCode,
+  FRAME_HEADER_BYTES,
+  FrameType,
+  MAX_WINDOW,
+  Setting,
+} from "./frame.ts";
+
+/** How much is shown of what a peer that speaks no HTTP/2 sends, in bytes. */
+const SHOWN_BYTES = 40;
+
+/** Holds the first bytes of a server to what HTTP/2 begins with: SETTINGS (RFC 9113, section 3.4). */
+export class ServerPreface {
+  #bytes = new Uint8Array(0);
+  #arrived = false;
+
+  /** Whether the peer has shown that it speaks HTTP/2. */
+  get arrived(): boolean {
+    return this.#arrived;
+  }
+
+  /**
+   * Takes what was read, until the preface has arrived.
+   *
+   * @throws {ConnectionError} that shows what the peer sent instead
+   */
+  receive(bytes: Uint8Array): void {
+    const before = this.#bytes;
+    const joined = new Uint8Array(Math.min(SHOWN_BYTES, before.length + bytes.length));
+    joined.set(before);
+    joined.set(bytes.subarray(0, joined.length - before.length), before.length);
+    this.#bytes = joined;
+    if (!beginsWithSettings(joined)) {
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, describe(joined));
+    }
+    this.#arrived = joined.length >= FRAME_HEADER_BYTES;
+  }
+}
+
+function beginsWithSettings(bytes: Uint8Array): boolean {
+  const [, , , type = FrameType.SETTINGS, flags = 0, ...rest] = bytes;
+  return type === FrameType.SETTINGS && (flags & 1) === 0 &&
+    rest.slice(0, 4).every((byte) => byte === 0);
+}
+
+function describe(bytes: Uint8Array): string {
+  // A TLS alert: the answer of a TLS server to what is no TLS.
+  if (bytes[0] === 0x15 && bytes[1] === 0x03) {
+    return "The peer speaks TLS: the line should say ssl";
+  }
+  const shown = new TextDecoder("latin1").decode(bytes).replace(/[^\x20-\x7e]+/g, ".");
+  return `The peer does not speak HTTP/2: it sent ${JSON.stringify(shown)}`;
+}
+
+/** Streams at once on one connection, whatever the server allows: RFC 9113 advises servers to allow 100. */
+const MAX_STREAMS = 100;
+
+/** Until the server's SETTINGS have come nobody knows how many streams it allows. */
+const STREAMS_BEFORE_SETTINGS = 1;
+
+/** The size of HPACK's dynamic table unless it is changed (RFC 9113, section 6.5.2). */
+const DEFAULT_HEADER_TABLE_BYTES = 4096;
+
+/** The greatest value of SETTINGS_MAX_FRAME_SIZE. */
+const GREATEST_MAX_FRAME_BYTES = 0xff_ffff;
+
+/** What the server has said in SETTINGS (RFC 9113, section 6.5.2); what it has not has its default. */
+export class PeerSettings {
+  /** Whether any have come. */
+  arrived = false;
+  maxFrameBytes = DEFAULT_MAX_FRAME_BYTES;
+  maxHeaderListBytes = Infinity;
+  initialWindow = DEFAULT_WINDOW;
+  /** Its table is smaller than the standard one, which the next header block must acknowledge. */
+  owesSizeUpdate = false;
+  #maxStreams: number | undefined;
+
+  /** How many streams may be open at once. */
+  get maxStreams(): number {
+    if (!this.arrived) return STREAMS_BEFORE_SETTINGS;
+    return Math.min(this.#maxStreams ?? MAX_STREAMS, MAX_STREAMS);
+  }
+
+  /**
+   * Takes the values of one SETTINGS frame, in their order.
+   *
+   * @throws {ConnectionError} for a value that is not allowed
+   */
+  apply(values: readonly (readonly [id: number, value: number])[]): void {
+    for (const [id, value] of values) this.#apply(id, value);
+    this.arrived = true;
+  }
+
+  #apply(id: number, value: number): void {
+    switch (id) {
+      case Setting.HEADER_TABLE_SIZE:
+        this.owesSizeUpdate ||= value < DEFAULT_HEADER_TABLE_BYTES;
+        return;
+      case Setting.ENABLE_PUSH:
+        // 1 means nothing from a server; HAProxy takes it too.
+        if (value > 1) throw notAllowed("SETTINGS_ENABLE_PUSH", value);
+        return;
+      case Setting.MAX_CONCURRENT_STREAMS:
+        this.#maxStreams = value;
+        return;
+      case Setting.INITIAL_WINDOW_SIZE:
+        if (value > MAX_WINDOW) {
+          throw notAllowed("SETTINGS_INITIAL_WINDOW_SIZE", value, ErrorCode.FLOW_CONTROL_ERROR);
+        }
+        this.initialWindow = value;
+        return;
+      case Setting.MAX_FRAME_SIZE:
+        if (value < DEFAULT_MAX_FRAME_BYTES || value > GREATEST_MAX_FRAME_BYTES) {
+          throw notAllowed("SETTINGS_MAX_FRAME_SIZE", value);
+        }
+        this.maxFrameBytes = value;
+        return;
+      case Setting.MAX_HEADER_LIST_SIZE:
+        this.maxHeaderListBytes = value;
+        return;
+    }
+  }
+}
+
+function notAllowed(
+  name: string,
+  value: number,
+  code: number = ErrorCode.PROTOCOL_ERROR,
+): ConnectionError {
+  return new ConnectionError(code, `${name} of ${value}`);
+}
+
+/**
+ * Frames that bring no answer forward (SETTINGS, PING, RST_STREAM, WINDOW_UPDATE, empty DATA, unknown
+ * ones) in one second, and how many more for each request of that second: servers measure the bandwidth
+ * by a PING with each answer.
+ */
+const MAX_CONTROL_FRAMES = 500;
+const CONTROL_FRAMES_PER_REQUEST = 20;
+
+/** DATA of streams given up: what was under way when the server heard of it is no more than its windows. */
+const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
+
+/** Bounds what a server may send that brings no answer forward: it costs time that other checks need. */
+export class FloodBounds {
+  #second = 0;
+  #frames = 0;
+  #requests = 0;
+  #unwantedBytes = 0;
+
+  /**
+   * Something has been read.
+   *
+   * @param now a clock in milliseconds that never goes back
+   * @param streams requests under way
+   */
+  receive(now: number, streams: number): void {
+    const second = Math.floor(now / 1000);
+    if (second === this.#second) return;
+    this.#second = second;
+    this.#frames = 0;
+    this.#requests = streams;
+  }
+
+  countRequest(): void {
+    this.#requests++;
+  }
+
+  /** @throws {ConnectionError} when there were too many in this second */
+  countControlFrame(): void {
+    const allowed = MAX_CONTROL_FRAMES + this.#requests * CONTROL_FRAMES_PER_REQUEST;
+    if (++this.#frames > allowed) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends frames without end");
+    }
+  }
+
+  /**
+   * Counts DATA of a stream that was given up.
+   *
+   * @throws {ConnectionError} when there was too much of it since the last answer
+   */
+  countUnwanted(bytes: number): void {
+    this.countControlFrame();
+    this.#unwantedBytes += bytes;
+    if (this.#unwantedBytes > MAX_UNWANTED_BYTES) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends DATA without end");
+    }
+  }
+
+  countAnswer(): void {
+    this.#unwantedBytes = 0;
+  }
+}
