@@ -1,22 +1,20 @@
 import { Backends } from "./backends.ts";
 import type { Checker } from "./check/checker.ts";
 import { Damping } from "./check/damping.ts";
-import type { Configuration } from "./config/load.ts";
-import { effectiveConfiguration } from "./config/effective.ts";
-import { reasonOf, stackOf } from "./describe_error.ts";
-import { addBackendMetrics } from "./observe/backend_metrics.ts";
-import { BackendHistory } from "./observe/backend_history.ts";
-import { httpPaths } from "./observe/http_paths.ts";
-import { type HttpPaths, HttpServer } from "./observe/http_server.ts";
-import type { Logs } from "./observe/log.ts";
-import type { Metrics } from "./observe/metrics.ts";
+import { type Configuration, effectiveConfiguration } from "./config/configuration.ts";
+import { httpPaths } from "./http/paths.ts";
+import { type HttpPaths, HttpServer } from "./http/server.ts";
+import type { Logs } from "./log/log.ts";
 import {
+  addBackendMetrics,
   addCertificateMetrics,
-  type OwnCertificate,
-  ownCertificates,
-} from "./observe/own_certificates.ts";
-import { addProcessMetrics } from "./observe/process_metrics.ts";
-import { Recorder } from "./observe/recorder.ts";
+  addProcessMetrics,
+} from "./metrics/collectors.ts";
+import type { Metrics } from "./metrics/metrics.ts";
+import { Recorder } from "./metrics/recorder.ts";
+import { BackendHistory } from "./status/history.ts";
+import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.ts";
+import { reasonOf, stackOf } from "./describe_error.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler, LastAnswers } from "./server/handler.ts";
 import { findListenAddresses, listenOn } from "./server/listen.ts";

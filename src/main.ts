@@ -1,16 +1,15 @@
 import { stringify } from "smol-toml";
-import { checkByHand } from "./check_command.ts";
-import { type CommandLine, readCommandLine } from "./config/command_line.ts";
-import { effectiveConfiguration } from "./config/effective.ts";
-import { helpText } from "./config/help.ts";
+import { checkByHand } from "./commands/check.ts";
+import { askWhetherReady } from "./commands/ready.ts";
+import { serve } from "./commands/serve.ts";
+import { type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
+import { effectiveConfiguration } from "./config/configuration.ts";
 import { loadConfiguration } from "./config/load.ts";
+import { logFileMistake } from "./log/file.ts";
+import { giveUpPermissions, nextStopSignal, reloadSignals } from "./process.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { stackOf } from "./describe_error.ts";
-import { giveUpPermissions } from "./give_up_permissions.ts";
-import { logFileMistake } from "./open_log.ts";
 import { parseRequest } from "./protocol/request.ts";
-import { askWhetherReady } from "./ready_command.ts";
-import { serve } from "./serve.ts";
 import { VERSION } from "./version.ts";
 
 const EXIT_FAILED = 1;
@@ -67,8 +66,8 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   if (commandLine.action === "serve") {
     const onReload = reloadSignals();
     const stopped = nextStopSignal();
-    const outside = { stopped, onReload, load, complain: (line: string) => complain([line]) };
-    return await serve(configuration, warnings, outside) ? 0 : EXIT_FAILED;
+    const hooks = { stopped, onReload, load, complain: (line: string) => complain([line]) };
+    return await serve(configuration, warnings, hooks) ? 0 : EXIT_FAILED;
   }
   const parsed = parseRequest(commandLine.checkFields.join(" "));
   if (!parsed.ok) return complain([`check: ${parsed.reason}`], EXIT_WRONG_USAGE);
@@ -84,37 +83,6 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
 function complain(lines: readonly string[], exitCode = EXIT_FAILED): number {
   for (const line of lines) console.error(`haproxy-grpc-agent: ${line}`);
   return exitCode;
-}
-
-/** Settles at the first SIGTERM or SIGINT; a second one ends the process at once. */
-function nextStopSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    let stopping = false;
-    for (const [signal, number] of [["SIGINT", 2], ["SIGTERM", 15]] as const) {
-      Deno.addSignalListener(signal, () => {
-        if (stopping) Deno.exit(128 + number);
-        stopping = true;
-        resolve(signal);
-      });
-    }
-  });
-}
-
-/**
- * Takes SIGHUP from here on: without a listener it would end the process.
- *
- * @returns sets what SIGHUP does; where one has come already, does it at once
- */
-function reloadSignals(): (reload: () => void) => void {
-  let missed = false;
-  let onSignal = () => {
-    missed = true;
-  };
-  Deno.addSignalListener("SIGHUP", () => onSignal());
-  return (reload) => {
-    onSignal = reload;
-    if (missed) reload();
-  };
 }
 
 // Otherwise a bug at the start would leave a process that neither serves nor ends.

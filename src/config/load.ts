@@ -1,31 +1,20 @@
-import type { BackendRules } from "../access/backend_rules.ts";
-import type { ClientRules } from "../access/client_rules.ts";
-import { MachineCas, type TlsProfile } from "../tls/profile.ts";
+import { type BackendRules, parseBackendRules } from "../access/backend_rules.ts";
+import { type ClientRules, parseClientRules } from "../access/client_rules.ts";
 import { reasonOf } from "../describe_error.ts";
-import type { Component, LogLevel } from "../observe/log.ts";
-import { doubtsAbout } from "./doubts.ts";
-import { readLogPackages } from "./log_section.ts";
-import { readMetadata } from "./metadata_section.ts";
-import { wrongValue } from "./mistakes.ts";
-import { readRules } from "./rules.ts";
-import { ENV_PREFIX, type Setting, SETTING_ROWS, type Settings } from "./settings.ts";
-import { withoutServiceLinks } from "./service_links.ts";
-import { suggest } from "./suggest.ts";
-import { readTlsProfile, readTlsProfiles } from "./tls_section.ts";
+import { MachineCas } from "../tls/profile.ts";
+import type { Configuration } from "./configuration.ts";
+import { unknownVariables, withoutServiceLinks } from "./environment.ts";
+import { suggest, wrongValue } from "./mistakes.ts";
+import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
+import {
+  ENV_PREFIX,
+  type Setting,
+  SETTING_ROWS,
+  type SettingKey,
+  type Settings,
+} from "./settings.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
-
-/** Everything that the agent is told. */
-export interface Configuration {
-  readonly settings: Settings;
-  /** By the name in requests (`tls=NAME`); the empty name is the one of `tls_ca_file` and its like. */
-  readonly tlsProfiles: ReadonlyMap<string, TlsProfile>;
-  /** Request metadata, name to value. Secret. */
-  readonly metadata: ReadonlyMap<string, string>;
-  readonly clientRules: ClientRules;
-  readonly backendRules: BackendRules;
-  /** Levels of components that differ from `log_level`. */
-  readonly logLevels: ReadonlyMap<Component, LogLevel>;
-}
+import { warningsAbout } from "./warnings.ts";
 
 /** The configuration, or one line per mistake in it. */
 export type LoadedConfiguration =
@@ -57,9 +46,10 @@ export async function loadConfiguration(
   sources: ConfigurationSources,
 ): Promise<LoadedConfiguration> {
   const { readTextFile } = sources;
+  const knownVariables = SETTING_ROWS.map(({ env }) => env);
   const { environment, warnings: links } = withoutServiceLinks(
     sources.environment,
-    SETTING_ROWS.map(({ env }) => env),
+    knownVariables,
   );
   const mistakes: string[] = [];
   const warnings: string[] = [];
@@ -110,8 +100,8 @@ export async function loadConfiguration(
   };
   warnings.push(
     ...links,
-    ...unknownVariables(environment),
-    ...doubtsAbout(configuration, new Date()),
+    ...unknownVariables(environment, knownVariables),
+    ...warningsAbout(configuration, new Date()),
   );
   return { ok: true, configuration, warnings };
 }
@@ -220,12 +210,31 @@ function findGiven(
     : { source: variable, value: text, read: kind.fromText(text) };
 }
 
-/** Other programs may set such names, as Kubernetes does, so they are no mistakes. */
-function unknownVariables(environment: Readonly<Record<string, string>>): string[] {
-  const known = SETTING_ROWS.map(({ env }) => env);
-  return Object.keys(environment)
-    .filter((name) => name.startsWith(ENV_PREFIX))
-    .map((name) => name.slice(ENV_PREFIX.length))
-    .filter((name) => !known.includes(name))
-    .map((name) => `${ENV_PREFIX}${name}: unknown variable${suggest(name, known, ENV_PREFIX)}`);
+/** Who may ask, and for what. */
+export interface Rules {
+  readonly clientRules: ClientRules;
+  readonly backendRules: BackendRules;
+}
+
+/**
+ * Reads `allow_clients` and `allow_backends`.
+ *
+ * @param sourceOf where the value of a setting came from, for messages
+ * @param mistakes takes one line per mistake
+ */
+export function readRules(
+  settings: Settings,
+  sourceOf: (key: SettingKey) => string,
+  mistakes: string[],
+): Rules | undefined {
+  const clients = parseClientRules(settings.allow_clients);
+  const backends = parseBackendRules(settings.allow_backends);
+  const complain = (key: SettingKey, reasons: readonly string[]) => {
+    for (const reason of reasons) mistakes.push(`${key} (from ${sourceOf(key)}): ${reason}`);
+  };
+  if (!clients.ok) complain("allow_clients", clients.mistakes);
+  if (!backends.ok) complain("allow_backends", backends.mistakes);
+  return clients.ok && backends.ok
+    ? { clientRules: clients.rules, backendRules: backends.rules }
+    : undefined;
 }

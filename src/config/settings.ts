@@ -1,6 +1,5 @@
-import { LOG_FILE_ROTATIONS } from "../observe/log_file_name.ts";
-import { LOG_FORMATS, LOG_LEVELS } from "../observe/log.ts";
-import { LOG_CHECKS } from "../observe/recorder.ts";
+import { LOG_FILE_ROTATIONS } from "../log/file.ts";
+import { LOG_CHECKS, LOG_FORMATS, LOG_LEVELS } from "../log/log.ts";
 import { NOT_SERVING_REPLIES } from "../protocol/reply.ts";
 import {
   address,

@@ -1,6 +1,5 @@
-import type { Logger } from "../observe/log.ts";
-import type { HangUp } from "../observe/recorder.ts";
-import type { ThrottledWarnings } from "../observe/throttled_warnings.ts";
+import type { Logger, ThrottledWarnings } from "../log/log.ts";
+import type { HangUp } from "../metrics/recorder.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";

@@ -8,8 +8,7 @@ import {
 } from "../check/damping.ts";
 import type { Observation } from "../check/single_flight.ts";
 import { LruMap } from "../lru_map.ts";
-import { newTraceId } from "../observe/trace_id.ts";
-import type { HangUp, Recorder } from "../observe/recorder.ts";
+import type { HangUp, Recorder } from "../metrics/recorder.ts";
 import {
   formatRefusal,
   formatReply,
@@ -278,4 +277,9 @@ class Asked implements PendingReply {
     this.#open = undefined;
     this.#ends.hungUp(this, request, hangUp, at - this.at);
   }
+}
+
+/** Makes what joins the log lines of one request: 32 hex digits, the form of a W3C trace-id. */
+export function newTraceId(): string {
+  return crypto.randomUUID().replaceAll("-", "");
 }

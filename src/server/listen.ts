@@ -1,4 +1,4 @@
-import type { Logger } from "../observe/log.ts";
+import type { Logger } from "../log/log.ts";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { reasonOf } from "../describe_error.ts";

@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import type { LearntPatience } from "../observe/recorder.ts";
+import type { LearntPatience } from "../metrics/recorder.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 
 /** A client that hangs up earlier than this, in milliseconds, teaches nothing: most checks take less. */

@@ -1,7 +1,6 @@
-import type { Logger } from "../observe/log.ts";
+import { type Logger, ThrottledWarnings } from "../log/log.ts";
+import type { Metrics, Rejection } from "../metrics/metrics.ts";
 import type { ClientRules } from "../access/client_rules.ts";
-import type { Metrics, Rejection } from "../observe/metrics.ts";
-import { ThrottledWarnings } from "../observe/throttled_warnings.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
 /** How often connections are looked at for time limits that have passed, in milliseconds. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { HttpServer } from "../../src/observe/http_server.ts";
+import { HttpServer } from "../../src/http/server.ts";
 import { within } from "../lab/eventually.ts";
 import { freePort } from "../lab/free_port.ts";
 

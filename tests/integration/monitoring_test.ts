@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { ADVICE } from "../../src/observe/advice.ts";
+import { ADVICE } from "../../src/status/status.ts";
 import { renderMixin } from "../../tools/packaging/mixin.ts";
 import { CertificateAuthority } from "../lab/certificates.ts";
 import { startHealthBackend } from "../lab/health_backend.ts";

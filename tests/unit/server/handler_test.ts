@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { Checker, PendingCheck } from "../../../src/check/checker.ts";
 import { Damping } from "../../../src/check/damping.ts";
-import { BackendHistory } from "../../../src/observe/backend_history.ts";
-import { setUpLogging } from "../../../src/observe/log.ts";
-import { Metrics } from "../../../src/observe/metrics.ts";
-import { Recorder } from "../../../src/observe/recorder.ts";
+import { setUpLogging } from "../../../src/log/log.ts";
+import { Metrics } from "../../../src/metrics/metrics.ts";
+import { Recorder } from "../../../src/metrics/recorder.ts";
+import { BackendHistory } from "../../../src/status/history.ts";
 import type { CheckRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import {

@@ -1,0 +1,60 @@
+import { get } from "node:http";
+import { connect } from "node:net";
+import type { Settings } from "../config/settings.ts";
+import { formatHostPort, loopbackOf } from "../protocol/host.ts";
+
+/** How long the running agent may take, in milliseconds: shorter than any supervisor's patience. */
+const TIMEOUT_MS = 2000;
+
+/**
+ * Asks the agent that runs on this machine with the same settings whether it takes checks, and prints
+ * its word: for supervisors that can only run a program, such as a container's health check. Without
+ * `metrics_enabled` an agent port that can be connected to is the answer.
+ *
+ * @returns whether it does
+ */
+export async function askWhetherReady(settings: Settings): Promise<boolean> {
+  const [host = "", port, ask] = settings.metrics_enabled
+    ? [settings.metrics_bind_address, settings.metrics_port, readyz] as const
+    : [settings.server_bind_address[0], settings.server_port, accepts] as const;
+  const reachable = loopbackOf(host);
+  const { ready, word } = await ask(reachable, port);
+  console.log(ready ? word : `${formatHostPort(reachable, port)}: ${word}`);
+  return ready;
+}
+
+interface Answer {
+  readonly ready: boolean;
+  readonly word: string;
+}
+
+function readyz(host: string, port: number): Promise<Answer> {
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const fail = (error: Error) => resolve({ ready: false, word: wordOf(error, signal) });
+    const request = get({ host, port, path: "/readyz", agent: false, signal }, (response) => {
+      let word = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => word += chunk);
+      response.on("end", () => resolve({ ready: response.statusCode === 200, word: word.trim() }));
+      response.on("error", fail);
+    });
+    request.on("error", fail);
+  });
+}
+
+function accepts(host: string, port: number): Promise<Answer> {
+  return new Promise((resolve) => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const socket = connect({ host, port, signal });
+    socket.on("error", (error) => resolve({ ready: false, word: wordOf(error, signal) }));
+    socket.on("connect", () => {
+      socket.destroy();
+      resolve({ ready: true, word: "ready" });
+    });
+  });
+}
+
+function wordOf(error: Error, signal: AbortSignal): string {
+  return signal.aborted ? `no answer within ${TIMEOUT_MS} ms` : error.message;
+}

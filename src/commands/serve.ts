@@ -1,0 +1,188 @@
+import { Agent } from "../agent.ts";
+import { loadClient } from "../backends.ts";
+import {
+  type Configuration,
+  differences,
+  effectiveConfiguration,
+  withoutRestart,
+} from "../config/configuration.ts";
+import type { LoadedConfiguration } from "../config/load.ts";
+import { stackOf } from "../describe_error.ts";
+import { openLog } from "../log/file.ts";
+import {
+  changeLogging,
+  type Logger,
+  type LogOptions,
+  type Logs,
+  setUpLogging,
+} from "../log/log.ts";
+import { LogOutput } from "../log/output.ts";
+import { Metrics } from "../metrics/metrics.ts";
+import { surviveBugs } from "../process.ts";
+import { ListenError } from "../server/listen.ts";
+import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
+import { VERSION } from "../version.ts";
+
+/** How long the last log lines may take to leave, in milliseconds. */
+const LOG_DRAIN_MS = 200;
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** How a serving agent is stopped and reloaded, and where it complains. */
+export interface ServeHooks {
+  /** Settles with the name of the signal that asks the agent to stop. */
+  readonly stopped: Promise<string>;
+  /** Has `reload` called whenever the configuration is to be read again. */
+  readonly onReload: (reload: () => void) => void;
+  /** Reads the configuration again. */
+  readonly load: () => Promise<LoadedConfiguration>;
+  /** Tells whoever starts the agent why it does not start. */
+  readonly complain: (mistake: string) => void;
+}
+
+/**
+ * Serves until asked to stop.
+ *
+ * @returns whether it could start
+ */
+export async function serve(
+  configuration: Configuration,
+  warnings: readonly string[],
+  hooks: ServeHooks,
+): Promise<boolean> {
+  const log = await openLog(configuration.settings, {
+    failed: (error) =>
+      logs.main.error("The log file cannot be written: its lines go to stderr", {
+        error: String(error),
+      }),
+    recovered: () => logs.main.info("The log file can be written again"),
+    onUndeleted: (error) =>
+      logs.main.warn("Old log files cannot be deleted", { error: String(error) }),
+  });
+  if (!log.ok) {
+    hooks.complain(log.mistake);
+    return false;
+  }
+  const output = new LogOutput(
+    log.destination,
+    (count) => logs.main.warn("Log lines were lost: nothing took them in time", { count }),
+  );
+  const colour = configuration.settings.log_destination === "console" &&
+    Deno.stderr.isTerminal() && !Deno.noColor;
+  const logOptions = ({ settings, logLevels }: Configuration): LogOptions => ({
+    level: settings.log_level,
+    levels: logLevels,
+    format: settings.log_format,
+    colour,
+    write: (line, isUrgent) => output.add(line, isUrgent),
+  });
+  const logs = setUpLogging(logOptions(configuration));
+  const metrics = new Metrics();
+  metrics.showDroppedLines(() => output.dropped);
+  surviveBugs(logs.main, metrics);
+  logs.main.info("Starting", {
+    version: VERSION,
+    configuration: effectiveConfiguration(configuration),
+  });
+  for (const warning of warnings) logs.config.warn(warning);
+  try {
+    const mistake = await loadClient(configuration, logs.checker);
+    if (mistake !== undefined) {
+      logs.main.error(mistake);
+      hooks.complain(mistake);
+      return false;
+    }
+    const agent = await Agent.start(configuration, logs, metrics);
+    let current = configuration;
+    let stopping = false;
+    let reloads = Promise.resolve();
+    let isNextDue = false;
+    hooks.onReload(() => {
+      // One after the other, and one for all that were asked for meanwhile.
+      if (isNextDue) return;
+      isNextDue = true;
+      reloads = reloads.then(async () => {
+        isNextDue = false;
+        log.look();
+        const loaded = await loadedWithClient(await hooks.load(), logs);
+        if (stopping) return;
+        current = reload(agent, current, loaded, logs, (configuration) => {
+          changeLogging(logs, logOptions(configuration));
+        });
+      }).catch((error) => {
+        agent.configurationFailed();
+        logs.config.error("The configuration stays as it was", { error: stackOf(error) });
+      });
+    });
+    const daily = setInterval(() => warnOfCertificates(current, logs), DAY_MS);
+    logs.main.info("Stopping", { signal: await hooks.stopped });
+    clearInterval(daily);
+    stopping = true;
+    await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
+    return true;
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error;
+    logs.main.error(error.message);
+    if (configuration.settings.log_destination === "file") hooks.complain(error.message);
+    return false;
+  } finally {
+    await output.drain(LOG_DRAIN_MS);
+  }
+}
+
+/** @returns the same, or why its gRPC client cannot be had */
+async function loadedWithClient(
+  loaded: LoadedConfiguration,
+  { checker: log }: Logs,
+): Promise<LoadedConfiguration> {
+  const mistake = loaded.ok ? await loadClient(loaded.configuration, log) : undefined;
+  return mistake === undefined ? loaded : { ok: false, mistakes: [mistake] };
+}
+
+/** What the start and each reload have warned of may come true long after. */
+function warnOfCertificates({ tlsProfiles }: Configuration, { config: log }: Logs): void {
+  for (const certificate of ownCertificates(tlsProfiles.values())) {
+    const warning = certificateWarning(certificate, new Date());
+    if (warning !== undefined) log.warn(warning);
+  }
+}
+
+/** All or nothing. @returns the configuration that is in force now */
+function reload(
+  agent: Agent,
+  before: Configuration,
+  loaded: LoadedConfiguration,
+  { config: log }: Logs,
+  applyToLog: (configuration: Configuration) => void,
+): Configuration {
+  if (!loaded.ok) {
+    agent.configurationFailed();
+    for (const mistake of loaded.mistakes) log.error(mistake);
+    log.error("The configuration stays as it was");
+    return before;
+  }
+  const { warnings } = loaded;
+  const configuration = withoutRestart(before, loaded.configuration);
+  agent.reconfigure(configuration);
+  applyToLog(configuration);
+  for (const warning of warnings) log.warn(warning);
+  for (const key of differences(configuration, loaded.configuration)) {
+    log.warn(`${key}: the change needs a restart`);
+  }
+  log.info("Configuration read again", {
+    changed: differences(before, configuration),
+    configuration: effectiveConfiguration(configuration),
+  });
+  return configuration;
+}
+
+async function stop(agent: Agent, timeoutMs: number, log: Logger): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<"late">((resolve) => {
+    timer = setTimeout(() => resolve("late"), timeoutMs);
+  });
+  const late = await Promise.race([agent.stop(), timeout]) === "late";
+  clearTimeout(timer);
+  if (late) log.warn("Stopped with checks under way");
+  else log.info("Stopped");
+}

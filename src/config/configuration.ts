@@ -1,0 +1,101 @@
+import { TLS_PROFILE_KEYS } from "./sections.ts";
+import { SETTING_ROWS } from "./settings.ts";
+import type { BackendRules } from "../access/backend_rules.ts";
+import type { ClientRules } from "../access/client_rules.ts";
+import type { Component, LogLevel } from "../log/log.ts";
+import type { TlsProfile } from "../tls/profile.ts";
+import type { Settings } from "./settings.ts";
+
+/** Everything that the agent is told. */
+export interface Configuration {
+  readonly settings: Settings;
+  /** By the name in requests (`tls=NAME`); the empty name is the one of `tls_ca_file` and its like. */
+  readonly tlsProfiles: ReadonlyMap<string, TlsProfile>;
+  /** Request metadata, name to value. Secret. */
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly clientRules: ClientRules;
+  readonly backendRules: BackendRules;
+  /** Levels of components that differ from `log_level`. */
+  readonly logLevels: ReadonlyMap<Component, LogLevel>;
+}
+
+/** A configuration in the form of its TOML file. */
+export type EffectiveConfiguration = Readonly<Record<string, unknown>>;
+
+/** What stands in place of a secret. */
+const HIDDEN = "(hidden)";
+
+const LOG_SECTION = "logging.";
+
+/**
+ * Shows a configuration as it is in force, for the log and for `--check-config`: each setting under its
+ * TOML key, so that what is printed can be read again. Request metadata is shown by its names alone.
+ */
+export function effectiveConfiguration(configuration: Configuration): EffectiveConfiguration {
+  const { settings, tlsProfiles, metadata, logLevels } = configuration;
+  const named = [...tlsProfiles].filter(([name]) => name !== "");
+  const tls = named.map(([name, { settings }]) => {
+    const rows = Object.entries(TLS_PROFILE_KEYS)
+      .map(([key, { field }]) => [key, settings[field]] as const);
+    return [name, thatAreSet(rows)];
+  });
+  const values: Readonly<Record<string, unknown>> = settings;
+  const rows = SETTING_ROWS.map(({ key, toml }) => [toml.at(-1) ?? key, values[key]] as const);
+  const isOfLog = ([path]: readonly [string, unknown]) => path.startsWith(LOG_SECTION);
+  return {
+    ...thatAreSet(rows.filter((row) => !isOfLog(row))),
+    logging: {
+      ...thatAreSet(
+        rows.filter(isOfLog).map(([path, value]) => [path.slice(LOG_SECTION.length), value]),
+      ),
+      ...(logLevels.size > 0 ? { packages: Object.fromEntries(logLevels) } : {}),
+    },
+    ...(tls.length > 0 ? { tls: Object.fromEntries(tls) } : {}),
+    ...(metadata.size > 0
+      ? { metadata: Object.fromEntries([...metadata.keys()].map((name) => [name, HIDDEN])) }
+      : {}),
+  };
+}
+
+/** What is not set has no line: a TOML file knows no "none", and an empty list would be a mistake. */
+function thatAreSet(rows: readonly (readonly [string, unknown])[]): EffectiveConfiguration {
+  return Object.fromEntries(
+    rows.filter(([, value]) =>
+      value !== undefined && !(Array.isArray(value) && value.length === 0)
+    ),
+  );
+}
+
+/** What is in force once `after` has been read: all of it but what needs a restart. */
+export function withoutRestart(before: Configuration, after: Configuration): Configuration {
+  const kept = SETTING_ROWS.filter(({ restart }) => restart === true)
+    .map(({ key }) => [key, valueOf(before, key)]);
+  return { ...after, settings: { ...after.settings, ...Object.fromEntries(kept) } };
+}
+
+/** The keys of what is not the same: settings, TLS profiles by the content of their files, and so on. */
+export function differences(one: Configuration, other: Configuration): string[] {
+  const settings = SETTING_ROWS.map(({ key }) => key)
+    .filter((key) => JSON.stringify(valueOf(one, key)) !== JSON.stringify(valueOf(other, key)));
+  const fingerprints = ({ tlsProfiles }: Configuration) =>
+    new Map([...tlsProfiles].map(([name, { fingerprint }]) => [name, fingerprint]));
+  return [
+    ...settings,
+    ...changedKeys(fingerprints(one), fingerprints(other))
+      .map((name) => name === "" ? "tls (what its files hold)" : `tls.${name}`),
+    ...changedKeys(one.metadata, other.metadata).map((name) => `metadata.${name}`),
+    ...changedKeys(one.logLevels, other.logLevels).map((name) => `logging.packages.${name}`),
+  ];
+}
+
+function valueOf({ settings }: Configuration, key: string): unknown {
+  return (settings as Readonly<Record<string, unknown>>)[key];
+}
+
+function changedKeys(
+  one: ReadonlyMap<string, unknown>,
+  other: ReadonlyMap<string, unknown>,
+): string[] {
+  return [...new Set([...one.keys(), ...other.keys()])]
+    .filter((key) => one.get(key) !== other.get(key));
+}

@@ -1,0 +1,63 @@
+import type { Metrics } from "../metrics/metrics.ts";
+import { STATUS_PAGE_POLICY, statusPage } from "../status/page.ts";
+import { collectStatus, type StatusSources } from "../status/status.ts";
+import type { HttpAnswer, HttpPaths } from "./server.ts";
+
+/** How often the page reloads itself where that is wanted, in seconds. */
+const REFRESH_S = 5;
+
+/** @returns what the agent shows of itself over HTTP */
+export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
+  const page = (refreshes: boolean) =>
+    new Rendered(async () => statusPage(await collectStatus(sources), refreshes));
+  const still = page(false);
+  const refreshing = page(true);
+  const json = new Rendered(async () =>
+    `${JSON.stringify(await collectStatus(sources), null, 1)}\n`
+  );
+  return new Map<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>([
+    ["/healthz", () => ({ body: "ok\n" })],
+    ["/readyz", () => sources.ready() ? { body: "ready\n" } : { status: 503, body: "stopping\n" }],
+    ["/metrics", async () => ({
+      contentType: metrics.contentType,
+      body: await metrics.render(),
+    })],
+    ["/api/status", async () => ({ contentType: "application/json", body: await json.get() })],
+    ["/", async (query) => {
+      const refreshes = query === "refresh" || query === "refresh=";
+      return {
+        contentType: "text/html; charset=utf-8",
+        headers: {
+          "content-security-policy": STATUS_PAGE_POLICY,
+          ...(refreshes ? { refresh: `${REFRESH_S}` } : {}),
+        },
+        body: await (refreshes ? refreshing : still).get(),
+      };
+    }],
+  ]);
+}
+
+/** What is costly to make is made no more often than this, in milliseconds, however often it is asked for. */
+const KEPT_MS = 1000;
+
+/** Something that is costly to make, kept for a moment. */
+export class Rendered {
+  readonly #render: () => Promise<string>;
+  #bytes: Promise<Uint8Array> | undefined;
+  #at = -Infinity;
+
+  /** @param render makes it anew */
+  constructor(render: () => Promise<string>) {
+    this.#render = render;
+  }
+
+  /** @returns it, a second old at most */
+  get(): Promise<Uint8Array> {
+    const now = performance.now();
+    if (this.#bytes === undefined || now - this.#at >= KEPT_MS) {
+      this.#at = now;
+      this.#bytes = this.#render().then((text) => new TextEncoder().encode(text));
+    }
+    return this.#bytes;
+  }
+}

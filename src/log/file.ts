@@ -1,0 +1,286 @@
+import { basename, dirname, join, resolve } from "node:path";
+import { reasonOf } from "../describe_error.ts";
+import {
+  type FallbackListener,
+  LineWriter,
+  type LogDestination,
+  LogFallback,
+  type Written,
+} from "./output.ts";
+
+/** Where log files go unless Deno is told otherwise: `permissions.agent.write` in deno.json. */
+const LOG_FOLDER = "/var/log";
+
+/** The settings that say where the log goes. */
+export interface LogSettings {
+  readonly log_destination: "console" | "file";
+  readonly log_file_path: string | undefined;
+  readonly log_file_rotation: LogFileRotation;
+  readonly log_file_max_files: number | undefined;
+}
+
+/** Who is told what happens to the log file. Nothing may throw. */
+export type LogFileListener = FallbackListener & Pick<LogFileOptions, "onUndeleted">;
+
+/** The place that the log goes to, or one line that says why it cannot. */
+export type OpenedLog =
+  | {
+    readonly ok: true;
+    readonly destination: LogDestination;
+    /** Has the log file opened anew if somebody has moved it away. */
+    readonly look: () => void;
+  }
+  | { readonly ok: false; readonly mistake: string };
+
+/** Opens what `log_destination` names. Should a file fail later, its lines go to stderr. */
+export async function openLog(
+  settings: LogSettings,
+  listener: LogFileListener,
+): Promise<OpenedLog> {
+  const stderr = new LineWriter((bytes) => Deno.stderr.write(bytes));
+  if (settings.log_destination === "console" || settings.log_file_path === undefined) {
+    return { ok: true, destination: stderr, look: () => {} };
+  }
+  const mistake = logFileMistake(settings);
+  if (mistake !== undefined) return { ok: false, mistake };
+  const path = resolve(settings.log_file_path);
+  const folder = dirname(path);
+  const file = new LogFile({
+    path,
+    rotation: settings.log_file_rotation,
+    maxFiles: settings.log_file_max_files,
+    onUndeleted: listener.onUndeleted,
+  });
+  try {
+    if (isMissing(folder)) await Deno.mkdir(folder, { recursive: true });
+    await file.open();
+  } catch (error) {
+    return { ok: false, mistake: cannotBeWritten(settings.log_file_path, reasonOf(error)) };
+  }
+  return {
+    ok: true,
+    destination: new LogFallback(file, stderr, listener),
+    look: () => file.look(),
+  };
+}
+
+/** @returns what is wrong with the log file as far as it shows without making it or its folder */
+export function logFileMistake(settings: LogSettings): string | undefined {
+  const { log_destination: destination, log_file_path: given } = settings;
+  if (destination === "console" || given === undefined) return undefined;
+  const path = resolve(given);
+  const folder = dirname(path);
+  const missing = isMissing(folder);
+  // Asked beforehand: at a terminal Deno would put the question to the user, and wait.
+  const needed = settings.log_file_rotation === "never" && !missing ? path : folder;
+  if (Deno.permissions.querySync({ name: "write", path: needed }).state !== "granted") {
+    return cannotBeWritten(
+      given,
+      `Deno's permissions do not allow it: use a file in ${LOG_FOLDER}, or start the agent with ` +
+        `deno run -P=agent --allow-write=${folder}`,
+    );
+  }
+  return undefined;
+}
+
+function isMissing(folder: string): boolean {
+  try {
+    Deno.statSync(folder);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
+}
+
+function cannotBeWritten(path: string, reason: string): string {
+  return `log_file_path: ${JSON.stringify(path)} cannot be written: ${reason}`;
+}
+
+/** How often to look whether the file still stands where it was opened, in milliseconds. */
+const LOOK_EVERY_MS = 1000;
+
+/** Where and how a log file is written. */
+export interface LogFileOptions {
+  /** Absolute. */
+  readonly path: string;
+  readonly rotation: LogFileRotation;
+  /** How many rotated files stay, the current one included; all, when undefined. */
+  readonly maxFiles: number | undefined;
+  /** Told when files that are too many cannot be deleted. Must not throw. */
+  readonly onUndeleted: (error: unknown) => void;
+  /** Milliseconds since 1970, to name the file by. @default {Date.now} */
+  readonly now?: () => number;
+  /** A clock in milliseconds that never goes back. @default {performance.now} */
+  readonly elapsed?: () => number;
+}
+
+interface OpenFile {
+  readonly path: string;
+  readonly file: Deno.FsFile;
+  readonly writer: LineWriter;
+  readonly identity: string;
+}
+
+/**
+ * A log file, always appended to. A new one begins when its time has come, and when somebody has moved it
+ * away (logrotate) or deleted it.
+ */
+export class LogFile implements LogDestination, Disposable {
+  readonly #options: LogFileOptions;
+  readonly #now: () => number;
+  readonly #elapsed: () => number;
+  #open: OpenFile | undefined;
+  #lookedAt = -Infinity;
+  /** The file for which the old ones were deleted. */
+  #newest: string | undefined;
+
+  /** Touches nothing yet. */
+  constructor(options: LogFileOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#elapsed = options.elapsed ?? (() => performance.now());
+  }
+
+  /**
+   * Opens the current file, unless it is open.
+   *
+   * @throws when it cannot be opened
+   */
+  async open(): Promise<void> {
+    await this.#current();
+  }
+
+  /** Has the next write look whether the file still stands where it was opened. */
+  look(): void {
+    this.#lookedAt = -Infinity;
+  }
+
+  async write(lines: Uint8Array): Promise<Written> {
+    let open: OpenFile;
+    try {
+      open = await this.#current();
+    } catch (error) {
+      return { ok: false, written: 0, error };
+    }
+    const written = await open.writer.write(lines);
+    if (!written.ok) this[Symbol.dispose]();
+    else await this.#deleteOld(open.path);
+    return written;
+  }
+
+  /** Closes the file. A later write opens it again. */
+  [Symbol.dispose](): void {
+    this.#open?.file.close();
+    this.#open = undefined;
+  }
+
+  async #current(): Promise<OpenFile> {
+    const path = logFileAt(this.#options.path, this.#options.rotation, this.#now());
+    const elapsed = this.#elapsed();
+    const look = elapsed - this.#lookedAt >= LOOK_EVERY_MS;
+    if (look) this.#lookedAt = elapsed;
+    const open = this.#open;
+    if (open?.path === path && (!look || await identityOf(path) === open.identity)) return open;
+    this[Symbol.dispose]();
+    this.#open = await openFile(path);
+    return this.#open;
+  }
+
+  /** Once for each new file. */
+  async #deleteOld(current: string): Promise<void> {
+    const { path, rotation, maxFiles } = this.#options;
+    if (this.#newest === current) return;
+    this.#newest = current;
+    if (rotation === "never" || maxFiles === undefined) return;
+    const folder = dirname(path);
+    try {
+      const files = (await Array.fromAsync(Deno.readDir(folder))).filter(({ isFile }) => isFile);
+      const names = logFilesToDelete(path, files.map(({ name }) => name), current, maxFiles);
+      const results = await Promise.allSettled(
+        names.map((name) => Deno.remove(join(folder, name))),
+      );
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) this.#options.onUndeleted(failed.reason);
+    } catch (error) {
+      this.#options.onUndeleted(error);
+    }
+  }
+}
+
+async function openFile(path: string): Promise<OpenFile> {
+  const before = await Deno.stat(path).catch(() => undefined);
+  // To open a named pipe would wait for its reader.
+  if (before?.isFile === false) throw new Error("it is not a regular file");
+  const file = await Deno.open(path, { read: true, append: true, create: true });
+  try {
+    const { size } = await file.stat();
+    const writer = new LineWriter((bytes) => file.write(bytes), await isBroken(file, size));
+    return { path, file, writer, identity: identity(await file.stat()) };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+/** Whether the last line has no end: the disk was full then, or the machine went down. */
+async function isBroken(file: Deno.FsFile, size: number): Promise<boolean> {
+  if (size === 0) return false;
+  await file.seek(-1, Deno.SeekMode.End);
+  const last = new Uint8Array(1);
+  return await file.read(last) === 1 && last[0] !== 0x0a;
+}
+
+async function identityOf(path: string): Promise<string | undefined> {
+  return await Deno.stat(path).then(identity, () => undefined);
+}
+
+function identity({ dev, ino }: Deno.FileInfo): string {
+  return `${dev} ${ino}`;
+}
+
+/** Values of `log_file_rotation`: when a new file begins, in UTC. */
+export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
+
+/** A value of `log_file_rotation`. */
+export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
+
+/** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */
+const LETTERS = { daily: 10, hourly: 13 };
+
+/** What rotation appends; either form, so that files from before a change of the setting are found. */
+const ENDING = /^\.\d{4}-\d\d-\d\d(?:-\d\d)?$/;
+
+/**
+ * Names the file of an instant, as the Rust agent does: `agent.log.2026-11-23` (daily),
+ * `agent.log.2026-11-23-14` (hourly), or the path itself.
+ *
+ * @param path `log_file_path`
+ * @param instant milliseconds since 1970
+ */
+export function logFileAt(path: string, rotation: LogFileRotation, instant: number): string {
+  if (rotation === "never") return path;
+  const time = new Date(instant).toISOString().slice(0, LETTERS[rotation]);
+  return `${path}.${time.replace("T", "-")}`;
+}
+
+/**
+ * Chooses the files that are too many.
+ *
+ * @param path `log_file_path`
+ * @param names the files of its folder, in any order
+ * @param current the path of the file that is written now; it counts, and is never chosen
+ * @param maxFiles how many may stay, 1 or more
+ * @returns names, the oldest first; only such as rotation makes of `path`
+ */
+export function logFilesToDelete(
+  path: string,
+  names: readonly string[],
+  current: string,
+  maxFiles: number,
+): string[] {
+  const prefix = basename(path);
+  const older = names.filter((name) =>
+    name.startsWith(prefix) && ENDING.test(name.slice(prefix.length)) && name !== basename(current)
+  ).sort();
+  return older.slice(0, Math.max(0, older.length - (maxFiles - 1)));
+}

@@ -1,0 +1,206 @@
+/** What became of some lines. */
+export type Written =
+  | { readonly ok: true }
+  | {
+    readonly ok: false;
+    /** Bytes of whole lines that are out: the next line begins there. */
+    readonly written: number;
+    readonly error: unknown;
+  };
+
+/** A place that takes the lines of the log. */
+export interface LogDestination {
+  /**
+   * Writes lines. Not to be called again before it has settled; never rejects.
+   *
+   * @param lines whole lines, each with its newline
+   */
+  write(lines: Uint8Array): Promise<Written>;
+}
+
+const NEWLINE = 0x0a;
+
+/** How long to wait for room in a pipe that does not block, in milliseconds. */
+const NO_ROOM_PAUSE_MS = 100;
+
+/**
+ * Writes lines to something that may take them in pieces. Where a line breaks off (the disk is full in its
+ * middle), it is ended before the next one, so that it spoils no other.
+ */
+export class LineWriter implements LogDestination {
+  readonly #write: (bytes: Uint8Array) => Promise<number>;
+  #broken: boolean;
+
+  /**
+   * @param write writes some of the bytes and says how many, as `Deno.stderr.write` does
+   * @param broken whether what stands there already ends in the middle of a line
+   */
+  constructor(write: (bytes: Uint8Array) => Promise<number>, broken = false) {
+    this.#write = write;
+    this.#broken = broken;
+  }
+
+  async write(lines: Uint8Array): Promise<Written> {
+    let sent = 0;
+    try {
+      if (this.#broken) await this.#writeSome(Uint8Array.of(NEWLINE));
+      this.#broken = false;
+      while (sent < lines.length) sent += await this.#writeSome(lines.subarray(sent));
+      return { ok: true };
+    } catch (error) {
+      const written = lines.subarray(0, sent).lastIndexOf(NEWLINE) + 1;
+      this.#broken ||= sent > written;
+      return { ok: false, written, error };
+    }
+  }
+
+  /** The reader of a pipe may have made it non-blocking for both sides; then a full one is no failure. */
+  async #writeSome(bytes: Uint8Array): Promise<number> {
+    while (true) {
+      try {
+        return await this.#write(bytes);
+      } catch (error) {
+        if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+        await new Promise((resolve) => setTimeout(resolve, NO_ROOM_PAUSE_MS));
+      }
+    }
+  }
+}
+
+/** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
+const MAX_WAITING = 1 << 20;
+
+/** Lines are gathered for so long, in milliseconds: each write costs more than making ten lines. */
+const GATHER_MS = 20;
+
+/**
+ * Writes log lines without ever making anybody wait: a reader that has stopped (a full pipe) or a
+ * destination that fails costs lines, never a check. Lines of some milliseconds leave in one write.
+ */
+export class LogOutput {
+  readonly #destination: LogDestination;
+  readonly #onResumed: (dropped: number) => void;
+  readonly #encoder = new TextEncoder();
+  #lines: string[] = [];
+  /** Characters of the lines that wait or are being written. */
+  #waiting = 0;
+  #flushing: Promise<void> | undefined;
+  #gathering: ReturnType<typeof setTimeout> | undefined;
+  #dropped = 0;
+  #told = 0;
+
+  /** @param onResumed told how many lines were dropped, once lines get out again; must not throw */
+  constructor(destination: LogDestination, onResumed: (dropped: number) => void = () => {}) {
+    this.#destination = destination;
+    this.#onResumed = onResumed;
+  }
+
+  /** Lines that were dropped since the start. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /**
+   * @param line a whole line with its newline
+   * @param isUrgent whether it leaves at once, with those before it
+   */
+  add(line: string, isUrgent = false): void {
+    if (this.#waiting + line.length > MAX_WAITING) {
+      this.#dropped++;
+      return;
+    }
+    this.#lines.push(line);
+    this.#waiting += line.length;
+    if (this.#flushing !== undefined) return;
+    if (isUrgent) this.#startFlush();
+    else this.#gathering ??= setTimeout(() => this.#startFlush(), GATHER_MS);
+  }
+
+  /** Settles when all lines are written, or after `timeoutMs`; never rejects. */
+  async drain(timeoutMs: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs));
+    if (this.#gathering !== undefined) this.#startFlush();
+    await Promise.race([this.#flushing, timeout]);
+    clearTimeout(timer);
+  }
+
+  #startFlush(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#flushing ??= this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    await Promise.resolve(); // the rest of this turn's lines
+    while (this.#lines.length > 0) {
+      const text = this.#lines.join("");
+      this.#lines = [];
+      const bytes = this.#encoder.encode(text);
+      const result = await this.#destination.write(bytes);
+      this.#waiting -= text.length;
+      if (!result.ok) this.#dropped += countLines(bytes.subarray(result.written));
+      else this.#tellDropped();
+    }
+    this.#flushing = undefined;
+  }
+
+  #tellDropped(): void {
+    const dropped = this.#dropped - this.#told;
+    if (dropped === 0) return;
+    this.#told = this.#dropped;
+    this.#onResumed(dropped);
+  }
+}
+
+function countLines(bytes: Uint8Array): number {
+  return bytes.reduce((count, byte) => byte === NEWLINE ? count + 1 : count, 0);
+}
+
+/** How long a destination that has failed is left alone, in milliseconds. */
+const RETRY_MS = 1000;
+
+/** Who is told of a failing destination, once each time. Must not throw. */
+export interface FallbackListener {
+  /** From now on lines go to the other destination. */
+  failed(error: unknown): void;
+  /** From now on lines go where they belong. */
+  recovered(): void;
+}
+
+/** Writes to one destination, and while that fails to another. No line comes twice; one is lost only where both fail. */
+export class LogFallback implements LogDestination {
+  readonly #first: LogDestination;
+  readonly #second: LogDestination;
+  readonly #listener: FallbackListener;
+  readonly #now: () => number;
+  #failedAt: number | undefined;
+
+  /** @param now a clock in milliseconds that never goes back */
+  constructor(
+    first: LogDestination,
+    second: LogDestination,
+    listener: FallbackListener,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#first = first;
+    this.#second = second;
+    this.#listener = listener;
+    this.#now = now;
+  }
+
+  async write(lines: Uint8Array): Promise<Written> {
+    const resting = this.#failedAt !== undefined && this.#now() - this.#failedAt < RETRY_MS;
+    if (resting) return await this.#second.write(lines);
+    const first = await this.#first.write(lines);
+    if (first.ok) {
+      if (this.#failedAt !== undefined) this.#listener.recovered();
+      this.#failedAt = undefined;
+      return first;
+    }
+    if (this.#failedAt === undefined) this.#listener.failed(first.error);
+    this.#failedAt = this.#now();
+    const second = await this.#second.write(lines.subarray(first.written));
+    return second.ok ? second : { ...second, written: first.written + second.written };
+  }
+}

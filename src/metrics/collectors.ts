@@ -1,0 +1,134 @@
+import type { OwnCertificate } from "../tls/client_certificate.ts";
+import process from "node:process";
+import { formatHostPort } from "../protocol/host.ts";
+import { WORDS } from "../protocol/reply.ts";
+import type { BackendHistory } from "../status/history.ts";
+import { VERSION } from "../version.ts";
+import { Counter, Gauge, type Registry } from "./metrics.ts";
+
+/** Series of `backend_up`: their labels come from whoever asks, so there is an end to them. */
+const MAX_SERIES = 1000;
+
+/**
+ * Adds what is known of the backends, looked up at each scrape: a backend that nobody asks about any more
+ * has no series.
+ *
+ * @param single whether there is a series per backend
+ */
+export function addBackendMetrics(
+  registry: Registry,
+  history: BackendHistory,
+  single: () => boolean,
+): void {
+  new Gauge({
+    name: "haproxy_grpc_agent_backends",
+    help: "Backends (and services) asked about in the last 10 minutes, by what HAProxy is told",
+    labelNames: ["state"],
+    registers: [registry],
+    collect() {
+      const counts = new Map<string, number>(WORDS.map((word) => [word, 0]));
+      for (const { state } of history.records()) {
+        if (state !== "unanswered") counts.set(state, (counts.get(state) ?? 0) + 1);
+      }
+      for (const [state, count] of counts) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: "haproxy_grpc_agent_backend_up",
+    help: "1 for a backend that HAProxy is told is up (metrics_backend_up; the first 1000)",
+    labelNames: ["backend", "service"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      if (!single()) return;
+      for (const { backend, service, up } of backendsUp(history)) {
+        this.set({ backend, service }, up ? 1 : 0);
+      }
+    },
+  });
+}
+
+/** One series. */
+interface BackendUp {
+  readonly backend: string;
+  readonly service: string;
+  up: boolean;
+}
+
+/**
+ * @returns the backends known longest, so that a flood of new ones pushes none of them out; what is asked
+ * with several authorities is up when all of them are
+ */
+function backendsUp(history: BackendHistory): Iterable<BackendUp> {
+  const series = new Map<string, BackendUp>();
+  const records = [...history.records()].sort((a, b) => a.number - b.number);
+  for (const { question: { host, port, service }, state } of records) {
+    if (state === "unanswered") continue;
+    const backend = formatHostPort(host, port);
+    const labels = `${backend} ${service}`;
+    const known = series.get(labels);
+    if (known !== undefined) known.up &&= state === "up";
+    else if (series.size < MAX_SERIES) series.set(labels, { backend, service, up: state === "up" });
+  }
+  return series.values();
+}
+
+/** Adds when the certificates end, looked up at each scrape. */
+export function addCertificateMetrics(
+  registry: Registry,
+  certificates: () => readonly OwnCertificate[],
+): void {
+  new Gauge({
+    name: "haproxy_grpc_agent_certificate_expiry_timestamp_seconds",
+    help: "When the client certificate of a TLS profile, or one sent along with it, ends first",
+    labelNames: ["profile"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [profile, group] of Map.groupBy(certificates(), ({ profile }) => profile)) {
+        this.set({ profile }, Math.min(...group.map(({ validTo }) => validTo.getTime())) / 1000);
+      }
+    },
+  });
+}
+
+/**
+ * Adds what every process tells of itself.
+ *
+ * prom-client's own collectors read /proc, which Deno opens to nobody without `--allow-all`; these
+ * figures need no permission. Open file descriptors cannot be had that way.
+ */
+export function addProcessMetrics(registry: Registry): void {
+  const registers = [registry];
+  const startedAt = new Gauge({
+    name: "process_start_time_seconds",
+    help: "Start time of the process since unix epoch in seconds.",
+    registers,
+  });
+  startedAt.set(performance.timeOrigin / 1000);
+  new Counter({
+    name: "process_cpu_seconds_total",
+    help: "Total user and system CPU time spent in seconds.",
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  new Gauge({
+    name: "process_resident_memory_bytes",
+    help: "Resident memory size in bytes.",
+    registers,
+    collect() {
+      this.set(Deno.memoryUsage().rss);
+    },
+  });
+  const buildInfo = new Gauge({
+    name: "haproxy_grpc_agent_build_info",
+    help: "Always 1; the labels tell what is running",
+    labelNames: ["version", "deno"],
+    registers,
+  });
+  buildInfo.set({ version: VERSION, deno: Deno.version.deno }, 1);
+}

@@ -1,0 +1,270 @@
+import type * as prom from "prom-client";
+import counter from "prom-client/lib/counter.js";
+import gauge from "prom-client/lib/gauge.js";
+import histogram from "prom-client/lib/histogram.js";
+import registry from "prom-client/lib/registry.js";
+import { CLOSE_REASONS, type CloseReason } from "../backend/connection.ts";
+import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
+
+/**
+ * prom-client by the files that the agent needs: its main module loads Node's cluster, HTTP and performance
+ * hooks as well, 2 MB of memory for default metrics that nobody shows here.
+ */
+
+export type Counter<Label extends string = string> = prom.Counter<Label>;
+export type Gauge<Label extends string = string> = prom.Gauge<Label>;
+export type Registry = prom.Registry;
+
+export const Counter: typeof prom.Counter = counter;
+export const Gauge: typeof prom.Gauge = gauge;
+export const Histogram: typeof prom.Histogram = histogram;
+export const Registry: typeof prom.Registry = registry;
+
+/** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
+export type CheckResult = "up" | "down" | "error";
+
+const REJECTIONS = ["max_connections", "client_not_allowed"] as const;
+
+/** Why a connection is closed at once. */
+export type Rejection = (typeof REJECTIONS)[number];
+
+/** Lines answered: how many of each kind. */
+export interface AnswerCounts {
+  readonly results: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+/** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
+export class Metrics {
+  /** Where collectors that look at something at each scrape register themselves. */
+  readonly registry = new Registry();
+  /** Counted here, and shown at a scrape: a labelled counter of the library costs a microsecond a check. */
+  readonly #results = { up: 0, down: 0, error: 0 };
+  readonly #errors = Object.fromEntries(ERROR_TYPES.map((type) => [type, 0])) as Record<
+    ErrorType,
+    number
+  >;
+  #checksInFlight = 0;
+  readonly #duration = new Histogram({
+    name: "check_duration_seconds",
+    help: "Time from a request line to its verdict",
+    buckets: [0.01, 0.05, 0.1, 0.5, 1, 2],
+    registers: [this.registry],
+  });
+
+  /** Open connections of clients. */
+  readonly connections = new Gauge({
+    name: "haproxy_connections_active",
+    help: "Open connections of HAProxy and other clients",
+    registers: [this.registry],
+  });
+
+  /** Channels to backends that are not closed. */
+  readonly channels = new Gauge({
+    name: "grpc_channels_active",
+    help: "Connections to backends, connecting or connected",
+    registers: [this.registry],
+  });
+
+  /** 1 while the configuration in force is the one that was last asked for. */
+  readonly reloadSuccessful = new Gauge({
+    name: "haproxy_grpc_agent_config_last_reload_successful",
+    help: "Whether the configuration could be read at the start or at the last SIGHUP",
+    registers: [this.registry],
+  });
+
+  readonly #rejected = new Counter({
+    name: "haproxy_grpc_agent_connections_rejected_total",
+    help: "Connections closed at once, by reason",
+    labelNames: ["reason"],
+    registers: [this.registry],
+  });
+
+  readonly #coalesced = new Counter({
+    name: "haproxy_grpc_agent_checks_coalesced_total",
+    help: "Checks that shared the RPC of an equal check under way",
+    registers: [this.registry],
+  });
+
+  readonly #abandoned = new Counter({
+    name: "haproxy_grpc_agent_checks_abandoned_total",
+    help: "Checks whose client hung up before the answer: HAProxy keeps the server as it was",
+    registers: [this.registry],
+  });
+
+  readonly #backendConnections = new Counter({
+    name: "haproxy_grpc_agent_backend_connections_opened_total",
+    help: "Connections to backends that were begun",
+    registers: [this.registry],
+  });
+
+  readonly #backendConnectionsClosed = new Counter({
+    name: "haproxy_grpc_agent_backend_connections_closed_total",
+    help:
+      "Connections to backends that ended, by the peer (or never made) or by the agent, and why",
+    labelNames: ["reason"],
+    registers: [this.registry],
+  });
+
+  readonly #hedged = new Counter({
+    name: "haproxy_grpc_agent_hedged_calls_total",
+    help: "Calls that were made on a second connection as well, since the first was silent",
+    registers: [this.registry],
+  });
+
+  /** All label values exist at 0 from the start, so that a first error is an increase. */
+  constructor() {
+    this.reloadSuccessful.set(1);
+    this.#showChecks();
+    for (const reason of REJECTIONS) this.#rejected.inc({ reason }, 0);
+    for (const reason of CLOSE_REASONS) this.#backendConnectionsClosed.inc({ reason }, 0);
+  }
+
+  /** The `Content-Type` of {@linkcode render}. */
+  get contentType(): string {
+    return this.registry.contentType;
+  }
+
+  /** Counts one line; `errorType` exactly with the result `error`. */
+  countAnswer(result: CheckResult, errorType: ErrorType | undefined): void {
+    this.#results[result]++;
+    if (errorType !== undefined) this.#errors[errorType]++;
+  }
+
+  /** Counts a bug that no check could be blamed for. */
+  countBug(): void {
+    this.#errors.internal++;
+  }
+
+  /** Checks begun and not ended. */
+  get checksInFlight(): number {
+    return this.#checksInFlight;
+  }
+
+  checkBegun(): void {
+    this.#checksInFlight++;
+  }
+
+  checkEnded(): void {
+    this.#checksInFlight--;
+  }
+
+  /** Counts one connection that was closed at once. */
+  countRejection(reason: Rejection): void {
+    this.#rejected.inc({ reason });
+  }
+
+  /** Counts one check that shared the RPC of another. */
+  countCoalesced(): void {
+    this.#coalesced.inc();
+  }
+
+  /** Counts one check whose client hung up before the answer. */
+  countHangUp(): void {
+    this.#abandoned.inc();
+  }
+
+  /** A connection to a backend is being made. */
+  onOpened(): void {
+    this.channels.inc();
+    this.#backendConnections.inc();
+  }
+
+  /** A connection to a backend has ended, or could not be made. */
+  onClosed(reason: CloseReason): void {
+    this.channels.dec();
+    this.#backendConnectionsClosed.inc({ reason });
+  }
+
+  /** A call is made on a second connection, since the first is silent. */
+  countHedged(): void {
+    this.#hedged.inc();
+  }
+
+  /** @param seconds from the line to the verdict */
+  observeCheck(seconds: number): void {
+    this.#duration.observe(seconds);
+  }
+
+  /** Shows how many backends the agent has not been able to ask for a minute. */
+  showUnasked(count: () => number): void {
+    new Gauge({
+      name: "haproxy_grpc_agent_backends_unasked",
+      help:
+        "Backends that could not be asked for a minute, for want of something of the agent's own",
+      registers: [this.registry],
+      collect() {
+        this.set(count());
+      },
+    });
+  }
+
+  /** Shows the log lines that were dropped; `dropped` says how many since the start. */
+  showDroppedLines(dropped: () => number): void {
+    new Counter({
+      name: "haproxy_grpc_agent_log_dropped_total",
+      help: "Log lines that were lost, because nothing took them in time",
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(dropped());
+      },
+    });
+  }
+
+  /** Shows of how many clients and lines an early hang-up has been learnt. */
+  showLearntPatience(learnt: () => number): void {
+    new Gauge({
+      name: "haproxy_grpc_agent_client_patience_learnt",
+      help: "Clients and lines that are answered sooner, since the client has kept hanging up",
+      registers: [this.registry],
+      collect() {
+        this.set(learnt());
+      },
+    });
+  }
+
+  /** @returns the lines answered since the start, by result and by error type */
+  counts(): AnswerCounts {
+    return { results: { ...this.#results }, errors: { ...this.#errors } };
+  }
+
+  #showChecks(): void {
+    const results = this.#results;
+    new Counter({
+      name: "check_requests_total",
+      help: "Request lines answered, by result: up, down (a backend said so), error (no verdict)",
+      labelNames: ["result"],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [result, count] of Object.entries(results)) this.inc({ result }, count);
+      },
+    });
+    const errors = this.#errors;
+    new Counter({
+      name: "check_errors_total",
+      help: "Request lines answered without a verdict from the backend, by reason",
+      labelNames: ["error_type"],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const [type, count] of Object.entries(errors)) this.inc({ error_type: type }, count);
+      },
+    });
+    const inFlight = () => this.#checksInFlight;
+    new Gauge({
+      name: "haproxy_grpc_agent_checks_in_flight",
+      help: "Checks begun and not ended",
+      registers: [this.registry],
+      collect() {
+        this.set(inFlight());
+      },
+    });
+  }
+
+  /** @returns all metrics in Prometheus' text format 0.0.4 */
+  render(): Promise<string> {
+    return this.registry.metrics();
+  }
+}

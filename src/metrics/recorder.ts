@@ -1,0 +1,243 @@
+import { type LogChecks, type Logger, type Logs, ThrottledWarnings } from "../log/log.ts";
+import { LruMap } from "../lru_map.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
+import {
+  type AgentFailure,
+  type BackendVerdict,
+  describeVerdict,
+  type ErrorType,
+  errorType,
+} from "../protocol/verdict.ts";
+import { type BackendHistory, type HistoricCheck, UnaskedBackends } from "../status/history.ts";
+import { ADVICE, adviseOnHangUp } from "../status/status.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** An invalid line is logged up to this many characters. */
+const LOGGED_LINE_LENGTH = 200;
+
+/** An error is logged up to this many characters: a backend's words are as long as it likes. */
+const LOGGED_ERROR_LENGTH = 2000;
+
+/** Clients and backends of which it is remembered that a hang-up was told. */
+const MAX_TOLD = 10_000;
+
+/** A line whose log lines are joined by a trace id, made when it is first needed. */
+export interface Traced {
+  readonly traceId: string;
+}
+
+/** A check that was answered. */
+export interface AnsweredCheck extends HistoricCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  readonly verdict: BackendVerdict;
+}
+
+/** A check of which nothing has come to be known, for want of something of the agent's. */
+export interface FailedCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  /** The client's address and port. */
+  readonly peer: string;
+  readonly verdict: AgentFailure;
+  /** The answer that was repeated; `undefined` where there was none. */
+  readonly reply: string | undefined;
+}
+
+/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
+export type HangUp = "reset" | "closed";
+
+/** A check whose client went before the answer. */
+export interface HungUpCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  readonly peer: { readonly host: string; readonly text: string };
+  readonly hangUp: HangUp;
+  /** From the line to the hang-up, in milliseconds. */
+  readonly ageMs: number;
+}
+
+/** How long a client waits for its answers, as it has shown. Times in milliseconds from the line. */
+export interface LearntPatience {
+  /** The client's IP address. */
+  readonly client: string;
+  readonly question: BackendQuestion;
+  /** When the client hangs up. */
+  readonly ageMs: number;
+  /** When it is answered at the latest. */
+  readonly deadlineMs: number;
+}
+
+/** Counts, logs and remembers what came of each line. */
+export class Recorder {
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  readonly #warnings: {
+    readonly invalid: ThrottledWarnings;
+    readonly denied: ThrottledWarnings;
+    readonly noVerdict: ThrottledWarnings;
+    readonly hangUps: ThrottledWarnings;
+  };
+  /** Clients and backends, of which a hang-up has been told. */
+  readonly #toldHangUps = new LruMap<string, true>(MAX_TOLD);
+  readonly #history: BackendHistory;
+  readonly #unasked = new UnaskedBackends(() => performance.now());
+  /** Which answers are logged at level `info`. */
+  logChecks: LogChecks;
+
+  constructor(metrics: Metrics, logs: Logs, history: BackendHistory, logChecks: LogChecks) {
+    this.#metrics = metrics;
+    this.#log = logs.checker;
+    this.#warnings = {
+      invalid: new ThrottledWarnings(logs.protocol),
+      denied: new ThrottledWarnings(logs.checker),
+      noVerdict: new ThrottledWarnings(logs.checker, "error"),
+      hangUps: new ThrottledWarnings(logs.checker),
+    };
+    this.#history = history;
+    this.logChecks = logChecks;
+    metrics.showUnasked(() => this.#unasked.count);
+  }
+
+  /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
+  checkBegun(): void {
+    this.#metrics.checkBegun();
+  }
+
+  /** A check has ended, even one that nobody waits for any more. */
+  checkEnded(): void {
+    this.#metrics.checkEnded();
+  }
+
+  /** A line that is no request; it was answered `down`. */
+  recordInvalid(line: string, reason: string, peer: string, traceId: string): void {
+    this.#metrics.countAnswer("error", "parse_error");
+    this.#warnings.invalid.warn("Invalid line", () => ({
+      trace_id: traceId,
+      peer,
+      error_type: "parse_error",
+      error: reason,
+      line: line.slice(0, LOGGED_LINE_LENGTH),
+    }));
+  }
+
+  /** A bug in the agent, outside the check itself. */
+  recordBug(error: unknown, peer: string, traceId: string): void {
+    this.#metrics.countAnswer("error", "internal");
+    this.#log.error("A bug in the agent ended a check", {
+      trace_id: traceId,
+      peer,
+      error_type: "internal",
+      error: describeVerdict({ kind: "internal", error }),
+    });
+  }
+
+  /** A check that could not be made, because the agent itself lacked something. */
+  recordAgentFailure({ asked, request, peer, verdict, reply }: FailedCheck): void {
+    this.#metrics.countAnswer("error", verdict.kind);
+    const fields = () => ({
+      trace_id: asked.traceId,
+      peer,
+      backend: formatHostPort(request.host, request.port),
+      ...(reply === undefined ? {} : { repeated: reply.trimEnd() }),
+      error_type: verdict.kind,
+      error: describeVerdict(verdict),
+    });
+    if (this.#unasked.add(request.key)) {
+      this.#log.error("The agent has not been able to ask this backend for a minute", fields);
+    }
+    if (verdict.kind === "internal") this.#log.error("A bug in the agent ended a check", fields);
+    else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
+  }
+
+  /** A check whose client went before the answer: HAProxy keeps the server as it was. */
+  recordHangUp({ asked, request, peer, hangUp, ageMs }: HungUpCheck): void {
+    this.#metrics.countHangUp();
+    this.#history.addHangUp(request, peer.text, ageMs);
+    const fields = () => ({
+      trace_id: asked.traceId,
+      peer: peer.text,
+      backend: formatHostPort(request.host, request.port),
+      service: request.service,
+      after_ms: Math.round(ageMs),
+      by: hangUp,
+      cure: adviseOnHangUp(ageMs),
+    });
+    const key = `${peer.host} ${request.key}`;
+    if (this.#toldHangUps.get(key) === undefined) {
+      this.#toldHangUps.set(key, true);
+      this.#warnings.hangUps.warn("Check given up by its client", fields);
+    } else {
+      this.#log.debug("Check given up by its client", fields);
+    }
+  }
+
+  /** A client's patience that is new: its checks are answered sooner from now on. */
+  recordLearntPatience(patience: LearntPatience): void {
+    this.#warnings.hangUps.warn(
+      "A client hangs up before the answer: it is answered sooner from now on",
+      () => fieldsOfPatience(patience),
+    );
+  }
+
+  /** A client has waited longer than was learnt of it. */
+  recordUnlearntPatience(patience: LearntPatience): void {
+    this.#log.info("A client waits longer again", () => fieldsOfPatience(patience));
+  }
+
+  /** A check, and what was answered. */
+  recordCheck(check: AnsweredCheck): void {
+    const { request, verdict, durationMs } = check;
+    const type = errorType(verdict);
+    this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
+    this.#metrics.observeCheck(durationMs / 1000);
+    this.#unasked.delete(request.key);
+    const changed = this.#history.add(request, check);
+    // Made only for a line that is written.
+    const fields = () => fieldsOf(check, type);
+    if (this.logChecks === "all" || this.logChecks === "changes" && changed) {
+      this.#log.info("Check answered", fields);
+    }
+    if (type === "denied") this.#warnings.denied.warn("Target denied", fields);
+    else if (type !== undefined) this.#log[changed ? "error" : "debug"](ADVICE[type], fields);
+  }
+}
+
+function fieldsOf(
+  { asked, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
+  type: ErrorType | undefined,
+): Record<string, unknown> {
+  return {
+    trace_id: asked.traceId,
+    peer,
+    backend: formatHostPort(request.host, request.port),
+    ssl_flag: request.tls ? "ssl" : "no-ssl",
+    authority: request.authority,
+    service: request.service,
+    status: word,
+    ...(note === "" ? {} : { damping: note }),
+    duration_ms: Math.round(durationMs * 1000) / 1000,
+    ...(type === undefined ? {} : { error_type: type }),
+    ...(verdict.kind === "serving"
+      ? {}
+      : { error: describeVerdict(verdict).slice(0, LOGGED_ERROR_LENGTH) }),
+  };
+}
+
+function fieldsOfPatience(
+  { client, question, ageMs, deadlineMs }: LearntPatience,
+): Record<string, unknown> {
+  return {
+    peer: client,
+    backend: formatHostPort(question.host, question.port),
+    service: question.service,
+    after_ms: Math.round(ageMs),
+    answered_within_ms: Math.round(deadlineMs),
+  };
+}
+
+/** What the backend itself has said. */
+function resultOf(verdict: BackendVerdict): "up" | "down" {
+  return verdict.kind === "serving" ? "up" : "down";
+}

@@ -1,0 +1,308 @@
+import { LruMap } from "../lru_map.ts";
+import type { Word } from "../protocol/reply.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
+import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
+
+/** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
+const FORGET_AFTER_MS = 10 * 60_000;
+
+/** How often to look for those, in milliseconds. */
+const FORGET_EVERY_MS = 60_000;
+
+/** How many are remembered; then those longest not asked about go. */
+const MAX_BACKENDS = 10_000;
+
+/** What a backend says in its error is kept up to this many characters. */
+const MAX_DETAIL_LENGTH = 300;
+
+/** Why a check was not good. */
+export interface Failure {
+  /** When, in milliseconds of the history's clock. */
+  readonly at: number;
+  /** The `error_type`, or `not_serving` where the backend itself has spoken. */
+  readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
+  /** What there is to say beyond that, for people. May come from the wire. */
+  readonly detail: string;
+}
+
+/** A check that was answered, as far as the history goes. */
+export interface HistoricCheck {
+  readonly verdict: BackendVerdict;
+  /** What HAProxy was told. */
+  readonly word: Word;
+  /** What damping made of it; empty for nothing. */
+  readonly note: string;
+  /** From the line to the verdict, in milliseconds. */
+  readonly durationMs: number;
+  /** The client's address and port. */
+  readonly peer: string;
+}
+
+/** A client that went before its answer. */
+export interface LastHangUp {
+  /** When, in milliseconds of the history's clock. */
+  readonly at: number;
+  /** From the line to the hang-up, in milliseconds. */
+  readonly ageMs: number;
+  /** The client's address and port. */
+  readonly peer: string;
+}
+
+/** What is remembered of one backend (and service). Times in milliseconds of the history's clock. */
+export interface BackendRecord {
+  readonly question: BackendQuestion;
+  /** Counts the backends, in the order in which they came to be known. */
+  readonly number: number;
+  /**
+   * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
+   * first of them was told. `unanswered` while every client has hung up before its answer.
+   */
+  readonly state: Word | "unanswered";
+  /** When it became so, or when the backend was first asked about. */
+  readonly since: number;
+  readonly lastAskedAt: number;
+  /** Who asked last. */
+  readonly lastPeer: string;
+  /** Whether the last check was good, whatever damping has made of it. */
+  readonly lastGood: boolean;
+  /** How near a change is (`1 of 3 failures`); empty when none is. */
+  readonly note: string;
+  readonly checks: number;
+  readonly failures: number;
+  /** How often the state has changed. */
+  readonly changes: number;
+  readonly lastFailure: Failure | undefined;
+  /** Checks whose client went before the answer; `checks` does not count them. */
+  readonly hangUps: number;
+  readonly lastHangUp: LastHangUp | undefined;
+  /** Whether the client of the last check went before the answer. */
+  readonly hungUp: boolean;
+  readonly durations: RecentDurations;
+}
+
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
+interface Entry extends Writable<BackendRecord> {
+  /** The answer as `log_checks = "changes"` compares it. */
+  answer: string;
+}
+
+/** Remembers what came of the last checks of each backend. */
+export class BackendHistory {
+  readonly #now: () => number;
+  readonly #entries = new Map<string, Entry>();
+  #forgetAt = 0;
+  #known = 0;
+
+  /** @param now a clock in milliseconds that never goes back, as the time of day may */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /**
+   * Takes one check into account.
+   *
+   * @returns whether the answer differs from the last one of this backend (or is the first)
+   */
+  add(question: BackendQuestion, check: HistoricCheck): boolean {
+    const now = this.#now();
+    const entry = this.#touch(question, check.word, now);
+    const { verdict, word, note } = check;
+    const type = errorType(verdict);
+    entry.lastAskedAt = now;
+    entry.lastPeer = check.peer;
+    entry.lastGood = verdict.kind === "serving";
+    entry.note = note;
+    entry.hungUp = false;
+    entry.checks++;
+    entry.durations.add(check.durationMs, !entry.lastGood);
+    if (!entry.lastGood) {
+      entry.failures++;
+      const detail = keptDetail(verdict, entry.lastFailure?.detail);
+      entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
+    }
+    // While damping holds this client's state, another client's may have changed already.
+    if (word !== entry.state && (note === "" || entry.state === "unanswered")) {
+      if (entry.state !== "unanswered") entry.changes++;
+      entry.state = word;
+      entry.since = now;
+    }
+    const answer = type ?? word;
+    const changed = answer !== entry.answer;
+    entry.answer = answer;
+    return changed;
+  }
+
+  /** Takes a check into account whose client went before the answer. */
+  addHangUp(question: BackendQuestion, peer: string, ageMs: number): void {
+    const now = this.#now();
+    const entry = this.#touch(question, "unanswered", now);
+    entry.lastAskedAt = now;
+    entry.lastPeer = peer;
+    entry.hangUps++;
+    entry.lastHangUp = { at: now, ageMs, peer };
+    entry.hungUp = true;
+  }
+
+  /** @returns what is known of the backends asked about lately, in no particular order */
+  records(): Iterable<BackendRecord> {
+    this.#forget(this.#now());
+    return this.#entries.values();
+  }
+
+  #touch(question: BackendQuestion, state: Entry["state"], now: number): Entry {
+    if (now >= this.#forgetAt) this.#forget(now);
+    const { key } = question;
+    const known = this.#entries.get(key);
+    if (known !== undefined && now - known.lastAskedAt < FORGET_AFTER_MS) return known;
+    const entry = this.#newEntry(question, state, now);
+    this.#entries.set(key, entry);
+    if (this.#entries.size > MAX_BACKENDS) this.#makeRoom();
+    return entry;
+  }
+
+  #newEntry(question: BackendQuestion, state: Entry["state"], now: number): Entry {
+    return {
+      question,
+      number: this.#known++,
+      state,
+      since: now,
+      lastAskedAt: now,
+      lastPeer: "",
+      lastGood: false,
+      note: "",
+      checks: 0,
+      failures: 0,
+      changes: 0,
+      lastFailure: undefined,
+      hangUps: 0,
+      lastHangUp: undefined,
+      hungUp: false,
+      durations: new RecentDurations(),
+      answer: "",
+    };
+  }
+
+  /**
+   * Now and then over all of them: a map kept in the order of the last use would slow each check by the
+   * holes that its moved entries leave.
+   */
+  #forget(now: number): void {
+    this.#forgetAt = now + FORGET_EVERY_MS;
+    for (const [key, { lastAskedAt }] of this.#entries) {
+      if (now - lastAskedAt >= FORGET_AFTER_MS) this.#entries.delete(key);
+    }
+  }
+
+  /** Drops a tenth at once, so that a flood of new backends does not pay for the search each time. */
+  #makeRoom(): void {
+    const oldestFirst = [...this.#entries.values()].sort((a, b) => a.lastAskedAt - b.lastAskedAt);
+    for (const { question } of oldestFirst.slice(0, MAX_BACKENDS / 10)) {
+      this.#entries.delete(question.key);
+    }
+  }
+}
+
+/** @param before the one kept so far, kept further where it is the same */
+function keptDetail(verdict: BackendVerdict, before: string | undefined): string {
+  const detail = describeVerdict(verdict);
+  if (detail.length > MAX_DETAIL_LENGTH) return copyOf(detail.slice(0, MAX_DETAIL_LENGTH)) + "…";
+  return detail === before ? before : copyOf(detail);
+}
+
+/** V8 keeps the whole text alive for the sake of a part of it; a copy holds no more than itself. */
+function copyOf(text: string): string {
+  return ` ${text}`.slice(1);
+}
+
+/** Checks whose durations are kept. Failures are bits of one number, so no more than 31. */
+export const RECENT_CHECKS = 30;
+
+/** How long one check took, and whether it failed. */
+export interface TimedCheck {
+  readonly durationMs: number;
+  readonly failed: boolean;
+}
+
+/** How long the last checks of a backend took. It grows with the first checks, then never again. */
+export class RecentDurations {
+  readonly #durationsMs: number[] = [];
+  /** Where the next one goes once all places are taken. */
+  #next = 0;
+  /** One bit a check, the last check lowest. */
+  #failed = 0;
+
+  /** Takes one more check; the oldest goes when there are more than 30. */
+  add(durationMs: number, failed: boolean): void {
+    this.#durationsMs[this.#next] = durationMs;
+    this.#next = (this.#next + 1) % RECENT_CHECKS;
+    this.#failed = ((this.#failed << 1) | (failed ? 1 : 0)) & (2 ** RECENT_CHECKS - 1);
+  }
+
+  /** How long the last check took, in milliseconds; 0 when there was none. */
+  get lastMs(): number {
+    return this.#durationsMs.at(this.#next - 1) ?? 0;
+  }
+
+  /** @returns the checks, oldest first */
+  list(): TimedCheck[] {
+    const durations = this.#durationsMs;
+    const full = durations.length === RECENT_CHECKS;
+    const ordered = full
+      ? [...durations.slice(this.#next), ...durations.slice(0, this.#next)]
+      : durations;
+    return ordered.map((durationMs, index) => ({
+      durationMs,
+      failed: (this.#failed >> (ordered.length - 1 - index) & 1) === 1,
+    }));
+  }
+}
+
+/** A backend that could not be asked for so long is told of, in milliseconds. */
+const LONG_MS = 60_000;
+
+interface Unasked {
+  /** When the first of the checks in a row could not be made. */
+  readonly since: number;
+  told: boolean;
+}
+
+/** Backends that the agent cannot ask, check after check, for want of something of its own. */
+export class UnaskedBackends {
+  readonly #now: () => number;
+  readonly #unasked = new LruMap<string, Unasked>(MAX_BACKENDS);
+
+  /** @param now a clock in milliseconds that never goes back */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Backends that could not be asked for a minute or longer. */
+  get count(): number {
+    let count = 0;
+    for (const [, { since }] of this.#unasked) if (this.#now() - since >= LONG_MS) count++;
+    return count;
+  }
+
+  /**
+   * A check could not be made.
+   *
+   * @param key of the backend
+   * @returns whether that has been so for a minute now; once
+   */
+  add(key: string): boolean {
+    const known = this.#unasked.get(key);
+    if (known === undefined) {
+      this.#unasked.set(key, { since: this.#now(), told: false });
+      return false;
+    }
+    if (known.told || this.#now() - known.since < LONG_MS) return false;
+    known.told = true;
+    return true;
+  }
+
+  /** A check was made. */
+  delete(key: string): void {
+    if (this.#unasked.size > 0) this.#unasked.delete(key);
+  }
+}

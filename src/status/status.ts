@@ -1,0 +1,199 @@
+import type { EffectiveConfiguration } from "../config/configuration.ts";
+import type { Metrics } from "../metrics/metrics.ts";
+import type { LearntPatience } from "../metrics/recorder.ts";
+import { formatHostPort } from "../protocol/host.ts";
+import { type Word, WORDS } from "../protocol/reply.ts";
+import type { BackendQuestion } from "../protocol/request.ts";
+import { certificateWarning, type OwnCertificate } from "../tls/client_certificate.ts";
+import { VERSION } from "../version.ts";
+import type { BackendHistory, BackendRecord, Failure } from "./history.ts";
+
+/** Backends that are shown. Those in trouble come first, so what is left out is well. */
+const MAX_SHOWN = 1000;
+
+/** Clients whose patience is shown at a backend. */
+const MAX_CLIENTS_SHOWN = 10;
+
+/** Where the status is read from. */
+export interface StatusSources {
+  readonly history: BackendHistory;
+  readonly metrics: Metrics;
+  /** How far the kept connection is on which this would be asked, if there is one. */
+  readonly channelFor: (question: BackendQuestion) => "ready" | "connecting" | undefined;
+  /** What was learnt of clients that do not wait for their answers. */
+  readonly learntPatience: () => Iterable<LearntPatience>;
+  readonly configuration: () => EffectiveConfiguration;
+  /** What the agent shows to backends. */
+  readonly certificates: () => readonly OwnCertificate[];
+  readonly ready: () => boolean;
+  /** The time in milliseconds since 1970. */
+  readonly now: () => number;
+  /** The time since the start, in milliseconds, on the clock of the history. */
+  readonly uptime: () => number;
+}
+
+/** What is known at one moment. Its form is that of `/api/status`; times are ISO 8601, in UTC. */
+export type Status = Awaited<ReturnType<typeof collectStatus>>;
+
+/** One backend in {@linkcode Status}. */
+export type BackendStatus = ReturnType<typeof backendStatus>;
+
+/** @returns all that there is to show: those first that an operator looks for */
+export async function collectStatus(sources: StatusSources) {
+  const { history, metrics, channelFor } = sources;
+  const records = [...history.records()].sort(compare);
+  const now = sources.now();
+  const uptime = sources.uptime();
+  // By its age: the time of day may have been set since.
+  const dateOf = (at: number) => iso(now - (uptime - at));
+  const counts = metrics.counts();
+  const patience = Map.groupBy(sources.learntPatience(), ({ question }) => question.key);
+  const [connections, channels] = await Promise.all([
+    valueOf(metrics.connections),
+    valueOf(metrics.channels),
+  ]);
+  return {
+    version: VERSION,
+    ready: sources.ready(),
+    now: iso(now),
+    started: dateOf(0),
+    totals: {
+      backends: countStates(records),
+      wavering: records.filter(isWavering).length,
+      unanswered: records.filter(({ state }) => state === "unanswered").length,
+      hung_up: records.filter(({ hungUp }) => hungUp).length,
+      answers: counts.results,
+      errors: counts.errors,
+      checks_in_flight: metrics.checksInFlight,
+      connections,
+      channels,
+    },
+    backends: records.slice(0, MAX_SHOWN).map((record) =>
+      backendStatus(record, channelFor, dateOf, patience.get(record.question.key) ?? [])
+    ),
+    backends_left_out: Math.max(0, records.length - MAX_SHOWN),
+    certificates: sources.certificates().map((one) => certificateStatus(one, new Date(now))),
+    configuration: sources.configuration(),
+  };
+}
+
+function backendStatus(
+  record: BackendRecord,
+  channelFor: StatusSources["channelFor"],
+  dateOf: (at: number) => string,
+  patience: readonly LearntPatience[],
+) {
+  const { question, lastFailure: failure, lastHangUp: hangUp } = record;
+  return {
+    backend: formatHostPort(question.host, question.port),
+    service: question.service,
+    authority: question.authority,
+    ssl: question.tls,
+    tls_profile: question.tlsProfile,
+    state: record.state,
+    since: dateOf(record.since),
+    damping: record.note,
+    last_check: {
+      at: dateOf(record.lastAskedAt),
+      good: record.lastGood,
+      duration_ms: round(record.durations.lastMs),
+      client: record.lastPeer,
+    },
+    last_failure: failure === undefined ? null : {
+      at: dateOf(failure.at),
+      error_type: failure.type,
+      error: failure.detail,
+      advice: ADVICE[failure.type],
+    },
+    hang_ups: record.hangUps,
+    last_hang_up: hangUp === undefined ? null : {
+      at: dateOf(hangUp.at),
+      after_ms: round(hangUp.ageMs),
+      client: hangUp.peer,
+      last: record.hungUp,
+      advice: adviseOnHangUp(hangUp.ageMs),
+    },
+    learnt_patience: patience.slice(0, MAX_CLIENTS_SHOWN).map(({ client, ageMs, deadlineMs }) => ({
+      client,
+      after_ms: round(ageMs),
+      answered_within_ms: round(deadlineMs),
+    })),
+    checks: record.checks,
+    failures: record.failures,
+    changes: record.changes,
+    channel: channelFor(question) ?? ("none" as const),
+    recent: record.durations.list().map(({ durationMs, failed }) => ({
+      duration_ms: round(durationMs),
+      failed,
+    })),
+  };
+}
+
+function certificateStatus(certificate: OwnCertificate, now: Date) {
+  return {
+    tls_profile: certificate.profile,
+    subject: certificate.subject,
+    valid_from: certificate.validFrom.toISOString(),
+    valid_to: certificate.validTo.toISOString(),
+    warning: certificateWarning(certificate, now) ?? null,
+  };
+}
+
+/** The worst first, and of those the one whose state has changed last. */
+function compare(a: BackendRecord, b: BackendRecord): number {
+  return rank(a) - rank(b) || b.since - a.since || a.number - b.number;
+}
+
+function rank(record: BackendRecord): number {
+  if (record.state === "down") return 0;
+  if (record.hungUp) return 1;
+  if (record.state !== "up") return 2;
+  return isWavering(record) ? 3 : record.changes > 0 ? 4 : 5;
+}
+
+/** Whether the last check was not good and damping still holds the state. */
+function isWavering({ state, lastGood }: BackendRecord): boolean {
+  return state === "up" && !lastGood;
+}
+
+function countStates(records: readonly BackendRecord[]): Record<Word, number> {
+  const counts = Object.fromEntries(WORDS.map((word) => [word, 0])) as Record<Word, number>;
+  for (const { state } of records) if (state !== "unanswered") counts[state]++;
+  return counts;
+}
+
+async function valueOf(gauge: Metrics["connections"]): Promise<number> {
+  return (await gauge.get()).values[0]?.value ?? 0;
+}
+
+function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** Microseconds are enough. */
+function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}
+
+/** What failed, and what to look at: the words of the log, of the status page and of docs/operations.md. */
+export const ADVICE: Readonly<Record<Failure["type"], string>> = {
+  backend_unreachable: "Backend unreachable: is it listening there, and does it speak gRPC?",
+  timeout: "Backend did not answer in time: is it overloaded, frozen, or behind a firewall?",
+  tls: "TLS to the backend failed: look at its certificate, and at tls_ca_file",
+  dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
+  rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
+  denied: "Target denied: if it is meant to be checked, add it to allow_backends",
+  internal: "A bug in the agent ended a check: its log has the stack",
+  local: "The agent could not ask: its log says what it lacks",
+  not_serving:
+    "The backend was reached and does not call itself healthy: look at the backend itself",
+};
+
+/**
+ * @param ageMs from the line to the hang-up, in milliseconds
+ * @returns what to do about a client that does not wait for its answer
+ */
+export function adviseOnHangUp(ageMs: number): string {
+  return `HAProxy hung up after ${Math.round(ageMs)} ms, before the answer; ` +
+    "lower check_timeout_ms below it, or raise agent-inter or timeout check";
+}

@@ -1,0 +1,225 @@
+import assert from "node:assert/strict";
+import type { Word } from "../../../src/protocol/reply.ts";
+import type { BackendQuestion } from "../../../src/protocol/request.ts";
+import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
+import {
+  BackendHistory,
+  type BackendRecord,
+  RECENT_CHECKS,
+  RecentDurations,
+  UnaskedBackends,
+} from "../../../src/status/history.ts";
+
+const SERVING: BackendVerdict = { kind: "serving" };
+const REFUSED: BackendVerdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
+const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING" };
+
+/** A question about a host. */
+function about(host: string): BackendQuestion {
+  const name = "api.internal";
+  return {
+    key: host,
+    host,
+    port: 1,
+    tls: false,
+    tlsProfile: "",
+    authority: name,
+    serverName: name,
+    service: "",
+  };
+}
+
+/** A history whose clock stands until it is moved. */
+class Lab {
+  now = 1000;
+  readonly history = new BackendHistory(() => this.now);
+
+  add(
+    verdict: BackendVerdict,
+    word: Word,
+    { host = "a", note = "", durationMs = 1 } = {},
+  ): boolean {
+    return this.history.add(about(host), { verdict, word, note, durationMs, peer: "10.0.0.1:1" });
+  }
+
+  get(host = "a"): BackendRecord {
+    const record = [...this.history.records()].find(({ question }) => question.host === host);
+    assert.ok(record, `${host} is not known`);
+    return record;
+  }
+
+  get hosts(): string[] {
+    return [...this.history.records()].map(({ question }) => question.host);
+  }
+}
+
+Deno.test("BackendHistory tells the first answer and each change, error types apart", () => {
+  const lab = new Lab();
+  const timeout: BackendVerdict = { kind: "timeout", detail: "late" };
+  assert.deepEqual(
+    [
+      lab.add(SERVING, "up"),
+      lab.add(SERVING, "up"),
+      lab.add(REFUSED, "down"),
+      lab.add(REFUSED, "down"),
+      lab.add(timeout, "down"),
+      lab.add(NOT_SERVING, "down"),
+      lab.add(SERVING, "up"),
+      lab.add(SERVING, "up", { host: "b" }),
+    ],
+    [true, false, true, false, true, true, true, true],
+  );
+});
+
+Deno.test("BackendHistory says the state since when it is so, and counts", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.now = 2000;
+  lab.add(SERVING, "up");
+  assert.equal(lab.get().since, 1000);
+  lab.now = 3000;
+  lab.add(REFUSED, "down");
+  lab.now = 4000;
+  lab.add(REFUSED, "down", { durationMs: 7 });
+  const { state, since, lastAskedAt, checks, failures, changes, lastGood, lastFailure, durations } =
+    lab.get();
+  assert.deepEqual({ state, since, lastAskedAt, checks, failures, changes, lastGood }, {
+    state: "down",
+    since: 3000,
+    lastAskedAt: 4000,
+    checks: 4,
+    failures: 2,
+    changes: 1,
+    lastGood: false,
+  });
+  assert.deepEqual(lastFailure, {
+    at: 4000,
+    type: "backend_unreachable",
+    detail: "connect ECONNREFUSED",
+  });
+  assert.equal(durations.lastMs, 7);
+});
+
+Deno.test("BackendHistory keeps the last failure after the backend has recovered", () => {
+  const lab = new Lab();
+  lab.add(NOT_SERVING, "drain");
+  lab.now = 2000;
+  lab.add(SERVING, "up");
+  assert.deepEqual(lab.get().lastFailure, { at: 1000, type: "not_serving", detail: "NOT_SERVING" });
+  assert.equal(lab.get().lastGood, true);
+});
+
+Deno.test("BackendHistory changes the state once when damping tells one client after the other", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.add(REFUSED, "up", { note: "1 of 2 failures" });
+  assert.equal(lab.get().note, "1 of 2 failures");
+  assert.equal(lab.get().state, "up");
+  lab.now = 2000;
+  lab.add(REFUSED, "down");
+  lab.now = 3000;
+  lab.add(REFUSED, "up", { note: "1 of 2 failures" });
+  lab.add(REFUSED, "down");
+  assert.deepEqual(
+    { state: lab.get().state, since: lab.get().since, changes: lab.get().changes },
+    { state: "down", since: 2000, changes: 1 },
+  );
+});
+
+Deno.test("BackendHistory cuts what a backend says", () => {
+  const lab = new Lab();
+  lab.add({ kind: "rpc", code: "INTERNAL", detail: "x".repeat(5000) }, "down");
+  assert.equal(lab.get().lastFailure?.detail, `INTERNAL: ${"x".repeat(290)}…`);
+});
+
+Deno.test("BackendHistory forgets a backend that nobody has asked about for ten minutes", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.now += 300_000;
+  lab.add(SERVING, "up", { host: "b" });
+  lab.now += 299_999;
+  assert.deepEqual(lab.hosts, ["a", "b"]);
+  lab.now += 1;
+  assert.deepEqual(lab.hosts, ["b"]);
+});
+
+Deno.test("BackendHistory holds 10,000 backends; those longest not asked about go", () => {
+  const lab = new Lab();
+  for (let index = 0; index < 10_000; index++) lab.add(SERVING, "up", { host: `${index}` });
+  lab.now++;
+  for (let index = 0; index < 9000; index++) lab.add(SERVING, "up", { host: `${index}` });
+  assert.equal(lab.hosts.length, 10_000);
+  lab.add(SERVING, "up", { host: "new" });
+  const hosts = new Set(lab.hosts);
+  assert.equal(hosts.size, 9001);
+  assert.deepEqual(["0", "8999", "new", "9000", "9999"].map((host) => hosts.has(host)), [
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
+
+Deno.test("BackendHistory begins anew with a backend that comes back after ten minutes", () => {
+  const lab = new Lab();
+  lab.add(REFUSED, "down");
+  lab.now += 599_999;
+  lab.add(REFUSED, "down");
+  assert.equal(lab.get().checks, 2);
+  // The entry is due between two looks at all of them.
+  lab.now += 1;
+  lab.add(SERVING, "up", { host: "b" });
+  lab.now += 599_999;
+  assert.equal(lab.add(SERVING, "up"), true);
+  assert.deepEqual([lab.get().checks, lab.get().since], [1, lab.now]);
+});
+
+Deno.test("BackendHistory keeps hang-ups apart from checks, and a backend that has never answered", () => {
+  const lab = new Lab();
+  lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
+  const record = lab.get();
+  assert.deepEqual([record.state, record.hungUp, record.checks], ["unanswered", true, 0]);
+  assert.deepEqual(record.lastHangUp, { at: 1000, ageMs: 400, peer: "10.0.0.1:1" });
+  lab.now = 2000;
+  lab.add(REFUSED, "down");
+  assert.deepEqual([record.state, record.since, record.changes], ["down", 2000, 0]);
+  assert.deepEqual([record.hungUp, record.hangUps, record.checks], [false, 1, 1]);
+  lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
+  assert.deepEqual([record.state, record.hungUp, record.hangUps], ["down", true, 2]);
+});
+
+for (const count of [0, 1, 2, 29, 30, 31, 59, 60, 61, 100]) {
+  Deno.test(`RecentDurations lists the last checks of ${count}, oldest first`, () => {
+    const durations = new RecentDurations();
+    const all = Array.from({ length: count }, (_, index) => ({
+      durationMs: index,
+      failed: index % 3 === 0,
+    }));
+    for (const { durationMs, failed } of all) durations.add(durationMs, failed);
+    assert.deepEqual(durations.list(), all.slice(-RECENT_CHECKS));
+    assert.equal(durations.lastMs, all.at(-1)?.durationMs ?? 0);
+  });
+}
+
+Deno.test("UnaskedBackends tells once of a backend that could not be asked for a minute", () => {
+  let now = 0;
+  const unasked = new UnaskedBackends(() => now);
+  const told = [0, 30_000, 59_999, 60_000, 61_000].map((at) => {
+    now = at;
+    return unasked.add("a");
+  });
+  assert.deepEqual(told, [false, false, false, true, false]);
+  assert.equal(unasked.count, 1);
+});
+
+Deno.test("UnaskedBackends begins anew after a check that was made, and counts each backend by itself", () => {
+  let now = 0;
+  const unasked = new UnaskedBackends(() => now);
+  for (const key of ["a", "b"]) unasked.add(key);
+  now = 59_000;
+  unasked.delete("a");
+  assert.equal(unasked.add("a"), false);
+  now = 60_000;
+  assert.deepEqual([unasked.add("a"), unasked.add("b"), unasked.count], [false, true, 1]);
+});
