@@ -36,17 +36,68 @@ export interface Deadline {
  */
 export type OnDeadline = (heldUp: boolean) => void;
 
-interface Entry extends Deadline {
-  readonly due: number;
-  readonly slot: number;
+/** A deadline, linked to the others of its moment. */
+class Entry implements Deadline {
+  /** Its list; `undefined` while it is in none: it has passed, is passing, or was taken back. */
+  slot: Slot | undefined;
+  previous: Entry | undefined;
+  next: Entry | undefined;
+  due: number;
   readonly onPassed: OnDeadline;
-  cancelled: boolean;
+  /** Where it is the other side's: until when it is put off at most. */
+  readonly putOffUntil: number;
+  /** Where it is the other side's and its time is up: since when it has waited for a free turn of the loop. */
+  turnBegan: number | undefined;
+  /** What is said to `onPassed` after that turn. */
+  heldUp = false;
+  cancelled = false;
+
+  constructor(due: number, onPassed: OnDeadline, putOffUntil: number) {
+    this.due = due;
+    this.onPassed = onPassed;
+    this.putOffUntil = putOffUntil;
+  }
+
+  cancel(): void {
+    this.cancelled = true;
+    this.slot?.remove(this);
+  }
+}
+
+/** The deadlines of a moment. */
+class Slot {
+  readonly number: number;
+  first: Entry | undefined;
+  readonly #slots: Map<number, Slot>;
+
+  constructor(number: number, slots: Map<number, Slot>) {
+    this.number = number;
+    this.#slots = slots;
+    slots.set(number, this);
+  }
+
+  add(entry: Entry): void {
+    const { first } = this;
+    entry.slot = this;
+    entry.next = first;
+    if (first !== undefined) first.previous = entry;
+    this.first = entry;
+  }
+
+  remove(entry: Entry): void {
+    const { previous, next } = entry;
+    if (previous === undefined) this.first = next;
+    else previous.next = next;
+    if (next !== undefined) next.previous = previous;
+    entry.slot = entry.previous = entry.next = undefined;
+    if (this.first === undefined) this.#slots.delete(this.number);
+  }
 }
 
 /** All deadlines of the agent, on one timer of the runtime's. */
 export class Deadlines {
   /** Those that have not passed, by the moment of their timer. */
-  readonly #slots = new Map<number, Set<Entry>>();
+  readonly #slots = new Map<number, Slot>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerSlot = Infinity;
   /** Those of late deadlines, which wait for reads. */
@@ -59,14 +110,8 @@ export class Deadlines {
    * @param now from when on, in milliseconds of `performance.now()`
    */
   set(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
-    const due = now + Math.max(0, timeoutMs);
-    const slot = Math.ceil(due / RESOLUTION_MS);
-    const cancel = () => this.#remove(entry);
-    const entry: Entry = { due, slot, onPassed, cancelled: false, cancel };
-    const entries = this.#slots.get(slot);
-    if (entries === undefined) this.#slots.set(slot, new Set([entry]));
-    else entries.add(entry);
-    if (slot < this.#timerSlot) this.#arm(slot);
+    const entry = new Entry(now + Math.max(0, timeoutMs), onPassed, -Infinity);
+    this.#add(entry);
     return entry;
   }
 
@@ -75,17 +120,10 @@ export class Deadlines {
    * has come in time may wait to be read. So it passes once the loop turns freely again, or a second later.
    */
   setForOtherSide(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
-    const putOffUntil = now + timeoutMs + MAX_PUT_OFF_MS;
-    const waitForTurn = (heldUp: boolean) => {
-      const turnBegan = performance.now();
-      if (turnBegan > putOffUntil) return onPassed(heldUp);
-      deadline = this.set(() => {
-        if (performance.now() - turnBegan > LATE_MS) waitForTurn(heldUp);
-        else onPassed(heldUp);
-      }, 0);
-    };
-    let deadline = this.set(waitForTurn, timeoutMs, now);
-    return { cancel: () => deadline.cancel() };
+    const due = now + Math.max(0, timeoutMs);
+    const entry = new Entry(due, onPassed, now + timeoutMs + MAX_PUT_OFF_MS);
+    this.#add(entry);
+    return entry;
   }
 
   /** Takes all back. */
@@ -97,10 +135,11 @@ export class Deadlines {
     this.#catchingUp.clear();
   }
 
-  #remove(entry: Entry): void {
-    entry.cancelled = true;
-    const entries = this.#slots.get(entry.slot);
-    if (entries?.delete(entry) === true && entries.size === 0) this.#slots.delete(entry.slot);
+  #add(entry: Entry): void {
+    const number = Math.ceil(entry.due / RESOLUTION_MS);
+    const slot = this.#slots.get(number) ?? new Slot(number, this.#slots);
+    slot.add(entry);
+    if (number < this.#timerSlot) this.#arm(number);
   }
 
   #arm(slot: number): void {
@@ -114,15 +153,17 @@ export class Deadlines {
     this.#timerSlot = Infinity;
     const now = performance.now();
     const passed: Entry[] = [];
-    for (const [slot, entries] of this.#slots) {
-      if (slot * RESOLUTION_MS > now) continue;
-      this.#slots.delete(slot);
-      passed.push(...entries);
+    for (const slot of this.#slots.values()) {
+      if (slot.number * RESOLUTION_MS > now) continue;
+      for (let entry = slot.first; entry !== undefined; entry = slot.first) {
+        slot.remove(entry);
+        passed.push(entry);
+      }
     }
     const late: Entry[] = [];
     for (const entry of passed.sort((a, b) => a.due - b.due)) {
       if (now - entry.due > LATE_MS) late.push(entry);
-      else pass(entry, false);
+      else this.#pass(entry, false);
     }
     if (late.length > 0) this.#catchUp(late, now);
     let next = Infinity;
@@ -133,17 +174,30 @@ export class Deadlines {
   #catchUp(entries: readonly Entry[], firedAt: number): void {
     const timer = setTimeout(() => {
       this.#catchingUp.delete(timer);
-      for (const entry of entries) pass(entry, firedAt - entry.due > HELD_UP_MS);
+      for (const entry of entries) this.#pass(entry, firedAt - entry.due > HELD_UP_MS);
     }, CATCH_UP_MS);
     this.#catchingUp.add(timer);
   }
-}
 
-function pass({ cancelled, onPassed }: Entry, heldUp: boolean): void {
-  if (cancelled) return;
-  try {
-    onPassed(heldUp);
-  } catch (error) {
-    reportError(error);
+  #pass(entry: Entry, heldUp: boolean): void {
+    if (entry.cancelled || this.#waitsForTurn(entry, heldUp)) return;
+    try {
+      entry.onPassed(entry.heldUp);
+    } catch (error) {
+      reportError(error);
+    }
+  }
+
+  /** @returns whether it is put off to the next turn of the event loop, since the loop is not free */
+  #waitsForTurn(entry: Entry, heldUp: boolean): boolean {
+    const now = performance.now();
+    const { turnBegan } = entry;
+    if (turnBegan === undefined) entry.heldUp = heldUp;
+    else if (now - turnBegan <= LATE_MS) return false;
+    if (now > entry.putOffUntil) return false;
+    entry.turnBegan = now;
+    entry.due = now;
+    this.#add(entry);
+    return true;
   }
 }

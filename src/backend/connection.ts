@@ -1,7 +1,7 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
 import { Session } from "../http2/session.ts";
-import type { StreamRequest } from "../http2/stream.ts";
+import type { StreamEnd, StreamRequest } from "../http2/stream.ts";
 import type { Destination, DialTimings } from "./dial.ts";
 import type { Transport } from "./transport.ts";
 
@@ -48,14 +48,42 @@ export type CallRequest =
   };
 
 /** A call that has been sent. */
-export interface Call {
+export class Call implements StreamRequest {
   readonly connection: Connection;
+  readonly headerBlock: Uint8Array;
+  readonly headerListBytes: number;
+  readonly body: Uint8Array;
+  readonly isDecided: StreamRequest["isDecided"];
   /** In milliseconds of `performance.now()`. */
-  readonly sentAt: number;
+  readonly sentAt = performance.now();
   /** {@linkcode Connection.signsOfLife} when it was sent. */
   readonly signsBefore: number;
+  readonly #request: CallRequest;
+  readonly #session: Session;
+  readonly #streamId: number;
+
+  /** Sends it. */
+  constructor(connection: Connection, session: Session, request: CallRequest) {
+    this.connection = connection;
+    this.headerBlock = request.headerBlock();
+    this.headerListBytes = request.headerListBytes;
+    this.body = request.body;
+    this.isDecided = request.isDecided;
+    this.signsBefore = session.signsOfLife;
+    this.#request = request;
+    this.#session = session;
+    this.#streamId = session.open(this);
+  }
+
+  onEnd(end: StreamEnd): void {
+    this.connection.callEnded();
+    this.#request.onEnd(end);
+  }
+
   /** Gives it up. Idempotent. */
-  cancel(): void;
+  cancel(): void {
+    if (this.#session.cancel(this.#streamId)) this.connection.callCancelled();
+  }
 }
 
 /** One connection to a backend: its socket, and the HTTP/2 session on it. */
@@ -127,29 +155,23 @@ export class Connection {
 
   /** Sends a call. Only to be called while {@linkcode freeStreams} is above 0. */
   call(request: CallRequest): Call {
-    const session = this.#session;
-    const signsBefore = session.signsOfLife;
     this.calls++;
-    this.lastUsedAt = performance.now();
-    const id = session.open({
-      ...request,
-      headerBlock: request.headerBlock(),
-      onEnd: (end) => {
-        this.#callEnded();
-        request.onEnd(end);
-      },
-    });
+    const call = new Call(this, this.#session, request);
+    this.lastUsedAt = call.sentAt;
     this.#flush();
-    return {
-      connection: this,
-      sentAt: this.lastUsedAt,
-      signsBefore,
-      cancel: () => {
-        if (!session.cancel(id)) return;
-        this.#callEnded();
-        this.#afterChange();
-      },
-    };
+    return call;
+  }
+
+  /** A call on it has its end. Called by the call. */
+  callEnded(): void {
+    this.exclusive = false;
+    this.lastUsedAt = performance.now();
+  }
+
+  /** A call on it was given up. Called by the call. */
+  callCancelled(): void {
+    this.callEnded();
+    this.#afterChange();
   }
 
   /** Whether the server has said GOAWAY: it may end at any moment. */
@@ -213,11 +235,6 @@ export class Connection {
     this.#session.transportEnded(reason);
     this.#afterChange();
     this.#close();
-  }
-
-  #callEnded(): void {
-    this.exclusive = false;
-    this.lastUsedAt = performance.now();
   }
 
   #afterChange(): void {

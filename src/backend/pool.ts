@@ -1,5 +1,5 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
-import { type CallRequest, type CloseReason, Connection } from "./connection.ts";
+import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
 import {
   type Destination,
   destinationKey,
@@ -55,6 +55,8 @@ const DIAL_PAUSE_MS = 250;
 
 const MAX_SWEEP_MS = 30_000;
 
+const NO_OPTIONS: PlaceOptions = {};
+
 const CLOSED: Placement = {
   ok: false,
   failure: {
@@ -89,6 +91,27 @@ export class Pool {
   }
 
   /**
+   * Sends a call on a kept connection to one of the destinations, in their order.
+   *
+   * @returns the call; `undefined` where no connection can take it now
+   */
+  send(
+    destinations: readonly Destination[],
+    request: CallRequest,
+    options: PlaceOptions = NO_OPTIONS,
+  ): Call | undefined {
+    for (const destination of destinations) {
+      const endpoint = this.#endpoints.get(destinationKey(destination));
+      const connection = endpoint && this.#freeConnection(endpoint, options);
+      if (endpoint === undefined || connection === undefined) continue;
+      const call = this.#call(connection, request, options);
+      this.#called(endpoint, call);
+      return call;
+    }
+    return undefined;
+  }
+
+  /**
    * Sends a call on a connection to one of the destinations: on one that is kept, in their order, or else
    * on a new one, each tried after a failure of the one before, or a moment of its silence.
    *
@@ -97,20 +120,15 @@ export class Pool {
   place(
     destinations: readonly Destination[],
     request: CallRequest,
-    options: PlaceOptions = {},
+    options: PlaceOptions = NO_OPTIONS,
   ): PendingPlacement {
     const waiter = new Waiter(destinations, request, options, this.#deadlines);
-    for (const destination of destinations) {
-      const endpoint = this.#endpoints.get(destinationKey(destination));
-      const connection = endpoint && this.#freeConnection(endpoint, waiter);
-      if (endpoint === undefined || connection === undefined) continue;
-      this.#give(endpoint, connection, waiter);
-      return waiter;
-    }
-    waiter.begin(
-      (destination) => this.#endpointOf(destination),
-      (endpoint) => this.#serve(endpoint),
-    );
+    const call = this.send(destinations, request, options);
+    if (call !== undefined) waiter.settle({ ok: true, call });
+    else {waiter.begin(
+        (destination) => this.#endpointOf(destination),
+        (endpoint) => this.#serve(endpoint),
+      );}
     return waiter;
   }
 
@@ -163,25 +181,36 @@ export class Pool {
     return endpoint;
   }
 
-  #freeConnection(endpoint: Endpoint, waiter: Waiter): Connection | undefined {
+  #freeConnection(endpoint: Endpoint, options: PlaceOptions): Connection | undefined {
     for (const connection of endpoint.connections) {
-      if (connection.freeStreams > 0 && this.#suits(connection, waiter)) return connection;
+      if (connection.freeStreams > 0 && this.#suits(connection, options)) return connection;
     }
     return undefined;
   }
 
-  #suits(connection: Connection, { openedAfter, exclusive }: Waiter): boolean {
+  #suits(
+    connection: Connection,
+    { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
+  ): boolean {
     return connection.openedAt >= openedAfter &&
       (connection.calls === 0 || this.#options.keep && !exclusive);
   }
 
   #give(endpoint: Endpoint, connection: Connection, waiter: Waiter): void {
-    connection.exclusive = waiter.exclusive;
-    const call = connection.call(waiter.request);
+    const call = this.#call(connection, waiter.request, waiter);
     waiter.settle({ ok: true, call });
     for (const other of waiter.tried) if (other !== endpoint) this.#dropUnwantedDials(other);
+    this.#called(endpoint, call);
+  }
+
+  #call(connection: Connection, request: CallRequest, { exclusive = false }: PlaceOptions): Call {
+    connection.exclusive = exclusive;
+    return connection.call(request);
+  }
+
+  #called(endpoint: Endpoint, { connection, sentAt }: Call): void {
     if (!this.#options.keep) connection.drain("unused");
-    else if (call.sentAt > connection.replaceAt) this.#replace(endpoint, connection);
+    else if (sentAt > connection.replaceAt) this.#replace(endpoint, connection);
   }
 
   /** Another address has answered: dials that nobody else waits for end. */

@@ -44,9 +44,8 @@ export class TcpTransport implements Transport {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    for (let sent = 0; sent < bytes.length;) {
-      sent += await this.#socket.write(bytes.subarray(sent));
-    }
+    let sent = await this.#socket.write(bytes);
+    while (sent < bytes.length) sent += await this.#socket.write(bytes.subarray(sent));
   }
 
   close(): void {

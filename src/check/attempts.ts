@@ -43,6 +43,8 @@ export function hedgeDelayMs(timeLeftMs: number): number {
   return Math.min(MAX_HEDGE_DELAY_MS, timeLeftMs * HEDGE_PART);
 }
 
+const NO_TIMINGS: CheckTimings = {};
+
 /** What attempts are made with. */
 export interface AttemptsContext {
   readonly pool: Pool;
@@ -68,7 +70,6 @@ export class Attempts implements RunningCheck {
   readonly #context: AttemptsContext;
   /** SERVING is remembered of a connection by this. */
   readonly #name: string;
-  readonly #begunAt: number;
   readonly #calls: WatchedCall[] = [];
   /** Addresses at which an attempt had no answer: the others come first. */
   readonly #failed = new Set<string>();
@@ -88,7 +89,6 @@ export class Attempts implements RunningCheck {
     this.#call = call;
     this.#context = context;
     this.#name = `${check.authority} ${check.service}`;
-    this.#begunAt = check.at;
     this.outcome = this.#run();
   }
 
@@ -148,8 +148,10 @@ export class Attempts implements RunningCheck {
   async #attempt(): Promise<AttemptOutcome> {
     const exclusive = this.#made >= FIRST_EXCLUSIVE_ATTEMPT;
     this.#made++;
-    const watched = new WatchedCall(this.#context.deadlines);
-    const placement = await this.#place(watched, exclusive);
+    const { deadlines, rpcTimeoutMs } = this.#context;
+    const endsBy = this.#check.at + this.#check.timeoutMs;
+    const watched = new WatchedCall(this.#call, rpcTimeoutMs, endsBy, deadlines);
+    const placement = this.#send(watched, exclusive) ?? await this.#place(watched, exclusive);
     if (!placement.ok) {
       for (const { address } of this.#destinations()) this.#failed.add(address);
       this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
@@ -177,14 +179,18 @@ export class Attempts implements RunningCheck {
     return await firstAnswer(ended, this.#attempt(), this.#check.destinations.length > 1);
   }
 
-  async #place(watched: WatchedCall, exclusive: boolean): Promise<Placement> {
-    const request = watched.request(this.#call, () => this.#rpcTimeoutMs());
-    const options = { openedAfter: this.#openedAfter, exclusive };
+  /** On a connection that can take it now. */
+  #send(request: WatchedCall, exclusive: boolean): Placement | undefined {
     this.#placedAt = performance.now();
-    const pending = this.#context.pool.place(this.#destinations(), request, options);
-    if (pending.placement !== undefined) return pending.placement;
-    this.#placement = pending;
-    const placement = await pending.placed;
+    const options = { openedAfter: this.#openedAfter, exclusive };
+    const call = this.#context.pool.send(this.#destinations(), request, options);
+    return call && { ok: true, call };
+  }
+
+  async #place(request: WatchedCall, exclusive: boolean): Promise<Placement> {
+    const options = { openedAfter: this.#openedAfter, exclusive };
+    this.#placement = this.#context.pool.place(this.#destinations(), request, options);
+    const placement = await this.#placement.placed;
     this.#placement = undefined;
     return placement;
   }
@@ -202,7 +208,7 @@ export class Attempts implements RunningCheck {
   /** Nothing on a kept connection. What was tried in vain before the one that is used counts as connecting. */
   #connectTimings({ connection, sentAt }: Call): CheckTimings {
     const { openedAt, timings } = connection;
-    if (openedAt < this.#placedAt) return {};
+    if (openedAt < this.#placedAt) return NO_TIMINGS;
     const { tls = 0 } = timings;
     return { ...timings, connect: sentAt - this.#placedAt - tls };
   }
@@ -216,12 +222,6 @@ export class Attempts implements RunningCheck {
   #hasUntried(): boolean {
     return this.#failed.size > 0 &&
       this.#check.destinations.some(({ address }) => !this.#failed.has(address));
-  }
-
-  /** How long a call that is sent now may take: the time of the whole check counts as well. */
-  #rpcTimeoutMs(): number {
-    const leftMs = this.#begunAt + this.#check.timeoutMs - performance.now();
-    return Math.max(1, Math.min(this.#context.rpcTimeoutMs, leftMs));
   }
 
   async #pause(ms: number): Promise<void> {

@@ -28,49 +28,55 @@ const MAX_PING_MS = 250;
 const MIN_SILENCE_MS = 200;
 
 /** A call, and whether it looks as though no answer will come. */
-export class WatchedCall {
+export class WatchedCall implements CallRequest {
+  readonly headerListBytes: number;
+  readonly body: Uint8Array;
+  readonly isDecided = isDecided;
   /** Settles with the end of the call, or before it when the connection gives no sign of life. */
   readonly heard: Promise<CallEnd | Silence>;
   /** How long it may take from its sending on, in milliseconds. */
   timeoutMs = 0;
+  readonly #healthCall: HealthCall;
+  readonly #rpcTimeoutMs: number;
+  readonly #endsBy: number;
   readonly #deadlines: Deadlines;
+  #resolve!: (heard: CallEnd | Silence) => void;
   #call: Call | undefined;
   #end: CallEnd | undefined;
-  #onEnd: (end: CallEnd) => void;
-  readonly #onSilent: (isLeaving: boolean) => void;
+  /** Once it is silent: told of the end all the same. */
+  #onLateEnd: ((end: CallEnd) => void) | undefined;
   #timer: Deadline | undefined;
-  #silent = false;
-
-  constructor(deadlines: Deadlines) {
-    this.#deadlines = deadlines;
-    const { promise, resolve } = Promise.withResolvers<CallEnd | Silence>();
-    this.heard = promise;
-    this.#onEnd = resolve;
-    this.#onSilent = (isLeaving) => {
-      const { promise: ended, resolve: onEnd } = Promise.withResolvers<CallEnd>();
-      this.#onEnd = onEnd;
-      resolve({ kind: "silent", isLeaving, ended });
-    };
-  }
+  #settledBy = Infinity;
+  #hedgeMs = Infinity;
+  /** What has come by the time of the PING says nothing of the time after it. */
+  #signsBefore: number | undefined;
 
   /**
-   * @param timeoutMs asked when it is sent: how long it may take then, in milliseconds
-   * @returns what is to be sent, so that its end is heard here
+   * @param rpcTimeoutMs how long it may take from its sending on, in milliseconds
+   * @param endsBy when it ends at the latest, in milliseconds of `performance.now()`
    */
-  request(
-    { headerListBytes, body, headerBlock }: HealthCall,
-    timeoutMs: () => number,
-  ): CallRequest {
-    return {
-      headerListBytes,
-      body,
-      isDecided,
-      headerBlock: () => {
-        this.timeoutMs = timeoutMs();
-        return headerBlock(this.timeoutMs);
-      },
-      onEnd: (end) => this.#ended(end),
-    };
+  constructor(healthCall: HealthCall, rpcTimeoutMs: number, endsBy: number, deadlines: Deadlines) {
+    this.headerListBytes = healthCall.headerListBytes;
+    this.body = healthCall.body;
+    this.#healthCall = healthCall;
+    this.#rpcTimeoutMs = rpcTimeoutMs;
+    this.#endsBy = endsBy;
+    this.#deadlines = deadlines;
+    this.heard = new Promise((resolve) => this.#resolve = resolve);
+  }
+
+  /** Asked for when it is sent: the server is told how much time is left. */
+  headerBlock(): Uint8Array {
+    const leftMs = this.#endsBy - performance.now();
+    this.timeoutMs = Math.max(1, Math.min(this.#rpcTimeoutMs, leftMs));
+    return this.#healthCall.headerBlock(this.timeoutMs);
+  }
+
+  onEnd(end: CallEnd): void {
+    this.#timer?.cancel();
+    this.#end = end;
+    if (this.#onLateEnd === undefined) this.#resolve(end);
+    else this.#onLateEnd(end);
   }
 
   /**
@@ -82,31 +88,38 @@ export class WatchedCall {
   watch(call: Call, settingsTimeoutMs: number, hedgeMs: number): void {
     this.#call = call;
     if (this.#end !== undefined) return;
-    const endsAt = call.sentAt + this.timeoutMs;
-    const settledBy = call.sentAt + settingsTimeoutMs;
-    // What has come by the time of the PING says nothing of the time after it.
-    let signsBefore: number | undefined;
-    const look = (heldUp: boolean) => {
-      const { connection } = call;
-      const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, settledBy);
-      const leftMs = nowEndsAt - performance.now();
-      if (leftMs <= 0) return this.#timedOut(connection, heldUp);
-      let nextMs = Math.min(leftMs, MAX_PING_MS);
-      const isLeaving = connection.isServerLeaving;
-      if (!this.#silent && (isLeaving || signsBefore === connection.signsOfLife)) {
-        this.#silent = true;
-        if (!isLeaving) connection.silentSince ??= performance.now();
-        this.#onSilent(isLeaving);
-      } else if (signsBefore === undefined) {
-        signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
-        nextMs = Math.min(nextMs, hedgeMs);
-      } else {
-        signsBefore = -1; // it is merely slow
-      }
-      this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
-    };
+    this.#settledBy = call.sentAt + settingsTimeoutMs;
+    this.#hedgeMs = hedgeMs;
     const firstMs = Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs);
+    const look = (heldUp: boolean) => {
+      const nextMs = this.#look(call, heldUp);
+      if (nextMs !== undefined) this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
+    };
     this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
+  }
+
+  /** @returns when to look again, in milliseconds; `undefined` when it is over */
+  #look(call: Call, heldUp: boolean): number | undefined {
+    const { connection } = call;
+    const endsAt = call.sentAt + this.timeoutMs;
+    const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, this.#settledBy);
+    const leftMs = nowEndsAt - performance.now();
+    if (leftMs <= 0) return this.#timedOut(connection, heldUp);
+    const nextMs = Math.min(leftMs, MAX_PING_MS);
+    const isLeaving = connection.isServerLeaving;
+    const isSilent = isLeaving || this.#signsBefore === connection.signsOfLife;
+    if (isSilent && this.#onLateEnd === undefined) {
+      if (!isLeaving) connection.silentSince ??= performance.now();
+      const { promise: ended, resolve: onLateEnd } = Promise.withResolvers<CallEnd>();
+      this.#onLateEnd = onLateEnd;
+      this.#resolve({ kind: "silent", isLeaving, ended });
+    } else if (this.#signsBefore === undefined) {
+      this.#signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
+      return Math.min(nextMs, this.#hedgeMs);
+    } else {
+      this.#signsBefore = -1; // it is merely slow
+    }
+    return nextMs;
   }
 
   /**
@@ -124,17 +137,11 @@ export class WatchedCall {
     if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) connection.drain("silent");
   }
 
-  #timedOut(connection: Connection, heldUp: boolean): void {
+  #timedOut(connection: Connection, heldUp: boolean): undefined {
     this.cancel();
     const kind = heldUp ? "held_up" : connection.settled ? "timeout" : "no_settings";
     if (kind === "no_settings") connection.drain("silent");
-    this.#ended({ kind });
-  }
-
-  #ended(end: CallEnd): void {
-    this.#timer?.cancel();
-    this.#end = end;
-    this.#onEnd(end);
+    this.onEnd({ kind });
   }
 }
 
