@@ -53,8 +53,7 @@ export interface AttemptsContext {
   readonly rpcTimeoutMs: number;
   /** How long a new connection may be without the server's SETTINGS, in milliseconds. */
   readonly connectTimeoutMs: number;
-  /** Whether the last check of this backend has used all its attempts. */
-  readonly exhausted: boolean;
+  readonly exhausted: ExhaustedBackends;
   /** Told that a call is made on a second connection, since the first is silent. */
   readonly onHedged: () => void;
 }
@@ -68,8 +67,8 @@ export class Attempts implements RunningCheck {
   readonly #check: HealthCheck;
   readonly #call: HealthCall;
   readonly #context: AttemptsContext;
-  /** SERVING is remembered of a connection by this. */
-  readonly #name: string;
+  /** Whether the last check of this backend has used all its attempts. */
+  readonly #wasExhausted: boolean;
   readonly #calls: WatchedCall[] = [];
   /** Addresses at which an attempt had no answer: the others come first. */
   readonly #failed = new Set<string>();
@@ -88,13 +87,8 @@ export class Attempts implements RunningCheck {
     this.#check = check;
     this.#call = call;
     this.#context = context;
-    this.#name = `${check.authority} ${check.service}`;
+    this.#wasExhausted = context.exhausted.has(check.destinations);
     this.outcome = this.#run();
-  }
-
-  /** Whether it has used all its attempts. */
-  get exhausted(): boolean {
-    return this.#made >= this.#limit;
   }
 
   get waitsFor(): string {
@@ -118,8 +112,12 @@ export class Attempts implements RunningCheck {
     this.#placement?.leave();
   }
 
+  get #isExhausted(): boolean {
+    return this.#made >= this.#limit;
+  }
+
   get #limit(): number {
-    if (!this.#context.exhausted) return MAX_ATTEMPTS;
+    if (!this.#wasExhausted) return MAX_ATTEMPTS;
     // Each address of a name has its turn, so that one that has recovered is found.
     const { length } = this.#check.destinations;
     return Math.min(MAX_ATTEMPTS, Math.max(MAX_ATTEMPTS_OF_EXHAUSTED, length));
@@ -130,18 +128,26 @@ export class Attempts implements RunningCheck {
     try {
       let last = await this.#attempt();
       result = last;
-      while (last.retryable && this.#made < this.#limit && !this.#cancelled) {
+      while (last.retryable && !this.#isExhausted && !this.#cancelled) {
         this.#openedAfter = performance.now();
         await this.#pause(PAUSES_MS[this.#made] ?? 0);
         last = await this.#attempt();
         // A new connection without an answer does not take back what was said on the old one.
         if (last.answered || !result.answered) result = last;
       }
+      this.#rememberWhetherExhausted(result);
       return { verdict: result.verdict, timings: this.#timings };
     } finally {
       for (const call of this.#calls) call.cancel(result?.answered);
       this.cancel();
     }
+  }
+
+  #rememberWhetherExhausted({ verdict }: AttemptOutcome): void {
+    const { exhausted } = this.#context;
+    const { destinations } = this.#check;
+    if (verdict.kind !== "serving" && this.#isExhausted) exhausted.add(destinations);
+    else if (verdict.kind === "serving" && this.#wasExhausted) exhausted.delete(destinations);
   }
 
   /** One call, and a second one on a new connection while the first is silent: the first whole answer wins. */
@@ -171,7 +177,7 @@ export class Attempts implements RunningCheck {
     const heard = await watched.heard;
     if (heard.kind !== "silent") return this.#outcome(call, heard, timeoutMs);
     const ended = heard.ended.then((end) => this.#outcome(call, end, timeoutMs));
-    if (this.exhausted || this.#hedged && !heard.isLeaving) return await ended;
+    if (this.#isExhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
     this.#context.onHedged();
     this.#failed.add(call.connection.destination.address);
@@ -197,8 +203,9 @@ export class Attempts implements RunningCheck {
 
   #outcome(call: Call, end: CallEnd, timeoutMs: number): AttemptOutcome {
     const rpc = performance.now() - call.sentAt;
-    this.#timings = { ...this.#connectTimings(call), rpc };
-    const outcome = outcomeOfCall(call, end, this.#name, rpc, timeoutMs);
+    const connecting = this.#connectTimings(call);
+    this.#timings = connecting === NO_TIMINGS ? { rpc } : { ...connecting, rpc };
+    const outcome = outcomeOfCall(call, end, this.#call.name, rpc, timeoutMs);
     if (outcome.answered) return outcome;
     this.#failed.add(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.
@@ -255,15 +262,32 @@ const MAX_CALLS = 10_000;
 /** Backends of which it is remembered that a check has used all its attempts. */
 const MAX_EXHAUSTED = 10_000;
 
+/** Backends whose last check has used all its attempts in vain. */
+export class ExhaustedBackends {
+  readonly #backends = new LruMap<string, true>(MAX_EXHAUSTED);
+
+  has(destinations: readonly Destination[]): boolean {
+    return this.#backends.size > 0 && this.#backends.get(keyOf(destinations)) === true;
+  }
+
+  add(destinations: readonly Destination[]): void {
+    this.#backends.set(keyOf(destinations), true);
+  }
+
+  delete(destinations: readonly Destination[]): void {
+    this.#backends.delete(keyOf(destinations));
+  }
+}
+
+function keyOf([first]: readonly Destination[]): string {
+  return `${first?.address} ${first?.port}`;
+}
+
 /** The agent's own gRPC client. */
 export class NativeClient implements HealthClient {
-  readonly #pool: Pool;
-  readonly #deadlines: Deadlines;
-  readonly #timeouts: Pick<AttemptsContext, "rpcTimeoutMs" | "connectTimeoutMs">;
+  readonly #context: AttemptsContext;
   readonly #metadata: ReadonlyMap<string, string>;
-  readonly #onHedged: () => void;
   readonly #calls = new LruMap<string, HealthCall>(MAX_CALLS);
-  readonly #exhausted = new LruMap<string, true>(MAX_EXHAUSTED);
 
   /**
    * @param metadata what each call carries along
@@ -276,34 +300,17 @@ export class NativeClient implements HealthClient {
     metadata: ReadonlyMap<string, string>,
     onHedged: () => void,
   ) {
-    this.#pool = pool;
-    this.#deadlines = deadlines;
-    this.#timeouts = timeouts;
+    const exhausted = new ExhaustedBackends();
+    this.#context = { pool, deadlines, ...timeouts, exhausted, onHedged };
     this.#metadata = metadata;
-    this.#onHedged = onHedged;
   }
 
   check(check: HealthCheck): RunningCheck {
-    const [first] = check.destinations;
-    const target = `${first?.address} ${first?.port}`;
-    const exhausted = this.#exhausted.get(target) !== undefined;
-    const attempts = new Attempts(check, this.#callOf(check), {
-      pool: this.#pool,
-      deadlines: this.#deadlines,
-      ...this.#timeouts,
-      exhausted,
-      onHedged: this.#onHedged,
-    });
-    void attempts.outcome.then(({ verdict }) => {
-      if (verdict.kind === "serving") {
-        if (exhausted) this.#exhausted.delete(target);
-      } else if (attempts.exhausted) this.#exhausted.set(target, true);
-    });
-    return attempts;
+    return new Attempts(check, this.#callOf(check), this.#context);
   }
 
   stateOf(destination: Destination): "ready" | "connecting" | undefined {
-    return this.#pool.stateOf(destination);
+    return this.#context.pool.stateOf(destination);
   }
 
   #callOf({ destinations: [first], authority, service }: HealthCheck): HealthCall {

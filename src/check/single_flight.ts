@@ -1,6 +1,6 @@
 import { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { CheckTimings, RunningCheck } from "./health_client.ts";
+import type { CheckTimings, Outcome, RunningCheck } from "./health_client.ts";
 
 /** Observations that are kept for those that ask later. */
 const MAX_KEPT = 10_000;
@@ -27,15 +27,28 @@ export class Flight {
   readonly #onEmpty: () => void;
   #waiting = 0;
 
-  /** @param onEmpty called when the last one has left before the end */
-  constructor(check: RunningCheck, begunAt: number, onEmpty: () => void) {
-    const { run } = this;
+  /**
+   * @param onEnd called with what has come of it
+   * @param onEmpty called when the last one has left before the end
+   */
+  constructor(
+    check: RunningCheck,
+    begunAt: number,
+    onEnd: (observation: Observation) => void,
+    onEmpty: () => void,
+  ) {
     this.begunAt = begunAt;
     this.#check = check;
     this.#onEmpty = onEmpty;
+    const end = ({ verdict, timings }: Outcome): Observation => {
+      const observation = { verdict, timings, run: this.run };
+      this.open = false;
+      onEnd(observation);
+      return observation;
+    };
     this.observation = check.outcome.then(
-      (outcome) => ({ ...outcome, run }),
-      (error) => ({ verdict: { kind: "internal", error }, timings: {}, run }),
+      end,
+      (error) => end({ verdict: { kind: "internal", error }, timings: {} }),
     );
   }
 
@@ -111,15 +124,14 @@ export class SingleFlight {
     const forget = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    const flight = new Flight(check, begunAt, forget);
-    this.#flights.set(key, flight);
-    void flight.observation.then((observation) => {
-      flight.open = false;
+    const onEnd = (observation: Observation) => {
       forget();
       if (this.#maxAgeMs > 0 && mayServeAgain(observation.verdict)) {
-        this.#kept.set(key, { observation, at: flight.begunAt });
+        this.#kept.set(key, { observation, at: begunAt });
       }
-    });
+    };
+    const flight = new Flight(check, begunAt, onEnd, forget);
+    this.#flights.set(key, flight);
     return flight;
   }
 }

@@ -43,19 +43,17 @@ export function readHealthAnswer(response: HttpResponse): HealthAnswer {
   if (status !== 200) {
     return failed(statusOfHttp(status), `HTTP ${status}${contentTypeShown(headers)}`);
   }
-  const early = valuesOf(headers, "grpc-status");
-  const grpcStatuses = [...early, ...valuesOf(trailers, "grpc-status")];
+  const early = countOf(headers, "grpc-status");
+  const statuses = early + countOf(trailers, "grpc-status");
   const trailersOnly = !response.truncated && trailers.length === 0 && response.body.length === 0;
-  if (!isGrpc(headers) && !(trailersOnly && valuesOf(headers, "content-type").length === 0)) {
+  if (!isGrpc(headers) && !(trailersOnly && countOf(headers, "content-type") === 0)) {
     return failed("UNKNOWN", `The answer is not gRPC: HTTP 200${contentTypeShown(headers)}`);
   }
   if (response.truncated) return failed("RESOURCE_EXHAUSTED", bodyTooLong(response.body));
-  const [grpcStatus] = grpcStatuses;
+  const grpcStatus = valueOf(headers, "grpc-status") ?? valueOf(trailers, "grpc-status");
   if (grpcStatus === undefined) return failed("UNKNOWN", "The answer has no grpc-status");
-  if (grpcStatuses.length > 1) {
-    return failed("UNKNOWN", `The answer has grpc-status ${grpcStatuses.length} times`);
-  }
-  if (early.length > 0 && !trailersOnly) {
+  if (statuses > 1) return failed("UNKNOWN", `The answer has grpc-status ${statuses} times`);
+  if (early > 0 && !trailersOnly) {
     return failed("UNKNOWN", "The grpc-status came before the message");
   }
   if (!/^[0-9]{1,9}$/.test(grpcStatus)) {
@@ -98,7 +96,8 @@ function messageTooLong(length: number): string {
 
 /** @param body at least a prefix */
 function lengthOf(body: Uint8Array): number {
-  return new DataView(body.buffer, body.byteOffset, body.byteLength).getUint32(1);
+  const low = (body[2] ?? 0) << 16 | (body[3] ?? 0) << 8 | (body[4] ?? 0);
+  return (body[1] ?? 0) * 2 ** 24 + low;
 }
 
 function failed(code: StatusCode, detail: string): HealthAnswer {
@@ -106,20 +105,25 @@ function failed(code: StatusCode, detail: string): HealthAnswer {
 }
 
 function isGrpc(headers: readonly HeaderField[]): boolean {
-  const types = valuesOf(headers, "content-type");
-  const [type] = types;
-  return type !== undefined && types.length === 1 && GRPC_CONTENT.test(type);
+  const type = valueOf(headers, "content-type");
+  return type !== undefined && GRPC_CONTENT.test(type) && countOf(headers, "content-type") === 1;
 }
 
 function contentTypeShown(headers: readonly HeaderField[]): string {
-  const types = valuesOf(headers, "content-type");
+  const types = headers.filter(([name]) => name === "content-type").map(([, value]) => value);
   return types.length === 0 ? "" : ` (${types.join(", ").slice(0, MAX_SHOWN)})`;
 }
 
-function valuesOf(fields: readonly HeaderField[], wanted: string): string[] {
-  const values: string[] = [];
-  for (const field of fields) if (field[0] === wanted) values.push(field[1]);
-  return values;
+/** The first value of a field. */
+function valueOf(fields: readonly HeaderField[], wanted: string): string | undefined {
+  for (const field of fields) if (field[0] === wanted) return field[1];
+  return undefined;
+}
+
+function countOf(fields: readonly HeaderField[], wanted: string): number {
+  let count = 0;
+  for (const field of fields) if (field[0] === wanted) count++;
+  return count;
 }
 
 function shown(value: string): string {
@@ -128,7 +132,7 @@ function shown(value: string): string {
 
 /** The text of `grpc-message`, which is percent-encoded UTF-8, though not all servers encode it. */
 function messageOf(fields: readonly HeaderField[]): string {
-  const [raw = ""] = valuesOf(fields, "grpc-message");
+  const raw = valueOf(fields, "grpc-message") ?? "";
   const bytes: number[] = [];
   for (let at = 0; at < raw.length; at++) {
     const [, hex] = /^%([0-9A-Fa-f]{2})/.exec(raw.slice(at, at + 3)) ?? [];

@@ -170,7 +170,7 @@ export class FrameEncoder {
     do {
       const end = Math.min(block.length, at + maxFrameBytes);
       this.#header(type, end === block.length ? FrameFlag.END_HEADERS : 0, streamId, end - at);
-      this.#append(block.subarray(at, end));
+      this.#append(end - at === block.length ? block : block.subarray(at, end));
       type = FrameType.CONTINUATION;
       at = end;
     } while (at < block.length);
@@ -246,7 +246,7 @@ export class FrameEncoder {
     if (needed <= this.#bytes.length) return;
     // What is sent is mostly one call: the preface, SETTINGS and a request fit into 512 bytes.
     const larger = new Uint8Array(Math.max(512, needed, this.#length * 2));
-    larger.set(this.#bytes.subarray(0, this.#length));
+    if (this.#length > 0) larger.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = larger;
   }
 }

@@ -113,7 +113,7 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Frame {
       return {
         type: "headers",
         streamId,
-        fragment: rest.subarray(priorityBytes),
+        fragment: priorityBytes === 0 ? rest : rest.subarray(priorityBytes),
         endStream: (flags & FrameFlag.END_STREAM) !== 0,
         endHeaders: (flags & FrameFlag.END_HEADERS) !== 0,
       };

@@ -407,7 +407,7 @@ export class Session {
     const room = MAX_BODY_BYTES - answer.body.length;
     const body = new Uint8Array(answer.body.length + Math.min(room, data.length));
     body.set(answer.body);
-    body.set(data.subarray(0, room), answer.body.length);
+    body.set(data.length <= room ? data : data.subarray(0, room), answer.body.length);
     const { status, fields } = answer;
     stream.answer = { kind: "headers", status, fields, body };
     if (data.length >= room) this.#finish(stream, [], true);
@@ -552,7 +552,8 @@ export class Session {
     while (stream.sent < body.length) {
       const room = Math.min(this.#sendWindow, stream.sendWindow, this.#settings.maxFrameBytes);
       if (room <= 0) return;
-      const part = body.subarray(stream.sent, stream.sent + room);
+      const isWhole = stream.sent === 0 && body.length <= room;
+      const part = isWhole ? body : body.subarray(stream.sent, stream.sent + room);
       stream.sent += part.length;
       stream.sendWindow -= part.length;
       this.#sendWindow -= part.length;

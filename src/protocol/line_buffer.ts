@@ -33,6 +33,11 @@ export class LineBuffer {
     return this.#end - this.#start > this.#maxLineBytes && this.#scanned === this.#end;
   }
 
+  /** How long the line is that has not ended, in bytes. */
+  get restLength(): number {
+    return this.#end - this.#start;
+  }
+
   /** The bytes of a line that has not ended, valid until the next call. */
   get rest(): Uint8Array<ArrayBuffer> {
     return this.#bytes.subarray(this.#start, this.#end);
@@ -50,7 +55,7 @@ export class LineBuffer {
       this.#scanned -= this.#start;
       this.#start = 0;
     }
-    return this.#bytes.subarray(this.#end);
+    return this.#end === 0 ? this.#bytes : this.#bytes.subarray(this.#end);
   }
 
   /** Says that the first `count` bytes of the last {@linkcode space} were filled. */

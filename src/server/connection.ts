@@ -110,8 +110,8 @@ export class Connection {
     try {
       await this.#readLines();
       await this.#answering;
-      await this.#seeWhetherGone();
-      await this.#discardRest();
+      if (this.#askedAtEnd !== undefined) await this.#seeWhetherGone(this.#askedAtEnd);
+      if (!this.#ended) await this.#discardRest();
     } catch (error) {
       this.#logBroken(error);
     } finally {
@@ -128,7 +128,7 @@ export class Connection {
   /** Closes at once when a time limit has passed. Called now and then by the server. */
   closeIfOverdue(now: number): void {
     if (this.#replies.length > 0 && !this.#writing) return;
-    const halfSent = this.#lines.rest.length > 0 && !this.#writing;
+    const halfSent = this.#lines.restLength > 0 && !this.#writing;
     const limit = halfSent ? this.#limits.requestTimeoutMs : this.#limits.idleTimeoutMs;
     if (now - this.#since < limit) return;
     this.#log.debug("Connection closed: nothing came in time", {
@@ -159,23 +159,22 @@ export class Connection {
         }));
         return;
       }
-      const count = await this.#read();
+      const reading = this.#socket.read(this.#lines.space());
+      const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
         this.#ended = true;
         this.#endedAt = performance.now();
         this.#askedAtEnd = this.#replies[0];
-        if (this.#lines.rest.length > 0) this.#take(this.#lines.takeRest());
+        if (this.#lines.restLength > 0) this.#take(this.#lines.takeRest());
         return;
       }
-      if (this.#lines.rest.length === 0) this.#since = performance.now();
+      if (this.#lines.restLength === 0) this.#since = performance.now();
       this.#lines.fill(count);
     }
   }
 
-  /** Reads once. While a line waits that is complete but for its end, a pause ends that line. */
-  async #read(): Promise<number | null> {
-    const reading = this.#socket.read(this.#lines.space());
-    if (!this.#restIsRequest()) return await reading;
+  /** A line waits that is complete but for its end: a pause in what is read ends it. */
+  async #endAfterPause(reading: Promise<number | null>): Promise<number | null> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const quiet = new Promise<"quiet">((resolve) => {
       // The second step lets a read that is ready go first when the process itself was late.
@@ -191,8 +190,7 @@ export class Connection {
   }
 
   #restIsRequest(): boolean {
-    const { rest } = this.#lines;
-    return rest.length > 0 && parseRequest(decoder.decode(rest)).ok;
+    return this.#lines.restLength > 0 && parseRequest(decoder.decode(this.#lines.rest)).ok;
   }
 
   #takeLines(): void {
@@ -218,9 +216,8 @@ export class Connection {
         const bytes = COMMON_REPLIES.get(reply) ?? encoder.encode(reply);
         this.#since = performance.now();
         this.#writing = true;
-        for (let sent = 0; sent < bytes.length;) {
-          sent += await this.#socket.write(bytes.subarray(sent));
-        }
+        let sent = await this.#socket.write(bytes);
+        while (sent < bytes.length) sent += await this.#socket.write(bytes.subarray(sent));
         this.#writing = false;
         this.#replied = true;
         this.#replies.shift();
@@ -246,9 +243,8 @@ export class Connection {
    * The end of a stream does not tell whether the client still reads. If it does not, its machine resets the
    * connection when the reply comes, and only a further write shows that.
    */
-  async #seeWhetherGone(): Promise<void> {
-    const asked = this.#askedAtEnd;
-    if (asked === undefined || this.#closed) return;
+  async #seeWhetherGone(asked: PendingReply): Promise<void> {
+    if (this.#closed) return;
     await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
     if (this.#closed) return;
     await this.#socket.write(NOTHING).catch(() => {
@@ -257,7 +253,7 @@ export class Connection {
   }
 
   async #discardRest(): Promise<void> {
-    if (this.#closed || this.#ended) return;
+    if (this.#closed) return;
     this.#sayGoodbye();
     const rest = new Uint8Array(DISCARD_BYTES);
     for (let reads = 0; reads < MAX_DISCARDED; reads++) {
@@ -271,7 +267,7 @@ export class Connection {
     // A reply that is being written may well have arrived: the reset can overtake the write's end.
     const replied = this.#replied || this.#writing;
     const fields = { peer: this.peer.text, error: String(error) };
-    if (this.#replies.length === 0 && this.#lines.rest.length > 0 && !replied) {
+    if (this.#replies.length === 0 && this.#lines.restLength > 0 && !replied) {
       this.#warnings.warn("Connection broken in the middle of a request", () => fields);
     } else {
       this.#log.debug("Connection reset by the peer", fields);

@@ -126,9 +126,13 @@ export class Handler {
       const check = this.#checker.check(request, patienceMs, asked.at);
       this.#recorder.checkBegun();
       asked.waitFor(request, check);
-      asked.reply = check.observation
-        .then((observation) => this.#replyTo(asked, request, observation))
-        .catch((error) => this.#bug(asked, error));
+      asked.reply = check.observation.then((observation) => {
+        try {
+          return this.#replyTo(asked, request, observation);
+        } catch (error) {
+          return this.#bug(asked, error);
+        }
+      });
     } catch (error) {
       return asked.answered(this.#bug(asked, error));
     }

@@ -111,14 +111,16 @@ export class Server {
   }
 
   #own(connection: Connection): void {
+    this.#connections.set(connection, this.#serve(connection));
+  }
+
+  async #serve(connection: Connection): Promise<void> {
     this.#metrics.connections.inc();
     this.#log.debug("Connection opened", { peer: connection.peer.text });
-    const served = connection.serve().finally(() => {
-      this.#connections.delete(connection);
-      this.#metrics.connections.dec();
-      this.#log.debug("Connection closed", { peer: connection.peer.text });
-    });
-    this.#connections.set(connection, served);
+    await connection.serve();
+    this.#connections.delete(connection);
+    this.#metrics.connections.dec();
+    this.#log.debug("Connection closed", { peer: connection.peer.text });
   }
 
   #closeOverdue(): void {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   Attempts,
   type AttemptsContext,
+  ExhaustedBackends,
   hedgeDelayMs,
   NativeClient,
 } from "../../../src/check/attempts.ts";
@@ -38,6 +39,7 @@ type Answer = (call: Http2Call) => void | Promise<void>;
 /** Checks made with a pool of their own. */
 class AttemptsLab extends PoolLab {
   hedged = 0;
+  readonly exhausted = new ExhaustedBackends();
 
   /** Begins a check of what listens on these ports. */
   begin(
@@ -60,7 +62,7 @@ class AttemptsLab extends PoolLab {
         deadlines: this.deadlines,
         rpcTimeoutMs: 5000,
         connectTimeoutMs: 5000,
-        exhausted: false,
+        exhausted: this.exhausted,
         onHedged: () => this.hedged++,
         ...context,
       },
@@ -146,7 +148,7 @@ for (const [what, answer, verdict, calls] of FRESH) {
     const begun = performance.now();
     assert.equal(describe((await attempts.outcome).verdict), verdict);
     assert.equal(peer.requests, calls);
-    assert.equal(attempts.exhausted, calls === 4);
+    assert.equal(lab.exhausted.has([at(peer.port)]), calls === 4);
     // The pauses before the third and the fourth.
     if (calls === 4) assert.ok(performance.now() - begun >= 60);
     assert.equal(lab.hedged, 0);
@@ -155,7 +157,8 @@ for (const [what, answer, verdict, calls] of FRESH) {
   Deno.test(`Attempts: a server that ${what} each time gets 2 calls at most once it is exhausted`, async () => {
     await using peer = new Scripted(...Array<Answer>(8).fill(answer));
     await using lab = new AttemptsLab();
-    assert.equal(await lab.check(peer.port, { exhausted: true }), verdict);
+    lab.exhausted.add([at(peer.port)]);
+    assert.equal(await lab.check(peer.port), verdict);
     assert.equal(peer.requests, Math.min(calls, 2));
   });
 }
