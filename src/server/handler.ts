@@ -132,7 +132,7 @@ export class Handler {
         } catch (error) {
           return this.#bug(asked, error);
         }
-      });
+      }, (error) => this.#bug(asked, error));
     } catch (error) {
       return asked.answered(this.#bug(asked, error));
     }
