@@ -71,7 +71,7 @@ export class Attempts implements RunningCheck {
   readonly #wasExhausted: boolean;
   readonly #calls: WatchedCall[] = [];
   /** Addresses at which an attempt had no answer: the others come first. */
-  readonly #failed = new Set<string>();
+  #failed: Set<string> | undefined;
   #placement: PendingPlacement | undefined;
   /** When the last attempt began to look for a connection, and of what it is known how long it took. */
   #placedAt = 0;
@@ -159,7 +159,7 @@ export class Attempts implements RunningCheck {
     const watched = new WatchedCall(this.#call, rpcTimeoutMs, endsBy, deadlines);
     const placement = this.#send(watched, exclusive) ?? await this.#place(watched, exclusive);
     if (!placement.ok) {
-      for (const { address } of this.#destinations()) this.#failed.add(address);
+      for (const { address } of this.#destinations()) this.#hasFailed(address);
       this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
       return outcomeOfDial(placement.failure);
     }
@@ -180,7 +180,7 @@ export class Attempts implements RunningCheck {
     if (this.#isExhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
     this.#context.onHedged();
-    this.#failed.add(call.connection.destination.address);
+    this.#hasFailed(call.connection.destination.address);
     this.#openedAfter = performance.now();
     return await firstAnswer(ended, this.#attempt(), this.#check.destinations.length > 1);
   }
@@ -207,7 +207,7 @@ export class Attempts implements RunningCheck {
     this.#timings = connecting === NO_TIMINGS ? { rpc } : { ...connecting, rpc };
     const outcome = outcomeOfCall(call, end, this.#call.name, rpc, timeoutMs);
     if (outcome.answered) return outcome;
-    this.#failed.add(call.connection.destination.address);
+    this.#hasFailed(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.
     return this.#hasUntried() ? { ...outcome, retryable: true } : outcome;
   }
@@ -220,15 +220,21 @@ export class Attempts implements RunningCheck {
     return { ...timings, connect: sentAt - this.#placedAt - tls };
   }
 
+  #hasFailed(address: string): void {
+    this.#failed ??= new Set();
+    this.#failed.add(address);
+  }
+
   #destinations(): readonly Destination[] {
-    const { destinations } = this.#check;
-    if (!this.#hasUntried()) return destinations;
-    return destinations.filter(({ address }) => !this.#failed.has(address));
+    return this.#hasUntried() ? this.#untried() : this.#check.destinations;
   }
 
   #hasUntried(): boolean {
-    return this.#failed.size > 0 &&
-      this.#check.destinations.some(({ address }) => !this.#failed.has(address));
+    return this.#failed !== undefined && this.#untried().length > 0;
+  }
+
+  #untried(): readonly Destination[] {
+    return this.#check.destinations.filter(({ address }) => !this.#failed?.has(address));
   }
 
   async #pause(ms: number): Promise<void> {
