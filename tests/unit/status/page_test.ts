@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Metrics } from "../../../src/metrics/metrics.ts";
-import type { LearntPatience } from "../../../src/metrics/recorder.ts";
+import type { LearntPatience } from "../../../src/server/patience.ts";
 import type { Word } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
