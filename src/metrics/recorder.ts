@@ -158,7 +158,7 @@ export class Recorder implements CheckRecorder {
 }
 
 function fieldsOf(
-  { asked, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
+  { asked, peer, request, state, note, durationMs, verdict }: AnsweredCheck,
   type: ErrorType | undefined,
 ): Record<string, unknown> {
   return {
@@ -168,7 +168,7 @@ function fieldsOf(
     ssl_flag: request.tls ? "ssl" : "no-ssl",
     authority: request.authority,
     service: request.service,
-    status: word,
+    status: state,
     ...(note === "" ? {} : { damping: note }),
     duration_ms: Math.round(durationMs * 1000) / 1000,
     ...(type === undefined ? {} : { error_type: type }),

@@ -16,11 +16,11 @@ import {
   type PendingReply,
 } from "./asked_line.ts";
 import {
+  type AgentState,
   formatRefusal,
   formatReply,
   type ReplyOptions,
-  type Word,
-  wordFor,
+  stateFor,
 } from "../protocol/reply.ts";
 import { type CheckRequest, type ParsedRequest, parseRequest } from "../protocol/request.ts";
 import { type AgentFailure, type BackendVerdict, isAgentFailure } from "../protocol/verdict.ts";
@@ -40,7 +40,7 @@ export interface AnsweredCheck {
   readonly request: CheckRequest;
   readonly verdict: BackendVerdict;
   /** What HAProxy is told. */
-  readonly word: Word;
+  readonly state: AgentState;
   /** What damping made of it; empty for nothing. */
   readonly note: string;
   /** From the line to the verdict, in milliseconds. */
@@ -201,22 +201,22 @@ export class Handler {
     asked.ended();
     const { line, peer } = asked;
     if (isAgentFailure(verdict)) return this.#repeat(asked, request, verdict);
-    const undamped = wordFor(verdict, this.#options.notServingReply);
+    const undamped = stateFor(verdict, this.#options.notServingReply);
     asked.good = undamped !== "down";
     const standing = this.#damp(request, peer, verdict, undamped, run);
     const note = describeStanding(standing);
-    const { word } = standing;
+    const { state } = standing;
     const durationMs = performance.now() - asked.at;
     this.#recorder.recordCheck({
       asked,
       request,
       peer: peer.text,
       verdict,
-      word,
+      state,
       note,
       durationMs,
     });
-    const reply = formatReply(word, verdict, note, this.#options);
+    const reply = formatReply(state, verdict, note, this.#options);
     this.#lastAnswers.remember(peer, line, reply);
     return reply;
   }
@@ -237,14 +237,14 @@ export class Handler {
     request: CheckRequest,
     peer: Peer,
     verdict: BackendVerdict,
-    word: Word,
+    state: AgentState,
     run: number,
   ): Standing {
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
-    if (fall === 1 && rise === 1) return damp(undefined, word, atOnce, { fall, rise });
+    if (fall === 1 && rise === 1) return damp(undefined, state, atOnce, { fall, rise });
     // Lines that want other thresholds for the same backend have a count of their own.
     const key = `${peer.host} ${fall} ${rise} ${request.key}`;
-    return this.#damping.judge(key, run, word, atOnce, { fall, rise });
+    return this.#damping.judge(key, run, state, atOnce, { fall, rise });
   }
 }

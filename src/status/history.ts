@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import type { Word } from "../protocol/reply.ts";
+import type { AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
 
@@ -29,7 +29,7 @@ export interface Failure {
 export interface HistoricCheck {
   readonly verdict: BackendVerdict;
   /** What HAProxy was told. */
-  readonly word: Word;
+  readonly state: AgentState;
   /** What damping made of it; empty for nothing. */
   readonly note: string;
   /** From the line to the verdict, in milliseconds. */
@@ -57,7 +57,7 @@ export interface BackendRecord {
    * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
    * first of them was told. `unanswered` while every client has hung up before its answer.
    */
-  readonly state: Word | "unanswered";
+  readonly state: AgentState | "unanswered";
   /** When it became so, or when the backend was first asked about. */
   readonly since: number;
   readonly lastAskedAt: number;
@@ -106,8 +106,8 @@ export class BackendHistory {
    */
   add(question: BackendQuestion, check: HistoricCheck): boolean {
     const now = this.#now();
-    const entry = this.#touch(question, check.word, now);
-    const { verdict, word, note } = check;
+    const entry = this.#touch(question, check.state, now);
+    const { verdict, state, note } = check;
     const type = errorType(verdict);
     entry.lastAskedAt = now;
     entry.lastPeer = check.peer;
@@ -122,12 +122,12 @@ export class BackendHistory {
       entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
     }
     // While damping holds this client's state, another client's may have changed already.
-    if (word !== entry.state && (note === "" || entry.state === "unanswered")) {
+    if (state !== entry.state && (note === "" || entry.state === "unanswered")) {
       if (entry.state !== "unanswered") entry.changes++;
-      entry.state = word;
+      entry.state = state;
       entry.since = now;
     }
-    const answer = type ?? word;
+    const answer = type ?? state;
     const changed = answer !== entry.answer;
     entry.answer = answer;
     return changed;

@@ -1,7 +1,7 @@
 import type { EffectiveConfiguration } from "../config/configuration.ts";
 import type { LearntPatience } from "../server/patience.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import { type Word, WORDS } from "../protocol/reply.ts";
+import { AGENT_STATES, type AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 import { certificateWarning, type OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
@@ -177,8 +177,11 @@ function isWavering({ state, lastGood }: BackendRecord): boolean {
   return state === "up" && !lastGood;
 }
 
-function countStates(records: readonly BackendRecord[]): Record<Word, number> {
-  const counts = Object.fromEntries(WORDS.map((word) => [word, 0])) as Record<Word, number>;
+function countStates(records: readonly BackendRecord[]): Record<AgentState, number> {
+  const counts = Object.fromEntries(AGENT_STATES.map((state) => [state, 0])) as Record<
+    AgentState,
+    number
+  >;
   for (const { state } of records) if (state !== "unanswered") counts[state]++;
   return counts;
 }
