@@ -75,7 +75,7 @@ export class Dial {
   /** In milliseconds of `performance.now()`. */
   readonly begunAt = performance.now();
   readonly #destination: Destination;
-  readonly #handshakes: HandshakeTurns;
+  readonly #handshakes: HandshakeLimit;
   readonly #timeoutMs: number;
   readonly #abort = new AbortController();
   #passed: "no" | "timeout" | "held_up" = "no";
@@ -87,7 +87,7 @@ export class Dial {
   constructor(
     destination: Destination,
     timeoutMs: number,
-    handshakes: HandshakeTurns,
+    handshakes: HandshakeLimit,
     deadlines: Deadlines,
   ) {
     this.#destination = destination;
@@ -181,7 +181,7 @@ export const TIMEOUTS = {
 } as const;
 
 /** Lets TLS handshakes begin only so many at a time. */
-export class HandshakeTurns {
+export class HandshakeLimit {
   readonly #deadlines: Deadlines;
   readonly #waiting = new Set<() => void>();
   #atWork = 0;

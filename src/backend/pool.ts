@@ -6,7 +6,7 @@ import {
   Dial,
   type DialFailure,
   type DialTimings,
-  HandshakeTurns,
+  HandshakeLimit,
 } from "./dial.ts";
 import {
   type Endpoint,
@@ -70,7 +70,7 @@ const CLOSED: Placement = {
 export class Pool {
   readonly #observer: PoolObserver;
   readonly #deadlines: Deadlines;
-  readonly #handshakes: HandshakeTurns;
+  readonly #handshakes: HandshakeLimit;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
@@ -86,7 +86,7 @@ export class Pool {
     this.#options = options;
     this.#observer = observer;
     this.#deadlines = deadlines;
-    this.#handshakes = new HandshakeTurns(deadlines);
+    this.#handshakes = new HandshakeLimit(deadlines);
     this.#sweep = this.#scheduleSweep();
   }
 

@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import type { Word } from "../protocol/reply.ts";
+import type { AgentState } from "../protocol/reply.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
@@ -18,9 +18,9 @@ export interface Thresholds {
 /** What is said of a backend, and what speaks against it. */
 export interface Standing {
   /** What HAProxy is told. */
-  readonly word: Word;
+  readonly state: AgentState;
   /** What the last checks say while they are too few to count; else the same. */
-  readonly pending: Word;
+  readonly pending: AgentState;
   /** How many checks in a row said so. */
   readonly streak: number;
   /** How many it takes. */
@@ -31,20 +31,20 @@ export interface Standing {
  * Takes one check into account: HAProxy's `rise` and `fall`, which do not apply to its agents.
  *
  * @param before the standing so far; `undefined` for a backend not known: its first verdict counts at once
- * @param word what the check by itself says
+ * @param state what the check by itself says
  * @param atOnce whether it counts without waiting: what a backend says of itself, and a denied target
  */
 export function damp(
   before: Standing | undefined,
-  word: Word,
+  state: AgentState,
   atOnce: boolean,
   { fall, rise }: Thresholds,
 ): Standing {
-  const settled = { word, pending: word, streak: 0, needed: 0 };
-  if (before === undefined || atOnce || word === before.word) return settled;
-  const streak = before.pending === word ? before.streak + 1 : 1;
-  const needed = word === "up" ? rise : fall;
-  return streak >= needed ? settled : { word: before.word, pending: word, streak, needed };
+  const settled = { state, pending: state, streak: 0, needed: 0 };
+  if (before === undefined || atOnce || state === before.state) return settled;
+  const streak = before.pending === state ? before.streak + 1 : 1;
+  const needed = state === "up" ? rise : fall;
+  return streak >= needed ? settled : { state: before.state, pending: state, streak, needed };
 }
 
 /** @returns how near a change is, for people: `1 of 3 failures`; empty when none is near */
@@ -82,7 +82,7 @@ export class Damping {
   judge(
     key: string,
     run: number,
-    word: Word,
+    state: AgentState,
     atOnce: boolean,
     thresholds: Thresholds,
   ): Standing {
@@ -91,7 +91,7 @@ export class Damping {
     const before = known !== undefined && now - known.at < FORGET_AFTER_MS ? known : undefined;
     const standing = before !== undefined && run !== 0 && before.run === run
       ? before.standing
-      : damp(before?.standing, word, atOnce, thresholds);
+      : damp(before?.standing, state, atOnce, thresholds);
     this.#known.set(key, { standing, run, at: now });
     this.#forget(now);
     return standing;

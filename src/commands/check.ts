@@ -3,7 +3,7 @@ import type { CheckTimings } from "../check/health_client.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import { formatReply, wordFor } from "../protocol/reply.ts";
+import { formatReply, stateFor } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
 import { describeVerdict, isAgentFailure } from "../protocol/verdict.ts";
 
@@ -34,8 +34,9 @@ export async function checkByHand(
   backends.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isAgentFailure(verdict) ? undefined : verdict;
-  const word = told && wordFor(told, notServingReply);
-  const reply = told && word && formatReply(word, told, "", { notServingReply, reason }).trimEnd();
+  const state = told && stateFor(told, notServingReply);
+  const reply = told && state &&
+    formatReply(state, told, "", { notServingReply, reason }).trimEnd();
   const result = {
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
@@ -51,7 +52,7 @@ export async function checkByHand(
         .map(([step, ms]) => [step, round(ms)]),
     ),
   };
-  const up = word === undefined ? undefined : word === "up";
+  const up = state === undefined ? undefined : state === "up";
   if (json) {
     console.log(JSON.stringify(result));
     return up;

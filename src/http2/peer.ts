@@ -8,6 +8,7 @@ import {
   MAX_WINDOW,
   Setting,
 } from "./frame.ts";
+import { SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
 
 /** How much is shown of what a peer that speaks no HTTP/2 sends, in bytes. */
 const SHOWN_BYTES = 40;
@@ -72,10 +73,10 @@ export class PeerSettings {
   /** Whether any have come. */
   arrived = false;
   maxFrameBytes = DEFAULT_MAX_FRAME_BYTES;
-  maxHeaderListBytes = Infinity;
   initialWindow = DEFAULT_WINDOW;
+  #maxHeaderListBytes = Infinity;
   /** Its table is smaller than the standard one, which the next header block must acknowledge. */
-  owesSizeUpdate = false;
+  #owesSizeUpdate = false;
   #maxStreams: number | undefined;
 
   /** How many streams may be open at once. */
@@ -94,10 +95,31 @@ export class PeerSettings {
     this.arrived = true;
   }
 
+  /**
+   * @param block a header block to be sent
+   * @returns it, or it with what acknowledges a smaller table: the next block must begin with that, used or not
+   * (RFC 9113, section 4.3.1)
+   */
+  withSizeUpdate(block: Uint8Array): Uint8Array {
+    if (!this.#owesSizeUpdate) return block;
+    this.#owesSizeUpdate = false;
+    const updated = new Uint8Array(1 + block.length);
+    updated[0] = SIZE_UPDATE_TO_ZERO;
+    updated.set(block, 1);
+    return updated;
+  }
+
+  /** @returns why the server takes no request with so long a list of headers, if it takes none */
+  headersMistake(headerListBytes: number): string | undefined {
+    if (headerListBytes <= this.#maxHeaderListBytes) return undefined;
+    return `The request's headers have ${headerListBytes} bytes, and the server takes ` +
+      `${this.#maxHeaderListBytes} (SETTINGS_MAX_HEADER_LIST_SIZE): is there too much [metadata]?`;
+  }
+
   #apply(id: number, value: number): void {
     switch (id) {
       case Setting.HEADER_TABLE_SIZE:
-        this.owesSizeUpdate ||= value < DEFAULT_HEADER_TABLE_BYTES;
+        this.#owesSizeUpdate ||= value < DEFAULT_HEADER_TABLE_BYTES;
         return;
       case Setting.ENABLE_PUSH:
         // 1 means nothing from a server; HAProxy takes it too.
@@ -119,7 +141,7 @@ export class PeerSettings {
         this.maxFrameBytes = value;
         return;
       case Setting.MAX_HEADER_LIST_SIZE:
-        this.maxHeaderListBytes = value;
+        this.#maxHeaderListBytes = value;
         return;
     }
   }

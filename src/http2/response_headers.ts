@@ -1,5 +1,6 @@
 import { ConnectionError, ErrorCode, type Frame, StreamError } from "./frame.ts";
-import type { HeaderField } from "./hpack.ts";
+import { type HeaderField, HpackDecoder } from "./hpack.ts";
+import { HpackError } from "./hpack_reader.ts";
 
 /** Longest header block, encoded and decoded. An answer to a health check has some hundred bytes of them. */
 export const MAX_HEADER_BYTES = 16 * 1024;
@@ -7,15 +8,26 @@ export const MAX_HEADER_BYTES = 16 * 1024;
 /** CONTINUATION frames of one block; a flood of empty ones costs the receiver only (CVE-2024-27316). */
 const MAX_CONTINUATIONS = 32;
 
-/** A whole header block. */
-export interface HeaderBlock {
+/** A header block, or as much of it as has come. */
+interface HeaderBlock {
   readonly streamId: number;
   readonly endStream: boolean;
   readonly bytes: Uint8Array;
 }
 
-/** Joins HEADERS and the CONTINUATION frames that follow (RFC 9113, section 4.3). */
-export class HeaderBlockJoiner {
+/** The fields of an answer, or of its trailers. */
+export interface ResponseHeaders {
+  readonly streamId: number;
+  readonly endStream: boolean;
+  readonly fields: readonly HeaderField[];
+}
+
+/**
+ * Joins HEADERS and the CONTINUATION frames that follow (RFC 9113, section 4.3), and decodes them: all of one
+ * connection, since the dynamic table must be kept, whatever becomes of the stream.
+ */
+export class ResponseHeadersReader {
+  readonly #hpack = new HpackDecoder(MAX_HEADER_BYTES);
   #open: HeaderBlock | undefined;
   #continuations = 0;
 
@@ -28,18 +40,34 @@ export class HeaderBlockJoiner {
     }
   }
 
-  /** @returns the block, once it is whole */
-  add(frame: Extract<Frame, { type: "headers" | "continuation" }>): HeaderBlock | undefined {
+  /**
+   * @returns the fields, once their block is whole
+   * @throws {ConnectionError} for a block without end, or one that cannot be decoded
+   */
+  add(frame: Extract<Frame, { type: "headers" | "continuation" }>): ResponseHeaders | undefined {
     const block = frame.type === "headers"
       ? { streamId: frame.streamId, endStream: frame.endStream, bytes: frame.fragment }
       : this.#continued(frame.fragment);
     if (frame.endHeaders) {
       this.#open = undefined;
-      return block;
+      const { streamId, endStream, bytes } = block;
+      return { streamId, endStream, fields: this.#decode(bytes) };
     }
     if (frame.type === "headers") this.#continuations = 0;
     this.#open = { ...block, bytes: block.bytes.slice() };
     return undefined;
+  }
+
+  #decode(block: Uint8Array): readonly HeaderField[] {
+    try {
+      return this.#hpack.decode(block);
+    } catch (error) {
+      if (!(error instanceof HpackError)) throw error;
+      throw new ConnectionError(
+        ErrorCode.COMPRESSION_ERROR,
+        `its header fields cannot be decoded: ${error.message}`,
+      );
+    }
   }
 
   #continued(fragment: Uint8Array): HeaderBlock {

@@ -1,26 +1,24 @@
+import { FlowControl } from "./flow_control.ts";
 import {
   ConnectionError,
-  DEFAULT_WINDOW,
   ErrorCode,
   errorName,
   type Frame,
   FrameEncoder,
-  MAX_WINDOW,
   Setting,
   StreamError,
 } from "./frame.ts";
+import { FrameDecoder } from "./frame_decoder.ts";
+import type { HeaderField } from "./hpack.ts";
 import { FloodBounds, PeerSettings, ServerPreface } from "./peer.ts";
 import {
   checkFields,
-  type HeaderBlock,
-  HeaderBlockJoiner,
   MAX_HEADER_BYTES,
+  type ResponseHeaders,
+  ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import { FrameDecoder } from "./frame_decoder.ts";
-import { type HeaderField, HpackDecoder, SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
-import { HpackError } from "./hpack_reader.ts";
-import type { Stream, StreamEnd, StreamRequest } from "./stream.ts";
+import { type Stream, type StreamRequest, Streams } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
@@ -40,15 +38,6 @@ const MAX_INFORMATIONAL = 16;
 /** Bytes that wait to be written while the peer does not read. */
 const MAX_UNSENT_BYTES = 64 * 1024;
 
-/** The longest body of a request: where the server's window is smaller, none begins. */
-const MAX_REQUEST_BYTES = 512;
-
-/** What has been received is credited in lumps, so that not each DATA costs a WINDOW_UPDATE. */
-const CREDIT_BYTES = DEFAULT_WINDOW / 2;
-
-/** Streams given up of which late frames are expected. */
-const MAX_REMEMBERED_CANCELS = 200;
-
 const PING_DATA = new Uint8Array(8);
 
 /**
@@ -58,18 +47,13 @@ const PING_DATA = new Uint8Array(8);
 export class Session {
   readonly #decoder = new FrameDecoder();
   readonly #output = new FrameEncoder();
-  readonly #hpack = new HpackDecoder(MAX_HEADER_BYTES);
   readonly #preface = new ServerPreface();
   readonly #settings = new PeerSettings();
-  readonly #blocks = new HeaderBlockJoiner();
+  readonly #headers = new ResponseHeadersReader();
   readonly #bounds = new FloodBounds();
-  readonly #streams = new Map<number, Stream>();
-  readonly #cancelled = new Set<number>();
+  readonly #streams = new Streams();
+  readonly #flow = new FlowControl(this.#output);
   #state: SessionState = { kind: "open" };
-  #nextStreamId = 1;
-  #sendWindow = DEFAULT_WINDOW;
-  /** Bytes of DATA for which the server has not got its window back. */
-  #uncredited = 0;
   /** The last stream that the server has begun, once a GOAWAY has said so. */
   #goawayLastStreamId: number | undefined;
   #goawayCode = 0;
@@ -94,8 +78,7 @@ export class Session {
 
   /** How many more requests may begin now. */
   get freeStreams(): number {
-    if (this.#state.kind !== "open" || this.#sendWindow < MAX_REQUEST_BYTES) return 0;
-    if (this.#nextStreamId > MAX_WINDOW) return 0; // stream ids have 31 bits, as windows have
+    if (this.#state.kind !== "open" || !this.#flow.hasRoom || this.#streams.isUsedUp) return 0;
     return Math.max(0, this.#settings.maxStreams - this.#streams.size);
   }
 
@@ -130,26 +113,18 @@ export class Session {
    * @returns the stream's id
    */
   open(request: StreamRequest): number {
-    const id = this.#nextStreamId;
-    this.#nextStreamId += 2;
-    const stream: Stream = {
-      id,
-      request,
-      sendWindow: this.#settings.initialWindow,
-      sent: 0,
-      uncredited: 0,
-      answer: { kind: "none", informational: 0 },
-      beforeSettings: !this.#settings.arrived,
-    };
-    this.#streams.set(id, stream);
+    const { initialWindow, arrived, maxFrameBytes } = this.#settings;
+    const stream = this.#streams.open(request, initialWindow, !arrived);
+    const { id } = stream;
     this.#bounds.countRequest();
-    if (request.headerListBytes > this.#settings.maxHeaderListBytes) {
-      this.#end(stream, { kind: "malformed", reason: this.#tooManyHeaders(request) });
+    const reason = this.#settings.headersMistake(request.headerListBytes);
+    if (reason !== undefined) {
+      this.#streams.end(stream, { kind: "malformed", reason });
       return id;
     }
-    const block = this.#withSizeUpdate(request.headerBlock);
-    this.#output.headers(id, block, this.#settings.maxFrameBytes);
-    this.#sendBody(stream);
+    const block = this.#settings.withSizeUpdate(request.headerBlock);
+    this.#output.headers(id, block, maxFrameBytes);
+    this.#flow.sendBody(stream, maxFrameBytes);
     return id;
   }
 
@@ -191,7 +166,7 @@ export class Session {
     if (this.#state.kind === "closed") return;
     this.#setState({ kind: "closed", reason });
     const goaway = this.#goawayLastStreamId === undefined ? "" : ` after ${this.#goawayText()}`;
-    this.#endAll((stream) => ({
+    this.#streams.endAll((stream) => ({
       kind: "lost",
       reason: reason + goaway,
       begun: stream.answer.kind !== "none",
@@ -245,11 +220,11 @@ export class Session {
       : "malformed";
     const reason = kind === "not_http2" ? message : `The server breaks HTTP/2: ${message}`;
     this.#setState({ kind: "closed", reason });
-    this.#endAll(() => ({ kind, reason }));
+    this.#streams.endAll(() => ({ kind, reason }));
   }
 
   #take(frame: Frame): void {
-    this.#blocks.expects(frame);
+    this.#headers.expects(frame);
     try {
       this.#takeByType(frame);
     } catch (error) {
@@ -264,8 +239,8 @@ export class Session {
         return this.#takeData(frame);
       case "headers":
       case "continuation": {
-        const block = this.#blocks.add(frame);
-        if (block !== undefined) this.#takeHeaders(block);
+        const headers = this.#headers.add(frame);
+        if (headers !== undefined) this.#takeHeaders(headers);
         return;
       }
       case "goaway":
@@ -294,41 +269,27 @@ export class Session {
   #takeSettings(values: readonly (readonly [number, number])[]): void {
     const windowBefore = this.#settings.initialWindow;
     this.#settings.apply(values);
-    const change = this.#settings.initialWindow - windowBefore;
-    for (const stream of this.#streams.values()) {
-      stream.sendWindow += change; // may become negative (RFC 9113, section 6.9.2)
-      if (stream.sendWindow > MAX_WINDOW) throw windowOverflow();
-    }
+    this.#flow.changeInitialWindow(this.#streams, this.#settings.initialWindow - windowBefore);
     this.#output.settingsAck();
-    for (const stream of this.#streams.values()) {
-      const tooLong = stream.request.headerListBytes > this.#settings.maxHeaderListBytes;
-      if (stream.sent > 0 || !tooLong) continue;
+    for (const stream of this.#streams) {
+      const reason = this.#settings.headersMistake(stream.request.headerListBytes);
+      if (stream.sent > 0 || reason === undefined) continue;
       this.#reset(stream, ErrorCode.CANCEL);
-      this.#end(stream, { kind: "malformed", reason: this.#tooManyHeaders(stream.request) });
+      this.#streams.end(stream, { kind: "malformed", reason });
     }
     this.#sendBodies();
   }
 
   #takeWindowUpdate(streamId: number, increment: number): void {
     if (streamId === 0) {
-      if (increment === 0) {
-        throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 bytes");
-      }
-      this.#sendWindow += increment;
-      if (this.#sendWindow > MAX_WINDOW) throw windowOverflow();
+      this.#flow.widen(increment);
       return this.#sendBodies();
     }
-    this.#expectOpened(streamId);
+    this.#streams.expectOpened(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
-    if (increment === 0) {
-      throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 bytes");
-    }
-    stream.sendWindow += increment;
-    if (stream.sendWindow > MAX_WINDOW) {
-      throw new StreamError(streamId, ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");
-    }
-    this.#sendBody(stream);
+    this.#flow.widenStream(stream, increment);
+    this.#flow.sendBody(stream, this.#settings.maxFrameBytes);
   }
 
   /** Streams above the last one go on until all that came with the GOAWAY has been read. */
@@ -345,47 +306,37 @@ export class Session {
     return `GOAWAY (${errorName(this.#goawayCode)})`;
   }
 
-  /** A smaller table must be acknowledged by the next header block, used or not (RFC 9113, section 4.3.1). */
-  #withSizeUpdate(block: Uint8Array): Uint8Array {
-    if (!this.#settings.owesSizeUpdate) return block;
-    this.#settings.owesSizeUpdate = false;
-    const updated = new Uint8Array(1 + block.length);
-    updated[0] = SIZE_UPDATE_TO_ZERO;
-    updated.set(block, 1);
-    return updated;
-  }
-
   /** What the server says it has not processed, once all has been read that came at once. */
   #refuseUnprocessed(): void {
     const last = this.#goawayLastStreamId;
     if (last !== undefined) {
       const end = { kind: "refused", reason: `The server sent ${this.#goawayText()}` } as const;
-      for (const stream of this.#streams.values()) {
+      for (const stream of this.#streams) {
         if (stream.id <= last) continue;
-        this.#expectLateFrames(stream.id); // a server may answer what it has denied
-        this.#end(stream, end);
+        this.#streams.expectLateFrames(stream.id); // a server may answer what it has denied
+        this.#streams.end(stream, end);
       }
     }
     if (this.#settings.maxStreams > 0) return;
     // It will answer none on this connection; those that it has begun (an answer has) go on.
     const reason = "The server allows no streams (MAX_CONCURRENT_STREAMS is 0)";
     if (this.#state.kind === "open") this.#setState({ kind: "draining", reason });
-    for (const stream of this.#streams.values()) {
+    for (const stream of this.#streams) {
       if (!stream.beforeSettings || stream.answer.kind !== "none") continue;
       this.#reset(stream, ErrorCode.CANCEL);
-      this.#end(stream, { kind: "refused", reason });
+      this.#streams.end(stream, { kind: "refused", reason });
     }
   }
 
   #takeReset(streamId: number, code: number): void {
-    this.#expectOpened(streamId);
+    this.#streams.expectOpened(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     // RFC 9113, section 5.1.2: what is beyond the limit may be refused by either code.
     const beyondLimit = code === ErrorCode.PROTOCOL_ERROR && stream.beforeSettings &&
       stream.answer.kind === "none" && this.#settings.arrived &&
       this.#streams.size > this.#settings.maxStreams;
-    this.#end(
+    this.#streams.end(
       stream,
       code === ErrorCode.REFUSED_STREAM || beyondLimit
         ? { kind: "refused", reason: "The server refused the stream (REFUSED_STREAM)" }
@@ -396,9 +347,9 @@ export class Session {
   #takeData(
     { streamId, data, endStream, windowBytes }: Extract<Frame, { type: "data" }>,
   ): void {
-    this.#credit(windowBytes);
+    this.#flow.credit(windowBytes);
     if (data.length === 0) this.#bounds.countControlFrame();
-    const stream = this.#openStream(streamId, "DATA");
+    const stream = this.#streams.of(streamId, "DATA");
     if (stream === undefined) return this.#bounds.countUnwanted(windowBytes);
     const { answer } = stream;
     if (answer.kind === "none") {
@@ -413,27 +364,11 @@ export class Session {
     if (data.length >= room) this.#finish(stream, [], true);
     else if (endStream) this.#finish(stream, []);
     else if (stream.request.isDecided(status, fields, body)) this.#finish(stream, [], true);
-    else this.#creditStream(stream, windowBytes);
+    else this.#flow.creditStream(stream, windowBytes);
   }
 
-  /** Bodies are short; but padding takes of the window too. */
-  #creditStream(stream: Stream, bytes: number): void {
-    stream.uncredited += bytes;
-    if (stream.uncredited < CREDIT_BYTES) return;
-    this.#output.windowUpdate(stream.id, stream.uncredited);
-    stream.uncredited = 0;
-  }
-
-  #credit(bytes: number): void {
-    this.#uncredited += bytes;
-    if (this.#uncredited < CREDIT_BYTES) return;
-    this.#output.windowUpdate(0, this.#uncredited);
-    this.#uncredited = 0;
-  }
-
-  #takeHeaders({ streamId, endStream, bytes }: HeaderBlock): void {
-    const fields = this.#decodeFields(bytes);
-    const stream = this.#openStream(streamId, "HEADERS");
+  #takeHeaders({ streamId, endStream, fields }: ResponseHeaders): void {
+    const stream = this.#streams.of(streamId, "HEADERS");
     if (stream === undefined) return this.#bounds.countControlFrame();
     const { answer } = stream;
     if (answer.kind === "headers") {
@@ -449,19 +384,6 @@ export class Session {
     stream.answer = { kind: "headers", status, fields, body: NO_BODY };
     if (endStream) this.#finish(stream, []);
     else if (stream.request.isDecided(status, fields, NO_BODY)) this.#finish(stream, [], true);
-  }
-
-  /** The dynamic table must be kept, whatever becomes of the stream. */
-  #decodeFields(block: Uint8Array): readonly HeaderField[] {
-    try {
-      return this.#hpack.decode(block);
-    } catch (error) {
-      if (!(error instanceof HpackError)) throw error;
-      throw new ConnectionError(
-        ErrorCode.COMPRESSION_ERROR,
-        `its header fields cannot be decoded: ${error.message}`,
-      );
-    }
   }
 
   #takeInformational(stream: Stream, status: number, endStream: boolean): void {
@@ -483,7 +405,7 @@ export class Session {
     this.#pinged = false;
     this.#bounds.countAnswer();
     const { status, fields: headers, body } = answer;
-    this.#end(stream, {
+    this.#streams.end(stream, {
       kind: "response",
       response: { status, headers, body, truncated: early, trailers },
     });
@@ -493,82 +415,20 @@ export class Session {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     this.#reset(stream, code);
-    this.#end(stream, { kind: "malformed", reason: `The answer breaks HTTP/2: ${message}` });
+    this.#streams.end(stream, {
+      kind: "malformed",
+      reason: `The answer breaks HTTP/2: ${message}`,
+    });
   }
 
   #reset(stream: Stream, code: number): void {
     this.#output.rstStream(stream.id, code);
-    this.#expectLateFrames(stream.id);
-  }
-
-  #expectLateFrames(streamId: number): void {
-    this.#cancelled.add(streamId);
-    if (this.#cancelled.size <= MAX_REMEMBERED_CANCELS) return;
-    for (const oldest of this.#cancelled) {
-      this.#cancelled.delete(oldest);
-      return;
-    }
-  }
-
-  #end(stream: Stream, end: StreamEnd): void {
-    if (this.#streams.delete(stream.id)) stream.request.onEnd(end);
-  }
-
-  #endAll(endOf: (stream: Stream) => StreamEnd): void {
-    const ends = [...this.#streams.values()].map((stream) => [stream, endOf(stream)] as const);
-    for (const [stream, end] of ends) this.#end(stream, end);
-  }
-
-  /**
-   * @returns the stream; `undefined` for one that was given up, whose late frames are legal
-   * @throws {ConnectionError} for one that was never opened, or that the server itself has ended
-   */
-  #openStream(streamId: number, frame: string): Stream | undefined {
-    this.#expectOpened(streamId);
-    const stream = this.#streams.get(streamId);
-    const mayBeCancelled = this.#cancelled.has(streamId) ||
-      this.#cancelled.size >= MAX_REMEMBERED_CANCELS;
-    if (stream === undefined && !mayBeCancelled) {
-      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `${frame} on a stream that has ended`);
-    }
-    return stream;
-  }
-
-  #expectOpened(streamId: number): void {
-    if (streamId % 2 === 1 && streamId < this.#nextStreamId) return;
-    throw new ConnectionError(
-      ErrorCode.PROTOCOL_ERROR,
-      `a frame on stream ${streamId}, never opened`,
-    );
+    this.#streams.expectLateFrames(stream.id);
   }
 
   #sendBodies(): void {
-    for (const stream of this.#streams.values()) this.#sendBody(stream);
-  }
-
-  /** Sends as much of a request's body as the windows allow; its end with the last byte. */
-  #sendBody(stream: Stream): void {
-    const { body } = stream.request;
-    while (stream.sent < body.length) {
-      const room = Math.min(this.#sendWindow, stream.sendWindow, this.#settings.maxFrameBytes);
-      if (room <= 0) return;
-      const isWhole = stream.sent === 0 && body.length <= room;
-      const part = isWhole ? body : body.subarray(stream.sent, stream.sent + room);
-      stream.sent += part.length;
-      stream.sendWindow -= part.length;
-      this.#sendWindow -= part.length;
-      this.#output.data(stream.id, part, stream.sent === body.length);
-    }
-  }
-
-  #tooManyHeaders({ headerListBytes }: StreamRequest): string {
-    return `The request's headers have ${headerListBytes} bytes, and the server takes ` +
-      `${this.#settings.maxHeaderListBytes} (SETTINGS_MAX_HEADER_LIST_SIZE): is there too much [metadata]?`;
+    for (const stream of this.#streams) this.#flow.sendBody(stream, this.#settings.maxFrameBytes);
   }
 }
 
 const NO_BODY = new Uint8Array(0);
-
-function windowOverflow(): ConnectionError {
-  return new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");
-}

@@ -1,3 +1,4 @@
+import { ConnectionError, ErrorCode, MAX_WINDOW } from "./frame.ts";
 import type { HeaderField } from "./hpack.ts";
 
 /** A whole answer. Names and values of fields hold one character per byte. */
@@ -43,6 +44,9 @@ export interface StreamRequest {
   readonly onEnd: (end: StreamEnd) => void;
 }
 
+/** Streams given up of which late frames are expected. */
+const MAX_REMEMBERED_CANCELS = 200;
+
 /** What a stream has got so far. */
 export type Answer =
   | { readonly kind: "none"; readonly informational: number }
@@ -66,4 +70,94 @@ export interface Stream {
   answer: Answer;
   /** Opened before the server had said how many streams it allows. */
   readonly beforeSettings: boolean;
+}
+
+/** The streams of one session: those under way, and those given up of which frames may still come. */
+export class Streams {
+  readonly #streams = new Map<number, Stream>();
+  readonly #cancelled = new Set<number>();
+  #nextId = 1;
+
+  /** How many are under way. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** Whether no further one can be opened: stream ids have 31 bits, as windows have. */
+  get isUsedUp(): boolean {
+    return this.#nextId > MAX_WINDOW;
+  }
+
+  [Symbol.iterator](): IterableIterator<Stream> {
+    return this.#streams.values();
+  }
+
+  /** @param sendWindow how many bytes the server takes of the request's body */
+  open(request: StreamRequest, sendWindow: number, beforeSettings: boolean): Stream {
+    const id = this.#nextId;
+    this.#nextId += 2;
+    const stream: Stream = {
+      id,
+      request,
+      sendWindow,
+      sent: 0,
+      uncredited: 0,
+      answer: { kind: "none", informational: 0 },
+      beforeSettings,
+    };
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  /** @returns the stream of an id, where it is under way */
+  get(id: number): Stream | undefined {
+    return this.#streams.get(id);
+  }
+
+  /**
+   * @param frame its name
+   * @returns the stream that a frame is on; `undefined` for one that was given up, whose late frames are legal
+   * @throws {ConnectionError} for one that was never opened, or that the server itself has ended
+   */
+  of(id: number, frame: string): Stream | undefined {
+    this.expectOpened(id);
+    const stream = this.#streams.get(id);
+    const mayBeCancelled = this.#cancelled.has(id) ||
+      this.#cancelled.size >= MAX_REMEMBERED_CANCELS;
+    if (stream === undefined && !mayBeCancelled) {
+      throw new ConnectionError(ErrorCode.STREAM_CLOSED, `${frame} on a stream that has ended`);
+    }
+    return stream;
+  }
+
+  /** @throws {ConnectionError} for a stream that was never opened */
+  expectOpened(id: number): void {
+    if (id % 2 === 1 && id < this.#nextId) return;
+    throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, `a frame on stream ${id}, never opened`);
+  }
+
+  /** The server may not know yet that the stream is given up. */
+  expectLateFrames(id: number): void {
+    this.#cancelled.add(id);
+    if (this.#cancelled.size <= MAX_REMEMBERED_CANCELS) return;
+    for (const oldest of this.#cancelled) {
+      this.#cancelled.delete(oldest);
+      return;
+    }
+  }
+
+  /** Forgets a stream of which nobody wants to know the end. */
+  delete(id: number): void {
+    this.#streams.delete(id);
+  }
+
+  /** Tells how a stream ended, unless that was told before. */
+  end(stream: Stream, end: StreamEnd): void {
+    if (this.#streams.delete(stream.id)) stream.request.onEnd(end);
+  }
+
+  endAll(endOf: (stream: Stream) => StreamEnd): void {
+    const ends = [...this.#streams.values()].map((stream) => [stream, endOf(stream)] as const);
+    for (const [stream, end] of ends) this.end(stream, end);
+  }
 }

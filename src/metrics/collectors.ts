@@ -1,8 +1,8 @@
-import type { OwnCertificate } from "../tls/client_certificate.ts";
 import process from "node:process";
 import { formatHostPort } from "../protocol/host.ts";
-import { WORDS } from "../protocol/reply.ts";
+import { AGENT_STATES } from "../protocol/reply.ts";
 import type { BackendHistory } from "../status/history.ts";
+import type { OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 import { Counter, Gauge, type Registry } from "./metrics.ts";
 
@@ -26,7 +26,7 @@ export function addBackendMetrics(
     labelNames: ["state"],
     registers: [registry],
     collect() {
-      const counts = new Map<string, number>(WORDS.map((word) => [word, 0]));
+      const counts = new Map<string, number>(AGENT_STATES.map((state) => [state, 0]));
       for (const { state } of history.records()) {
         if (state !== "unanswered") counts.set(state, (counts.get(state) ?? 0) + 1);
       }

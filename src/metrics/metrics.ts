@@ -4,11 +4,14 @@ import gauge from "prom-client/lib/gauge.js";
 import histogram from "prom-client/lib/histogram.js";
 import registry from "prom-client/lib/registry.js";
 import { CLOSE_REASONS, type CloseReason } from "../backend/connection.ts";
+import type { PoolObserver } from "../backend/pool.ts";
 import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
+import { type Rejection, REJECTIONS, type ServerObserver } from "../server/server.ts";
+import type { AnswerCounts, StatusFigures } from "../status/status.ts";
 
 /**
- * prom-client by the files that the agent needs: its main module loads Node's cluster, HTTP and performance
- * hooks as well, 2 MB of memory for default metrics that nobody shows here.
+ * prom-client is imported by the files that the agent needs. Its main module loads Node's cluster, HTTP and
+ * performance hooks as well, which takes 2 MB of memory for default metrics that nobody shows here.
  */
 
 export type Counter<Label extends string = string> = prom.Counter<Label>;
@@ -23,19 +26,8 @@ export const Registry: typeof prom.Registry = registry;
 /** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
 export type CheckResult = "up" | "down" | "error";
 
-const REJECTIONS = ["max_connections", "client_not_allowed"] as const;
-
-/** Why a connection is closed at once. */
-export type Rejection = (typeof REJECTIONS)[number];
-
-/** Lines answered: how many of each kind. */
-export interface AnswerCounts {
-  readonly results: Readonly<Record<string, number>>;
-  readonly errors: Readonly<Record<string, number>>;
-}
-
 /** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
-export class Metrics {
+export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
   /** Where collectors that look at something at each scrape register themselves. */
   readonly registry = new Registry();
   /** Counted here, and shown at a scrape: a labelled counter of the library costs a microsecond a check. */
@@ -147,6 +139,16 @@ export class Metrics {
 
   checkEnded(): void {
     this.#checksInFlight--;
+  }
+
+  /** A client has connected. */
+  clientConnected(): void {
+    this.connections.inc();
+  }
+
+  /** A client's connection has ended. */
+  clientDisconnected(): void {
+    this.connections.dec();
   }
 
   /** Counts one connection that was closed at once. */

@@ -1,15 +1,15 @@
 import { type LogChecks, type Logger, type Logs, ThrottledWarnings } from "../log/log.ts";
 import { LruMap } from "../lru_map.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
 import {
-  type AgentFailure,
   type BackendVerdict,
   describeVerdict,
   type ErrorType,
   errorType,
 } from "../protocol/verdict.ts";
-import { type BackendHistory, type HistoricCheck, UnaskedBackends } from "../status/history.ts";
+import type { AnsweredCheck, CheckRecorder, FailedCheck, HungUpCheck } from "../server/handler.ts";
+import type { LearntPatience } from "../server/patience.ts";
+import { type BackendHistory, UnaskedBackends } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -22,55 +22,8 @@ const LOGGED_ERROR_LENGTH = 2000;
 /** Clients and backends of which it is remembered that a hang-up was told. */
 const MAX_TOLD = 10_000;
 
-/** A line whose log lines are joined by a trace id, made when it is first needed. */
-export interface Traced {
-  readonly traceId: string;
-}
-
-/** A check that was answered. */
-export interface AnsweredCheck extends HistoricCheck {
-  readonly asked: Traced;
-  readonly request: CheckRequest;
-  readonly verdict: BackendVerdict;
-}
-
-/** A check of which nothing has come to be known, for want of something of the agent's. */
-export interface FailedCheck {
-  readonly asked: Traced;
-  readonly request: CheckRequest;
-  /** The client's address and port. */
-  readonly peer: string;
-  readonly verdict: AgentFailure;
-  /** The answer that was repeated; `undefined` where there was none. */
-  readonly reply: string | undefined;
-}
-
-/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
-export type HangUp = "reset" | "closed";
-
-/** A check whose client went before the answer. */
-export interface HungUpCheck {
-  readonly asked: Traced;
-  readonly request: CheckRequest;
-  readonly peer: { readonly host: string; readonly text: string };
-  readonly hangUp: HangUp;
-  /** From the line to the hang-up, in milliseconds. */
-  readonly ageMs: number;
-}
-
-/** How long a client waits for its answers, as it has shown. Times in milliseconds from the line. */
-export interface LearntPatience {
-  /** The client's IP address. */
-  readonly client: string;
-  readonly question: BackendQuestion;
-  /** When the client hangs up. */
-  readonly ageMs: number;
-  /** When it is answered at the latest. */
-  readonly deadlineMs: number;
-}
-
 /** Counts, logs and remembers what came of each line. */
-export class Recorder {
+export class Recorder implements CheckRecorder {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: {
@@ -205,7 +158,7 @@ export class Recorder {
 }
 
 function fieldsOf(
-  { asked, peer, request, word, note, durationMs, verdict }: AnsweredCheck,
+  { asked, peer, request, state, note, durationMs, verdict }: AnsweredCheck,
   type: ErrorType | undefined,
 ): Record<string, unknown> {
   return {
@@ -215,7 +168,7 @@ function fieldsOf(
     ssl_flag: request.tls ? "ssl" : "no-ssl",
     authority: request.authority,
     service: request.service,
-    status: word,
+    status: state,
     ...(note === "" ? {} : { damping: note }),
     duration_ms: Math.round(durationMs * 1000) / 1000,
     ...(type === undefined ? {} : { error_type: type }),

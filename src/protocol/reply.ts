@@ -1,16 +1,16 @@
 import { type BackendVerdict, describeVerdict, errorType } from "./verdict.ts";
 
-/** Values of `not_serving_reply`: the word for a backend that says NOT_SERVING of itself. */
+/** Values of `not_serving_reply`: the state of a backend that says NOT_SERVING of itself. */
 export const NOT_SERVING_REPLIES = ["down", "drain", "maint"] as const;
 
 /** A value of `not_serving_reply`. */
 export type NotServingReply = (typeof NOT_SERVING_REPLIES)[number];
 
-/** What a backend can be to HAProxy. */
-export const WORDS = ["up", ...NOT_SERVING_REPLIES] as const;
+/** What an agent can say of a server to HAProxy. */
+export const AGENT_STATES = ["up", ...NOT_SERVING_REPLIES] as const;
 
-/** What a backend is to HAProxy. */
-export type Word = (typeof WORDS)[number];
+/** What HAProxy is told of a backend. */
+export type AgentState = (typeof AGENT_STATES)[number];
 
 /** How replies are written. */
 export interface ReplyOptions {
@@ -23,7 +23,7 @@ export interface ReplyOptions {
 const MAX_LINE_BYTES = 100;
 
 /** @returns what a verdict by itself means to HAProxy: SERVING is up, everything else is not */
-export function wordFor(verdict: BackendVerdict, notServingReply: NotServingReply): Word {
+export function stateFor(verdict: BackendVerdict, notServingReply: NotServingReply): AgentState {
   switch (verdict.kind) {
     case "serving":
       return "up";
@@ -45,19 +45,19 @@ export function wordFor(verdict: BackendVerdict, notServingReply: NotServingRepl
  * `drain` and `maint` stick in HAProxy until it hears `ready`, so where they can be said, each good answer
  * says the full state, `up ready`. Otherwise never `ready`: it would undo an operator's maintenance.
  *
- * @param word what is said of the backend
+ * @param state what is said of the backend
  * @param note what damping makes of it, for the reason: `1 of 3 failures`; may be empty
  * @returns the line with its newline
  */
 export function formatReply(
-  word: Word,
+  state: AgentState,
   verdict: BackendVerdict,
   note: string,
   { notServingReply, reason }: ReplyOptions,
 ): string {
-  const state = word === "up" && notServingReply !== "down" ? "up ready" : word;
+  const words = state === "up" && notServingReply !== "down" ? "up ready" : state;
   const text = reason ? [note, explain(verdict)].filter((part) => part !== "").join(": ") : "";
-  return lineOf(state, text);
+  return lineOf(words, text);
 }
 
 /** Writes the reply to a line that is no request, for the reason given. */
@@ -66,10 +66,10 @@ export function formatRefusal(mistake: string, { reason }: Pick<ReplyOptions, "r
 }
 
 /** HAProxy takes `down#reason` for one unknown word: the blank before # is needed. */
-function lineOf(state: string, reason: string): string {
+function lineOf(words: string, reason: string): string {
   return reason === ""
-    ? `${state}\n`
-    : `${`${state} #${printable(reason)}`.slice(0, MAX_LINE_BYTES)}\n`;
+    ? `${words}\n`
+    : `${`${words} #${printable(reason)}`.slice(0, MAX_LINE_BYTES)}\n`;
 }
 
 function explain(verdict: BackendVerdict): string {

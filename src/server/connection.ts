@@ -1,9 +1,8 @@
 import type { Logger, ThrottledWarnings } from "../log/log.ts";
-import type { HangUp } from "../metrics/recorder.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
-import type { Peer, PendingReply } from "./handler.ts";
+import type { HangUp, Peer, PendingReply } from "./asked_line.ts";
 
 /**
  * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's

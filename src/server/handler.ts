@@ -1,4 +1,4 @@
-import type { Checker, PendingCheck } from "../check/checker.ts";
+import type { Checker } from "../check/checker.ts";
 import {
   damp,
   type Damping,
@@ -8,47 +8,84 @@ import {
 } from "../check/damping.ts";
 import type { Observation } from "../check/single_flight.ts";
 import { LruMap } from "../lru_map.ts";
-import type { HangUp, Recorder } from "../metrics/recorder.ts";
 import {
+  type AgentState,
   formatRefusal,
   formatReply,
   type ReplyOptions,
-  type Word,
-  wordFor,
+  stateFor,
 } from "../protocol/reply.ts";
 import { type CheckRequest, type ParsedRequest, parseRequest } from "../protocol/request.ts";
 import { type AgentFailure, type BackendVerdict, isAgentFailure } from "../protocol/verdict.ts";
+import {
+  AskedLine,
+  type AskedLineObserver,
+  type HangUp,
+  type Peer,
+  type PendingReply,
+} from "./asked_line.ts";
 import type { ClientPatience } from "./patience.ts";
 
 /** How verdicts become replies. */
 export interface HandlerOptions extends ReplyOptions, Thresholds {}
 
-/** The other end of a connection. */
-export interface Peer {
-  /** Its IP address. */
-  readonly host: string;
-  /** Its address and port, for the log. */
-  readonly text: string;
+/** A line whose log lines are joined by a trace id, made when it is first needed. */
+export interface Traced {
+  readonly traceId: string;
 }
 
-/** A line that has been asked and is not answered yet. */
-export interface PendingReply {
-  /**
-   * Settles with the reply and its newline, or with `undefined` where silence is the reply: the connection
-   * is closed then. Never rejects.
-   */
-  readonly reply: Promise<string | undefined> | string | undefined;
-  /** Joins the log lines of this request. */
-  readonly traceId: string;
-  /** The reply is written, and the client was still there. Idempotent. */
-  delivered(): void;
-  /**
-   * The check is given up, and `reply` may never settle. Idempotent.
-   *
-   * @param hangUp how the client has gone; `undefined` when it is the agent that closes
-   * @param at when, in milliseconds of `performance.now()`
-   */
-  abandon(hangUp?: HangUp, at?: number): void;
+/** A check that was answered. */
+export interface AnsweredCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  readonly verdict: BackendVerdict;
+  /** What HAProxy is told. */
+  readonly state: AgentState;
+  /** What damping made of it; empty for nothing. */
+  readonly note: string;
+  /** From the line to the verdict, in milliseconds. */
+  readonly durationMs: number;
+  /** The client's address and port. */
+  readonly peer: string;
+}
+
+/** A check that could not be made, because the agent itself lacked something. */
+export interface FailedCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  /** The client's address and port. */
+  readonly peer: string;
+  readonly verdict: AgentFailure;
+  /** The answer that was repeated; `undefined` where there was none. */
+  readonly reply: string | undefined;
+}
+
+/** A check whose client went before the answer. */
+export interface HungUpCheck {
+  readonly asked: Traced;
+  readonly request: CheckRequest;
+  readonly peer: Peer;
+  readonly hangUp: HangUp;
+  /** From the line to the hang-up, in milliseconds. */
+  readonly ageMs: number;
+}
+
+/** Told what becomes of each line: it counts, logs and remembers. */
+export interface CheckRecorder {
+  /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
+  checkBegun(): void;
+  /** A check has ended, even one that nobody waits for any more. */
+  checkEnded(): void;
+  /** A check, and what was answered. */
+  recordCheck(check: AnsweredCheck): void;
+  /** A line that is no request; it was answered `down`. */
+  recordInvalid(line: string, reason: string, peer: string, traceId: string): void;
+  /** A check that could not be made, because the agent itself lacked something. */
+  recordAgentFailure(check: FailedCheck): void;
+  /** A check whose client went before the answer: HAProxy keeps the server as it was. */
+  recordHangUp(check: HungUpCheck): void;
+  /** A bug in the agent, outside the check itself. */
+  recordBug(error: unknown, peer: string, traceId: string): void;
 }
 
 /** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
@@ -84,9 +121,9 @@ export class Handler {
   readonly #checker: Checker;
   readonly #damping: Damping;
   readonly #lastAnswers: LastAnswers;
-  readonly #recorder: Recorder;
+  readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
-  readonly #ends: AskedEnds;
+  readonly #ends: AskedLineObserver;
   readonly #parsed = new LruMap<string, ParsedRequest>(MAX_PARSED);
 
   /** @param patience how long clients wait; `undefined` where that is not learnt */
@@ -95,7 +132,7 @@ export class Handler {
     checker: Checker,
     damping: Damping,
     lastAnswers: LastAnswers,
-    recorder: Recorder,
+    recorder: CheckRecorder,
     patience?: ClientPatience,
   ) {
     this.#options = options;
@@ -114,7 +151,7 @@ export class Handler {
 
   /** @param line a request line without its end */
   handle(line: string, peer: Peer): PendingReply {
-    const asked = new Asked(line, peer, this.#ends);
+    const asked = new AskedLine(line, peer, this.#ends);
     try {
       const parsed = this.#parse(line);
       if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
@@ -148,49 +185,53 @@ export class Handler {
     return parsed;
   }
 
-  #refuse(asked: Asked, reason: string): string {
+  #refuse(asked: AskedLine, reason: string): string {
     this.#recorder.recordInvalid(asked.line, reason, asked.peer.text, asked.traceId);
     return formatRefusal(reason, this.#options);
   }
 
-  #bug(asked: Asked, error: unknown): string | undefined {
+  #bug(asked: AskedLine, error: unknown): string | undefined {
     asked.ended();
     const { line, peer, traceId } = asked;
     this.#recorder.recordBug(error, peer.text, traceId);
     return this.#lastAnswers.find(peer, line);
   }
 
-  #replyTo(asked: Asked, request: CheckRequest, { verdict, run }: Observation): string | undefined {
+  #replyTo(
+    asked: AskedLine,
+    request: CheckRequest,
+    { verdict, run }: Observation,
+  ): string | undefined {
     asked.ended();
     const { line, peer } = asked;
     if (isAgentFailure(verdict)) return this.#repeat(asked, request, verdict);
-    const undamped = wordFor(verdict, this.#options.notServingReply);
+    const undamped = stateFor(verdict, this.#options.notServingReply);
     asked.good = undamped !== "down";
     const standing = this.#damp(request, peer, verdict, undamped, run);
     const note = describeStanding(standing);
-    const { word } = standing;
+    const { state } = standing;
     const durationMs = performance.now() - asked.at;
     this.#recorder.recordCheck({
       asked,
       request,
       peer: peer.text,
       verdict,
-      word,
+      state,
       note,
       durationMs,
     });
-    const reply = formatReply(word, verdict, note, this.#options);
+    const reply = formatReply(state, verdict, note, this.#options);
     this.#lastAnswers.remember(peer, line, reply);
     return reply;
   }
 
-  #repeat(asked: Asked, request: CheckRequest, verdict: AgentFailure): string | undefined {
+  #repeat(asked: AskedLine, request: CheckRequest, verdict: AgentFailure): string | undefined {
     const reply = this.#lastAnswers.find(asked.peer, asked.line);
     this.#recorder.recordAgentFailure({ asked, request, peer: asked.peer.text, verdict, reply });
     return reply;
   }
 
-  #hungUp(asked: Asked, request: CheckRequest, hangUp: HangUp, ageMs: number): void {
+  #hungUp(asked: AskedLine, request: CheckRequest, hangUp: HangUp, ageMs: number): void {
     const { peer, line } = asked;
     this.#recorder.recordHangUp({ asked, request, peer, ageMs, hangUp });
     if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
@@ -200,90 +241,14 @@ export class Handler {
     request: CheckRequest,
     peer: Peer,
     verdict: BackendVerdict,
-    word: Word,
+    state: AgentState,
     run: number,
   ): Standing {
     const { fall = this.#options.fall, rise = this.#options.rise } = request;
     const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
-    if (fall === 1 && rise === 1) return damp(undefined, word, atOnce, { fall, rise });
+    if (fall === 1 && rise === 1) return damp(undefined, state, atOnce, { fall, rise });
     // Lines that want other thresholds for the same backend have a count of their own.
     const key = `${peer.host} ${fall} ${rise} ${request.key}`;
-    return this.#damping.judge(key, run, word, atOnce, { fall, rise });
+    return this.#damping.judge(key, run, state, atOnce, { fall, rise });
   }
-}
-
-/** Told how lines end. */
-interface AskedEnds {
-  /** The check has an end or is given up; once for each that was begun. */
-  checkEnded(): void;
-  /** The client has the answer of a backend that is well. */
-  goodAnswerDelivered(asked: Asked, ageMs: number): void;
-  /** The client has gone before the answer. */
-  hungUp(asked: Asked, request: CheckRequest, hangUp: HangUp, ageMs: number): void;
-}
-
-/** A line on its way to its reply. */
-class Asked implements PendingReply {
-  readonly line: string;
-  readonly peer: Peer;
-  /** In milliseconds of `performance.now()`. */
-  readonly at = performance.now();
-  reply: Promise<string | undefined> | string | undefined;
-  /** Whether the backend itself has said something else than that it is down. */
-  good = false;
-  readonly #ends: AskedEnds;
-  #check: PendingCheck | undefined;
-  /** Of which nobody has said yet that its client has the answer, or has gone. */
-  #open: CheckRequest | undefined;
-  #traceId: string | undefined;
-
-  constructor(line: string, peer: Peer, ends: AskedEnds) {
-    this.line = line;
-    this.peer = peer;
-    this.#ends = ends;
-  }
-
-  /** Made when it is first needed: most checks are not logged one by one. */
-  get traceId(): string {
-    return this.#traceId ??= newTraceId();
-  }
-
-  answered(reply: string | undefined): this {
-    this.reply = reply;
-    return this;
-  }
-
-  waitFor(request: CheckRequest, check: PendingCheck): void {
-    this.#open = request;
-    this.#check = check;
-  }
-
-  ended(): void {
-    if (this.#check === undefined) return;
-    this.#check = undefined;
-    this.#ends.checkEnded();
-  }
-
-  delivered(): void {
-    if (!this.good) return;
-    this.good = false;
-    this.#ends.goodAnswerDelivered(this, performance.now() - this.at);
-  }
-
-  abandon(hangUp?: HangUp, at = performance.now()): void {
-    const running = this.#check !== undefined;
-    this.#check?.abandon();
-    this.ended();
-    const request = this.#open;
-    // HAProxy resets when it has its answer, and that may overtake the end of the write. One that closed
-    // politely did so while the check ran, as only its machine's answer to the reply has shown.
-    if (request === undefined || !(hangUp === "closed" || hangUp === "reset" && running)) return;
-    this.#open = undefined;
-    this.#ends.hungUp(this, request, hangUp, at - this.at);
-  }
-}
-
-/** Makes what joins the log lines of one request: 32 hex digits, the form of a W3C trace-id. */
-export function newTraceId(): string {
-  return crypto.randomUUID().replaceAll("-", "");
 }

@@ -1,5 +1,4 @@
 import { LruMap } from "../lru_map.ts";
-import type { LearntPatience } from "../metrics/recorder.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 
 /** A client that hangs up earlier than this, in milliseconds, teaches nothing: most checks take less. */
@@ -28,6 +27,17 @@ const MAX_AGES = 4;
 const MAX_LINES_OF_CLIENT = 2000;
 const MAX_LINES = 10_000;
 const MAX_CLIENTS = 1000;
+
+/** How long a client waits for its answers, as it has shown. Times in milliseconds from the line. */
+export interface LearntPatience {
+  /** The client's IP address. */
+  readonly client: string;
+  readonly question: BackendQuestion;
+  /** When the client hangs up. */
+  readonly ageMs: number;
+  /** When it is answered at the latest. */
+  readonly deadlineMs: number;
+}
 
 /** Told what changes. */
 export interface PatienceEvents {

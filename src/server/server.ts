@@ -1,6 +1,5 @@
-import { type Logger, ThrottledWarnings } from "../log/log.ts";
-import type { Metrics, Rejection } from "../metrics/metrics.ts";
 import type { ClientRules } from "../access/client_rules.ts";
+import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
 /** How often connections are looked at for time limits that have passed, in milliseconds. */
@@ -11,6 +10,20 @@ const ACCEPT_PAUSE_MS = 100;
 
 /** Such an error is logged no more often than this, in milliseconds. */
 const ACCEPT_COMPLAINT_MS = 1000;
+
+/** Values of {@linkcode Rejection}. */
+export const REJECTIONS = ["max_connections", "client_not_allowed"] as const;
+
+/** Why a connection is closed at once. */
+export type Rejection = (typeof REJECTIONS)[number];
+
+/** Told what becomes of clients' connections. */
+export interface ServerObserver {
+  clientConnected(): void;
+  clientDisconnected(): void;
+  /** A connection is closed at once. */
+  countRejection(reason: Rejection): void;
+}
 
 /** How a new connection is treated. */
 export interface Admission {
@@ -26,7 +39,7 @@ export class Server {
   readonly #listeners: readonly Deno.TcpListener[];
   readonly #admission: () => Admission;
   readonly #answer: Answer;
-  readonly #metrics: Metrics;
+  readonly #observer: ServerObserver;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #connections = new Map<Connection, Promise<void>>();
@@ -41,13 +54,13 @@ export class Server {
     listeners: readonly Deno.TcpListener[],
     admission: () => Admission,
     answer: Answer,
-    metrics: Metrics,
+    observer: ServerObserver,
     log: Logger,
   ) {
     this.#listeners = listeners;
     this.#admission = admission;
     this.#answer = answer;
-    this.#metrics = metrics;
+    this.#observer = observer;
     this.#log = log;
     this.#warnings = new ThrottledWarnings(log);
   }
@@ -104,7 +117,7 @@ export class Server {
   }
 
   #reject(socket: Deno.TcpConn, reason: Rejection): void {
-    this.#metrics.countRejection(reason);
+    this.#observer.countRejection(reason);
     const peer = socket.remoteAddr.hostname;
     this.#warnings.warn("Connection rejected", () => ({ peer, reason }));
     socket.close();
@@ -115,11 +128,11 @@ export class Server {
   }
 
   async #serve(connection: Connection): Promise<void> {
-    this.#metrics.connections.inc();
+    this.#observer.clientConnected();
     this.#log.debug("Connection opened", { peer: connection.peer.text });
     await connection.serve();
     this.#connections.delete(connection);
-    this.#metrics.connections.dec();
+    this.#observer.clientDisconnected();
     this.#log.debug("Connection closed", { peer: connection.peer.text });
   }
 

@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import type { Word } from "../protocol/reply.ts";
+import type { AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
 import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
 
@@ -29,7 +29,7 @@ export interface Failure {
 export interface HistoricCheck {
   readonly verdict: BackendVerdict;
   /** What HAProxy was told. */
-  readonly word: Word;
+  readonly state: AgentState;
   /** What damping made of it; empty for nothing. */
   readonly note: string;
   /** From the line to the verdict, in milliseconds. */
@@ -57,7 +57,7 @@ export interface BackendRecord {
    * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
    * first of them was told. `unanswered` while every client has hung up before its answer.
    */
-  readonly state: Word | "unanswered";
+  readonly state: AgentState | "unanswered";
   /** When it became so, or when the backend was first asked about. */
   readonly since: number;
   readonly lastAskedAt: number;
@@ -106,8 +106,8 @@ export class BackendHistory {
    */
   add(question: BackendQuestion, check: HistoricCheck): boolean {
     const now = this.#now();
-    const entry = this.#touch(question, check.word, now);
-    const { verdict, word, note } = check;
+    const entry = this.#touch(question, check.state, now);
+    const { verdict, state, note } = check;
     const type = errorType(verdict);
     entry.lastAskedAt = now;
     entry.lastPeer = check.peer;
@@ -122,12 +122,12 @@ export class BackendHistory {
       entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
     }
     // While damping holds this client's state, another client's may have changed already.
-    if (word !== entry.state && (note === "" || entry.state === "unanswered")) {
+    if (state !== entry.state && (note === "" || entry.state === "unanswered")) {
       if (entry.state !== "unanswered") entry.changes++;
-      entry.state = word;
+      entry.state = state;
       entry.since = now;
     }
-    const answer = type ?? word;
+    const answer = type ?? state;
     const changed = answer !== entry.answer;
     entry.answer = answer;
     return changed;
@@ -258,7 +258,7 @@ export class RecentDurations {
   }
 }
 
-/** A backend that could not be asked for so long is told of, in milliseconds. */
+/** After so long without a check that could be made, a backend is reported, in milliseconds. */
 const LONG_MS = 60_000;
 
 interface Unasked {
@@ -267,7 +267,7 @@ interface Unasked {
   told: boolean;
 }
 
-/** Backends that the agent cannot ask, check after check, for want of something of its own. */
+/** Backends that the agent cannot ask, because it lacks something itself: a file descriptor, say. */
 export class UnaskedBackends {
   readonly #now: () => number;
   readonly #unasked = new LruMap<string, Unasked>(MAX_BACKENDS);
@@ -288,7 +288,7 @@ export class UnaskedBackends {
    * A check could not be made.
    *
    * @param key of the backend
-   * @returns whether that has been so for a minute now; once
+   * @returns `true` once, when that has been so for a minute
    */
   add(key: string): boolean {
     const known = this.#unasked.get(key);

@@ -1,9 +1,8 @@
 import type { EffectiveConfiguration } from "../config/configuration.ts";
-import type { Metrics } from "../metrics/metrics.ts";
-import type { LearntPatience } from "../metrics/recorder.ts";
 import { formatHostPort } from "../protocol/host.ts";
-import { type Word, WORDS } from "../protocol/reply.ts";
+import { AGENT_STATES, type AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
+import type { LearntPatience } from "../server/patience.ts";
 import { certificateWarning, type OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 import type { BackendHistory, BackendRecord, Failure } from "./history.ts";
@@ -14,10 +13,32 @@ const MAX_SHOWN = 1000;
 /** Clients whose patience is shown at a backend. */
 const MAX_CLIENTS_SHOWN = 10;
 
+/** Lines answered: how many of each kind. */
+export interface AnswerCounts {
+  readonly results: Readonly<Record<string, number>>;
+  readonly errors: Readonly<Record<string, number>>;
+}
+
+/** What is counted since the start, and how much there is of what. */
+export interface StatusFigures {
+  /** Lines answered: how many of each kind. */
+  counts(): AnswerCounts;
+  readonly checksInFlight: number;
+  /** Open connections of clients. */
+  readonly connections: Figure;
+  /** Connections to backends that are not closed. */
+  readonly channels: Figure;
+}
+
+/** A gauge of prom-client's, as far as it is read here. */
+interface Figure {
+  get(): Promise<{ readonly values: readonly { readonly value: number }[] }>;
+}
+
 /** Where the status is read from. */
 export interface StatusSources {
   readonly history: BackendHistory;
-  readonly metrics: Metrics;
+  readonly metrics: StatusFigures;
   /** How far the kept connection is on which this would be asked, if there is one. */
   readonly channelFor: (question: BackendQuestion) => "ready" | "connecting" | undefined;
   /** What was learnt of clients that do not wait for their answers. */
@@ -156,13 +177,16 @@ function isWavering({ state, lastGood }: BackendRecord): boolean {
   return state === "up" && !lastGood;
 }
 
-function countStates(records: readonly BackendRecord[]): Record<Word, number> {
-  const counts = Object.fromEntries(WORDS.map((word) => [word, 0])) as Record<Word, number>;
+function countStates(records: readonly BackendRecord[]): Record<AgentState, number> {
+  const counts = Object.fromEntries(AGENT_STATES.map((state) => [state, 0])) as Record<
+    AgentState,
+    number
+  >;
   for (const { state } of records) if (state !== "unanswered") counts[state]++;
   return counts;
 }
 
-async function valueOf(gauge: Metrics["connections"]): Promise<number> {
+async function valueOf(gauge: Figure): Promise<number> {
   return (await gauge.get()).values[0]?.value ?? 0;
 }
 

@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import { damp, Damping, describeStanding, type Standing } from "../../../src/check/damping.ts";
-import type { Word } from "../../../src/protocol/reply.ts";
+import type { AgentState } from "../../../src/protocol/reply.ts";
 
 /** One check a letter: up, down, drain at once (NOT_SERVING), Down at once (NOT_SERVING). */
-const CHECKS: Readonly<Record<string, readonly [Word, boolean]>> = {
+const CHECKS: Readonly<Record<string, readonly [AgentState, boolean]>> = {
   u: ["up", false],
   d: ["down", false],
   r: ["drain", true],
   D: ["down", true],
 };
 
-const LETTERS: Readonly<Record<Word, string>> = { up: "u", down: "d", drain: "r", maint: "m" };
+const LETTERS: Readonly<Record<AgentState, string>> = {
+  up: "u",
+  down: "d",
+  drain: "r",
+  maint: "m",
+};
 
 const ROWS: readonly [string, number, number, string, string][] = [
   ["no damping", 1, 1, "ududd", "ududd"],
@@ -33,9 +38,9 @@ for (const [what, fall, rise, checks, told] of ROWS) {
   Deno.test(`damp(): ${what} (fall ${fall}, rise ${rise}): ${checks} is told as ${told}`, () => {
     let standing: Standing | undefined;
     const words = [...checks].map((letter) => {
-      const [word, atOnce] = CHECKS[letter] ?? ["up", false];
-      standing = damp(standing, word, atOnce, { fall, rise });
-      return LETTERS[standing.word];
+      const [state, atOnce] = CHECKS[letter] ?? ["up", false];
+      standing = damp(standing, state, atOnce, { fall, rise });
+      return LETTERS[standing.state];
     });
     assert.equal(words.join(""), told);
   });
@@ -54,8 +59,8 @@ Deno.test("describeStanding() says how near a change is", () => {
 
 Deno.test("Damping counts a run once, however many checks share it", () => {
   const damping = new Damping(() => 0);
-  const judge = (run: number, word: Word) =>
-    damping.judge("a", run, word, false, { fall: 2, rise: 2 }).word;
+  const judge = (run: number, state: AgentState) =>
+    damping.judge("a", run, state, false, { fall: 2, rise: 2 }).state;
   judge(1, "up");
   for (let check = 0; check < 5; check++) assert.equal(judge(2, "down"), "up");
   assert.equal(judge(3, "down"), "down");
@@ -65,8 +70,9 @@ Deno.test("Damping counts a run once, however many checks share it", () => {
 
 Deno.test("Damping counts each check that has come to a verdict without a run", () => {
   const damping = new Damping(() => 0);
-  const judge = (word: Word) => damping.judge("a", 0, word, false, { fall: 3, rise: 1 }).word;
-  assert.deepEqual(["up", "down", "down", "down"].map((word) => judge(word as Word)), [
+  const judge = (state: AgentState) =>
+    damping.judge("a", 0, state, false, { fall: 3, rise: 1 }).state;
+  assert.deepEqual(["up", "down", "down", "down"].map((state) => judge(state as AgentState)), [
     "up",
     "up",
     "up",
@@ -77,8 +83,8 @@ Deno.test("Damping counts each check that has come to a verdict without a run", 
 Deno.test("Damping keeps backends and clients apart", () => {
   const damping = new Damping(() => 0);
   let run = 0;
-  const judge = (key: string, word: Word) =>
-    damping.judge(key, ++run, word, false, { fall: 2, rise: 1 }).word;
+  const judge = (key: string, state: AgentState) =>
+    damping.judge(key, ++run, state, false, { fall: 2, rise: 1 }).state;
   judge("a", "up");
   judge("b", "up");
   assert.equal(judge("a", "down"), "up");
@@ -88,8 +94,8 @@ Deno.test("Damping keeps backends and clients apart", () => {
 
 Deno.test("Damping counts one run for each client that shares it", () => {
   const damping = new Damping(() => 0);
-  const judge = (key: string, run: number, word: Word) =>
-    damping.judge(key, run, word, false, { fall: 2, rise: 1 }).word;
+  const judge = (key: string, run: number, state: AgentState) =>
+    damping.judge(key, run, state, false, { fall: 2, rise: 1 }).state;
   for (const key of ["a", "b"]) judge(key, 1, "up");
   for (const key of ["a", "b"]) assert.equal(judge(key, 2, "down"), "up");
   for (const key of ["a", "b"]) assert.equal(judge(key, 3, "down"), "down");
@@ -99,7 +105,8 @@ Deno.test("Damping forgets a backend that nobody has asked about for ten minutes
   let now = 0;
   let run = 0;
   const damping = new Damping(() => now);
-  const judge = (word: Word) => damping.judge("a", ++run, word, false, { fall: 3, rise: 3 }).word;
+  const judge = (state: AgentState) =>
+    damping.judge("a", ++run, state, false, { fall: 3, rise: 3 }).state;
   assert.equal(judge("up"), "up");
   now += 599_999;
   assert.equal(judge("down"), "up");
@@ -110,8 +117,8 @@ Deno.test("Damping forgets a backend that nobody has asked about for ten minutes
 Deno.test("Damping forgets the backend longest not asked about when there are too many", () => {
   const damping = new Damping(() => 0);
   let run = 0;
-  const judge = (key: string, word: Word) =>
-    damping.judge(key, ++run, word, false, { fall: 2, rise: 2 }).word;
+  const judge = (key: string, state: AgentState) =>
+    damping.judge(key, ++run, state, false, { fall: 2, rise: 2 }).state;
   for (let i = 0; i <= 50_000; i++) judge(`${i}`, "up");
   assert.equal(judge("50000", "down"), "up", "the newest is remembered");
   assert.equal(judge("0", "down"), "down", "the oldest is not");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Registry } from "prom-client";
 import { addBackendMetrics } from "../../../src/metrics/collectors.ts";
-import type { Word } from "../../../src/protocol/reply.ts";
+import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
 
@@ -17,7 +17,7 @@ class Lab {
   }
 
   /** Adds a check of a service of a host, asked for with an authority. */
-  add(host: string, word: Word, authority = "x", service = ""): void {
+  add(host: string, state: AgentState, authority = "x", service = ""): void {
     const verdict: BackendVerdict = { kind: "serving" };
     const question = {
       key: `${host} ${authority} ${service}`,
@@ -29,7 +29,7 @@ class Lab {
       serverName: authority,
       service,
     };
-    this.#history.add(question, { verdict, word, note: "", durationMs: 1, peer: "10.0.0.1:1" });
+    this.#history.add(question, { verdict, state, note: "", durationMs: 1, peer: "10.0.0.1:1" });
   }
 
   /** The samples without the prefix of their names. */

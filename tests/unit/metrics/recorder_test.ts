@@ -54,7 +54,7 @@ for (
           service: "",
         },
         verdict,
-        word: verdict.kind === "serving" ? "up" : "down",
+        state: verdict.kind === "serving" ? "up" : "down",
         note: "",
         durationMs: 1,
         peer: "127.0.0.1:2",
@@ -71,7 +71,7 @@ for (
   });
 }
 
-Deno.test("An endless word of a backend is cut", () => {
+Deno.test("An endless state of a backend is cut", () => {
   const lines: string[] = [];
   const recorder = new Recorder(
     new Metrics(),
@@ -92,7 +92,7 @@ Deno.test("An endless word of a backend is cut", () => {
       service: "",
     },
     verdict: { kind: "rpc", code: "UNKNOWN", detail: "x".repeat(10_000) },
-    word: "down",
+    state: "down",
     note: "",
     durationMs: 1,
     peer: "",

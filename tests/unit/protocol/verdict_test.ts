@@ -3,7 +3,7 @@ import {
   formatRefusal,
   formatReply,
   type NotServingReply,
-  wordFor,
+  stateFor,
 } from "../../../src/protocol/reply.ts";
 import {
   type BackendVerdict,
@@ -40,9 +40,9 @@ const VERDICTS: readonly [BackendVerdict, string, string | undefined, string][] 
 
 for (const [verdict, reply, type, withReason] of VERDICTS) {
   Deno.test(`The verdict ${verdict.kind} is ${reply}, counted as ${type}, told as ${withReason}`, () => {
-    const word = wordFor(verdict, "down");
-    assert.equal(formatReply(word, verdict, "", PLAIN), `${reply}\n`);
-    assert.equal(formatReply(word, verdict, "", WITH_REASON), `${withReason}\n`);
+    const state = stateFor(verdict, "down");
+    assert.equal(formatReply(state, verdict, "", PLAIN), `${reply}\n`);
+    assert.equal(formatReply(state, verdict, "", WITH_REASON), `${withReason}\n`);
     assert.equal(errorType(verdict), type);
     if (type !== undefined) assert.ok((ERROR_TYPES as readonly string[]).includes(type));
   });
@@ -60,7 +60,7 @@ const SETTING_ROWS: readonly [NotServingReply, BackendVerdict, string][] = [
 for (const [notServingReply, verdict, reply] of SETTING_ROWS) {
   Deno.test(`With not_serving_reply = ${notServingReply}, ${JSON.stringify(verdict)} is ${reply.trim()}`, () => {
     const options = { notServingReply, reason: false };
-    assert.equal(formatReply(wordFor(verdict, notServingReply), verdict, "", options), reply);
+    assert.equal(formatReply(stateFor(verdict, notServingReply), verdict, "", options), reply);
   });
 }
 

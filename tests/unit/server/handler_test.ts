@@ -7,12 +7,8 @@ import { Recorder } from "../../../src/metrics/recorder.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
 import type { CheckRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
-import {
-  Handler,
-  type HandlerOptions,
-  LastAnswers,
-  type Peer,
-} from "../../../src/server/handler.ts";
+import type { Peer } from "../../../src/server/asked_line.ts";
+import { Handler, type HandlerOptions, LastAnswers } from "../../../src/server/handler.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
 import { FakeTime } from "../../lab/fake_time.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LearntPatience } from "../../../src/metrics/recorder.ts";
+import type { LearntPatience } from "../../../src/server/patience.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
 

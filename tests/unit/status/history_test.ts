@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Word } from "../../../src/protocol/reply.ts";
+import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import {
@@ -36,10 +36,10 @@ class Lab {
 
   add(
     verdict: BackendVerdict,
-    word: Word,
+    state: AgentState,
     { host = "a", note = "", durationMs = 1 } = {},
   ): boolean {
-    return this.history.add(about(host), { verdict, word, note, durationMs, peer: "10.0.0.1:1" });
+    return this.history.add(about(host), { verdict, state, note, durationMs, peer: "10.0.0.1:1" });
   }
 
   get(host = "a"): BackendRecord {

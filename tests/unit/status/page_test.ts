@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Metrics } from "../../../src/metrics/metrics.ts";
-import type { LearntPatience } from "../../../src/metrics/recorder.ts";
-import type { Word } from "../../../src/protocol/reply.ts";
+import type { LearntPatience } from "../../../src/server/patience.ts";
+import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import { BackendHistory, type TimedCheck } from "../../../src/status/history.ts";
@@ -15,7 +15,7 @@ const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING"
 
 /** A check of the server `host`: when, what came of it, what was told. */
 type Check =
-  | readonly [host: string, at: number, BackendVerdict, Word, note?: string]
+  | readonly [host: string, at: number, BackendVerdict, AgentState, note?: string]
   | readonly [host: string, at: number, "hung up"];
 
 /** @param patience what was learnt at each backend */
@@ -27,7 +27,7 @@ async function statusOf(
   let now = 0;
   const history = new BackendHistory(() => now);
   const questions: BackendQuestion[] = [];
-  for (const [host, at, verdict, word = "up", note = ""] of checks) {
+  for (const [host, at, verdict, state = "up", note = ""] of checks) {
     now = NOW + at;
     const peer = "10.0.0.1:9";
     const name = "api";
@@ -35,7 +35,7 @@ async function statusOf(
     const question = { key: host, host, port: 1, ...asked };
     questions.push(question);
     if (verdict === "hung up") history.addHangUp(question, peer, 400);
-    else history.add(question, { verdict, word, note, durationMs: 1, peer });
+    else history.add(question, { verdict, state, note, durationMs: 1, peer });
   }
   return await collectStatus({
     history,
