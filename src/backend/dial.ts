@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
 import type { Deadlines } from "../deadline.ts";
-import { reasonOf } from "../describe_error.ts";
+import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import type { Destination } from "./destination.ts";
-import { codeOf, ownLack } from "./own_lack.ts";
+import { ownLack } from "./own_lack.ts";
 import { handshake, HandshakeError } from "./tls.ts";
 import { TcpTransport, TlsTransport, type Transport } from "./transport.ts";
 

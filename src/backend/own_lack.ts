@@ -1,3 +1,5 @@
+import { codeOf } from "../describe_error.ts";
+
 /** What the agent or its machine can lack, whatever the destination. */
 const LACKS: Readonly<Record<string, string>> = {
   EMFILE: "the agent has no file descriptor left (ulimit -n)",
@@ -37,12 +39,6 @@ export function descriptorsLack(): boolean {
   } finally {
     for (const file of files) file.close();
   }
-}
-
-/** @returns the errno's name of what was thrown by Deno or Node; empty where there is none */
-export function codeOf(error: unknown): string {
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : "";
 }
 
 /** With IPv6 switched off, each IPv6 destination gives EADDRNOTAVAIL, which is no lack of ports. */

@@ -1,4 +1,4 @@
-import { reasonOf } from "../describe_error.ts";
+import { codeOf, reasonOf } from "../describe_error.ts";
 import { certificatesOf } from "./pem.ts";
 
 /** Where the systems keep the CAs of the machine in one file: Debian, Fedora, openSUSE, Alpine. */
@@ -58,7 +58,7 @@ export class MachineCas {
         return /-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(this.#readTextFile(file));
       } catch (error) {
         // Without a descriptor nothing is known of the file.
-        if (["EMFILE", "ENFILE"].includes(String((error as { code?: unknown }).code))) throw error;
+        if (["EMFILE", "ENFILE"].includes(codeOf(error))) throw error;
         reason = reasonOf(error);
         return false;
       }

@@ -57,3 +57,21 @@ Deno.test("MachineCas says where it has looked when there is nothing", () => {
   assert.deepEqual(certificates, []);
   for (const file of [FEDORA, ALPINE]) assert.ok(problem.includes(file), problem);
 });
+
+for (
+  const [errno, error] of [
+    ["EMFILE", Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" })],
+    ["ENFILE", new Error("Too many open files in system (os error 23): open '/etc'")],
+  ] as const
+) {
+  Deno.test(`MachineCas knows nothing of a file that cannot be opened by ${errno}, and looks again`, () => {
+    let lacking = true;
+    const cas = new MachineCas({}, () => {
+      if (lacking) throw error;
+      return ONE;
+    });
+    assert.throws(() => cas.problem, error);
+    lacking = false;
+    assert.deepEqual(cas.certificates, [ONE]);
+  });
+}
