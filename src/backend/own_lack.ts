@@ -41,13 +41,16 @@ export function descriptorsLack(): boolean {
   }
 }
 
-/** With IPv6 switched off, each IPv6 destination gives EADDRNOTAVAIL, which is no lack of ports. */
+/**
+ * With IPv6 switched off, each IPv6 destination gives EADDRNOTAVAIL, which is no lack of ports. Loopback has no
+ * address then either; whatever else keeps it from listening (no port, no descriptor) says nothing of the family.
+ */
 function hasFamilyOf(address: string): boolean {
   const hostname = address.includes(":") ? "::1" : "127.0.0.1";
   try {
     Deno.listen({ hostname, port: 0 }).close();
     return true;
   } catch (error) {
-    return codeOf(error) === "EADDRINUSE";
+    return !["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(codeOf(error));
   }
 }
