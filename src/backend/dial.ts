@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import type { Deadlines } from "../deadline.ts";
-import { reasonOf } from "../describe_error.ts";
+import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import { codeOf, missingResource } from "./local_resources.ts";
+import { missingResource } from "./local_resources.ts";
 import {
   type BackendTls,
   handshake,

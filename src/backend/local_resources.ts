@@ -1,3 +1,5 @@
+import { codeOf } from "../describe_error.ts";
+
 /** By the errno's name, what the agent or its machine can lack, wherever it connects to. */
 const LACKS: Readonly<Record<string, string>> = {
   EMFILE: "the agent has no file descriptor left (ulimit -n)",
@@ -39,19 +41,16 @@ export function lacksDescriptors(): boolean {
   }
 }
 
-/** @returns the errno's name of what was thrown by Deno or Node; empty where there is none */
-export function codeOf(error: unknown): string {
-  const code = (error as { readonly code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : "";
-}
-
-/** With IPv6 switched off, each IPv6 destination gives EADDRNOTAVAIL, which is no lack of ports. */
+/**
+ * With IPv6 switched off, each IPv6 destination gives EADDRNOTAVAIL, which is no lack of ports. Loopback has no
+ * address then either; whatever else keeps it from listening (no port, no descriptor) says nothing of the family.
+ */
 function hasFamilyOf(address: string): boolean {
   const hostname = address.includes(":") ? "::1" : "127.0.0.1";
   try {
     Deno.listen({ hostname, port: 0 }).close();
     return true;
   } catch (error) {
-    return codeOf(error) === "EADDRINUSE";
+    return !["EADDRNOTAVAIL", "EAFNOSUPPORT"].includes(codeOf(error));
   }
 }

@@ -66,6 +66,8 @@ export class Waiter implements PendingPlacement {
   } | undefined;
   #next: Deadline | undefined;
   #failedPhase: "connect" | "tls" = "connect";
+  /** An address that could not be tried for want of something of the agent's. */
+  #untriable: DialFailure | undefined;
   #settled = false;
 
   constructor(
@@ -114,10 +116,13 @@ export class Waiter implements PendingPlacement {
   /** A dial there has failed, and nothing else is under way there. */
   fail(endpoint: Endpoint, failure: DialFailure): void {
     this.#failedPhase = failure.phase;
+    if (failure.verdict.kind === "local") this.#untriable = failure;
     endpoint.waiting.delete(this);
     if (this.#settled || this.#tryNext()) return;
     for (const { waiting } of this.tried) if (waiting.has(this)) return;
-    this.settle({ ok: false, failure });
+    // The backend may well be up at the address that could not be tried.
+    const { retryable } = failure;
+    this.settle({ ok: false, failure: { ...this.#untriable ?? failure, retryable } });
   }
 
   settle(placement: Placement): void {

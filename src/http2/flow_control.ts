@@ -67,7 +67,8 @@ export class FlowControl {
     while (stream.sent < body.length) {
       const room = Math.min(this.#sendWindow, stream.sendWindow, maxFrameBytes);
       if (room <= 0) return;
-      const part = body.subarray(stream.sent, stream.sent + room);
+      const isWhole = stream.sent === 0 && body.length <= room;
+      const part = isWhole ? body : body.subarray(stream.sent, stream.sent + room);
       stream.sent += part.length;
       stream.sendWindow -= part.length;
       this.#sendWindow -= part.length;

@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { reasonOf } from "../describe_error.ts";
+import { codeOf, reasonOf } from "../describe_error.ts";
 import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
 import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
 
@@ -61,7 +61,7 @@ export class MachineCas {
         return /-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(this.#readTextFile(file));
       } catch (error) {
         // Without a descriptor nothing is known of the file.
-        if (["EMFILE", "ENFILE"].includes(String((error as { code?: unknown }).code))) throw error;
+        if (["EMFILE", "ENFILE"].includes(codeOf(error))) throw error;
         reason = reasonOf(error);
         return false;
       }

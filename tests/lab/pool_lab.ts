@@ -60,7 +60,8 @@ export class PoolLab implements AsyncDisposable {
   }
 }
 
-function healthCall(onEnd: (end: StreamEnd) => void): CallRequest {
+/** A health call of the service "". */
+export function healthCall(onEnd: (end: StreamEnd) => void): CallRequest {
   const call = encodeHealthCall({ authority: "api", tls: false, service: "" }, new Map());
   return {
     headerBlock: () => call.headerBlock(1000),

@@ -7,17 +7,21 @@ import { freePort } from "../../lab/free_port.ts";
 import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { startHealthBackend } from "../../lab/health_backend.ts";
+import { LONG_DEADLINES } from "../../lab/long_deadlines.ts";
 import { DYNAMIC_EXAMPLES } from "./placed_example.ts";
 
 testSideBySide("last_chk has the agent's words, however it is told to reply", [], async (start) => {
   await using backend = await startHealthBackend({
     services: { "": "SERVING", stock: "NOT_SERVING" },
   });
-  await using plain = await startAgent();
+  // HAProxy logs the first reason alone: no check may end for want of time.
+  await using plain = await startAgent({ flags: [...LONG_DEADLINES] });
   await using draining = await startAgent({
-    flags: ["--reply-reason", "--not-serving-reply", "drain"],
+    flags: [...LONG_DEADLINES, "--reply-reason", "--not-serving-reply", "drain"],
   });
-  await using maintaining = await startAgent({ flags: ["--not-serving-reply", "maint"] });
+  await using maintaining = await startAgent({
+    flags: [...LONG_DEADLINES, "--not-serving-reply", "maint"],
+  });
   const address = `127.0.0.1:${backend.port}`;
   const gone = `127.0.0.1:${freePort()}`;
   const [ordinary, forDraining] = [await checkOf("a-records.cfg"), await checkOf("drain.cfg")];
@@ -121,7 +125,7 @@ const CONFIGURATION = `defaults
   timeout connect 1s
   timeout client 5s
   timeout server 5s
-  timeout check 5s
+  timeout check 20s
 
 `;
 

@@ -391,11 +391,12 @@ for (
   ]] as const
 ) {
   Deno.test(`Attempts: DEADLINE_EXCEEDED ${what} is ${verdict}`, async () => {
-    await using peer = new Scripted(async (call) => {
-      await new Promise((resolve) => setTimeout(resolve, waitMs));
-      // On a busy machine the call may have timed out, and the connection be gone.
-      await Promise.resolve(ends(4)(call)).catch(() => {});
-    });
+    await using peer = new Scripted((call) =>
+      void setTimeout(async () => {
+        // On a busy machine the call may have timed out, and the connection be gone.
+        await Promise.resolve(ends(4)(call)).catch(() => {});
+      }, waitMs)
+    );
     await using lab = new AttemptsLab();
     assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 320 }), verdict);
   });

@@ -4,6 +4,7 @@ import { Metrics } from "../../../src/metrics/metrics.ts";
 import { Recorder } from "../../../src/metrics/recorder.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
+import { FakeTime } from "../../lab/fake_time.ts";
 
 function logsInto(
   lines: string[],
@@ -13,6 +14,19 @@ function logsInto(
   const write = (line: string) => lines.push(line);
   return setUpLogging({ level, levels: new Map(), format, colour: false, write });
 }
+
+const REQUEST = {
+  key: "127.0.0.1 1",
+  host: "127.0.0.1",
+  port: 1,
+  tls: false,
+  authority: "a",
+  serverName: "a",
+  tlsProfile: "",
+  service: "",
+};
+
+const CHECK = { asked: { traceId: "" }, request: REQUEST, peer: "127.0.0.1:2" };
 
 const UNREACHABLE: BackendVerdict = { kind: "unreachable", detail: "refused" };
 
@@ -43,16 +57,7 @@ for (
     let made = 0;
     for (const traceId of ["a".repeat(32), "b".repeat(32)]) {
       recorder.recordCheck({
-        request: {
-          key: "127.0.0.1 1",
-          host: "127.0.0.1",
-          port: 1,
-          tls: false,
-          authority: "a",
-          serverName: "a",
-          tlsProfile: "",
-          service: "",
-        },
+        request: REQUEST,
         verdict,
         state: verdict.kind === "serving" ? "up" : "down",
         note: "",
@@ -81,16 +86,7 @@ Deno.test("An endless state of a backend is cut", () => {
   );
   recorder.recordCheck({
     asked: { traceId: "" },
-    request: {
-      key: "127.0.0.1 1",
-      host: "127.0.0.1",
-      port: 1,
-      tls: false,
-      authority: "a",
-      serverName: "a",
-      tlsProfile: "",
-      service: "",
-    },
+    request: REQUEST,
     verdict: { kind: "rpc", code: "UNKNOWN", detail: "x".repeat(10_000) },
     state: "down",
     note: "",
@@ -98,4 +94,40 @@ Deno.test("An endless state of a backend is cut", () => {
     peer: "",
   });
   assert.equal(JSON.parse(lines[0] ?? "").error.length, 2000);
+});
+
+Deno.test("Recorder tells once at level error, and in a gauge until it can, that the agent could not ask a backend for a minute", async () => {
+  using time = new FakeTime();
+  const lines: string[] = [];
+  const metrics = new Metrics();
+  const recorder = new Recorder(metrics, logsInto(lines), new BackendHistory(() => 0), "none");
+  const told = () =>
+    lines.map((line) => JSON.parse(line)).filter(({ level, message }) =>
+      level === "error" &&
+      message === "The agent has not been able to ask this backend for a minute"
+    ).length;
+  const unasked = async () =>
+    /^haproxy_grpc_agent_backends_unasked (\d+)$/m.exec(await metrics.registry.metrics())?.[1];
+  const lack = () =>
+    recorder.recordAgentFailure({
+      ...CHECK,
+      verdict: { kind: "local", detail: "ENOBUFS" },
+      reply: "up\n",
+    });
+
+  lack();
+  time.passes(59_999);
+  lack();
+  assert.deepEqual([told(), await unasked()], [0, "0"]);
+  time.passes(1);
+  for (let nth = 0; nth < 3; nth++) lack();
+  assert.deepEqual([told(), await unasked()], [1, "1"]);
+  recorder.recordCheck({
+    ...CHECK,
+    verdict: { kind: "serving" },
+    state: "up",
+    note: "",
+    durationMs: 1,
+  });
+  assert.deepEqual([told(), await unasked()], [1, "0"]);
 });

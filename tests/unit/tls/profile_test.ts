@@ -58,6 +58,24 @@ Deno.test("MachineCas says where it has looked when there is nothing", () => {
   for (const file of [FEDORA, ALPINE]) assert.ok(problem.includes(file), problem);
 });
 
+for (
+  const [errno, error] of [
+    ["EMFILE", Object.assign(new Error("Too many open files (os error 24)"), { code: "EMFILE" })],
+    ["ENFILE", new Error("Too many open files in system (os error 23): open '/etc'")],
+  ] as const
+) {
+  Deno.test(`MachineCas knows nothing of a file that cannot be opened by ${errno}, and looks again`, () => {
+    let lacking = true;
+    const cas = new MachineCas({}, () => {
+      if (lacking) throw error;
+      return ONE;
+    });
+    assert.throws(() => cas.problem, error);
+    lacking = false;
+    assert.deepEqual(cas.certificates, [ONE]);
+  });
+}
+
 /** The PEM files of these tests by their path; two pairs of a client certificate and its key. */
 async function pemFiles(): Promise<Map<string, string>> {
   await using authority = await CertificateAuthority.create();

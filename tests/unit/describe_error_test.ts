@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { codeOf } from "../../src/describe_error.ts";
+
+const rows: readonly [what: string, thrown: unknown, code: string][] = [
+  ["an errno that Deno or Node names", Object.assign(new Error(), { code: "EMFILE" }), "EMFILE"],
+  [
+    "ENFILE of a socket, which Deno does not name",
+    new Error("Too many open files in system (os error 23)"),
+    "ENFILE",
+  ],
+  [
+    "ENFILE of a file",
+    new Error("Too many open files in system (os error 23): open '/dev/null'"),
+    "ENFILE",
+  ],
+  ["another errno without a name", new Error("Host is down (os error 112)"), ""],
+  ["an error that is none of the system's", new Error("aborted"), ""],
+  ["what is no error", "aborted", ""],
+  ["nothing", undefined, ""],
+];
+
+for (const [what, thrown, code] of rows) {
+  Deno.test(`codeOf() gives ${code || "nothing"} for ${what}`, () => {
+    assert.equal(codeOf(thrown), code);
+  });
+}
