@@ -388,7 +388,12 @@ for (
   ]] as const
 ) {
   Deno.test(`Attempts: DEADLINE_EXCEEDED ${what} is ${verdict}`, async () => {
-    await using peer = new Scripted((call) => void setTimeout(() => ends(4)(call), waitMs));
+    await using peer = new Scripted((call) =>
+      void setTimeout(async () => {
+        // On a busy machine the call may have timed out, and the connection be gone.
+        await Promise.resolve(ends(4)(call)).catch(() => {});
+      }, waitMs)
+    );
     await using lab = new AttemptsLab();
     assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 320 }), verdict);
   });
