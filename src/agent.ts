@@ -2,6 +2,7 @@ import { Backends } from "./backends.ts";
 import type { Checker } from "./check/checker.ts";
 import { Damping } from "./check/damping.ts";
 import { type Configuration, effectiveConfiguration } from "./config/configuration.ts";
+import { reasonOf, stackOf } from "./describe_error.ts";
 import { httpPaths } from "./http/paths.ts";
 import { type HttpPaths, HttpServer } from "./http/server.ts";
 import type { Logs } from "./log/log.ts";
@@ -12,14 +13,13 @@ import {
 } from "./metrics/collectors.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import { Recorder } from "./metrics/recorder.ts";
-import { BackendHistory } from "./status/history.ts";
-import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.ts";
-import { reasonOf, stackOf } from "./describe_error.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler, LastAnswers } from "./server/handler.ts";
 import { findListenAddresses, listenOn } from "./server/listen.ts";
 import { ClientPatience } from "./server/patience.ts";
 import { type Admission, Server } from "./server/server.ts";
+import { BackendHistory } from "./status/history.ts";
+import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.ts";
 
 const GOING_ON = "Cannot listen: going on without metrics there";
 

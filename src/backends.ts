@@ -1,14 +1,14 @@
 import type { Destination } from "./backend/dial.ts";
+import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { DnsCache, NameLookup, Resolver } from "./backend/resolve.ts";
 import { NativeClient } from "./check/attempts.ts";
-import type { GrpcJsClient, GrpcJsLog } from "./grpc_js/client.ts";
-import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { Checker } from "./check/checker.ts";
 import type { HealthClient } from "./check/health_client.ts";
 import type { Configuration } from "./config/configuration.ts";
-import { type Logger, ThrottledWarnings } from "./log/log.ts";
-import { reasonOf } from "./describe_error.ts";
 import { Deadlines } from "./deadline.ts";
+import { reasonOf } from "./describe_error.ts";
+import type { GrpcJsClient, GrpcJsLog } from "./grpc_js/client.ts";
+import { type Logger, ThrottledWarnings } from "./log/log.ts";
 
 /** When a kept connection is replaced, give or take a fifth, in milliseconds. */
 const MAX_CONNECTION_AGE_MS = 300_000;

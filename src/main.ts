@@ -5,10 +5,10 @@ import { serve } from "./commands/serve.ts";
 import { type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
 import { effectiveConfiguration } from "./config/configuration.ts";
 import { loadConfiguration } from "./config/load.ts";
-import { logFileMistake } from "./log/file.ts";
-import { giveUpPermissions, nextStopSignal, reloadSignals } from "./process.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { stackOf } from "./describe_error.ts";
+import { logFileMistake } from "./log/file.ts";
+import { giveUpPermissions, nextStopSignal, reloadSignals } from "./process.ts";
 import { parseRequest } from "./protocol/request.ts";
 import { VERSION } from "./version.ts";
 

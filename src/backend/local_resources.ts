@@ -1,4 +1,4 @@
-/** What the agent or its machine can lack, whatever the destination. */
+/** By the errno's name, what the agent or its machine can lack, wherever it connects to. */
 const LACKS: Readonly<Record<string, string>> = {
   EMFILE: "the agent has no file descriptor left (ulimit -n)",
   ENFILE: "the machine has no file descriptor left (fs.file-max)",
@@ -12,8 +12,8 @@ const NO_LOCAL_PORT = "no local port is left towards this address (net.ipv4.ip_l
 const DESCRIPTORS_OF_A_LOOKUP = 8;
 
 /**
- * Whether connecting failed for want of something that the agent or its machine lacks. That says nothing of
- * the backend. EPERM, EACCES, EINVAL and a missing address family are about the destination.
+ * Tells whether connecting failed because the agent or its machine lacks something, which says nothing of the
+ * backend. EPERM, EACCES, EINVAL and a missing address family are about the destination.
  *
  * @param code the errno's name
  * @returns what is lacking, for people; `undefined` when it is not the agent

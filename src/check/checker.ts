@@ -3,10 +3,10 @@ import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import type { TlsProfile } from "../tls/profile.ts";
 import { hedgeDelayMs } from "./attempts.ts";
 import type { HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
-import type { TlsProfile } from "../tls/profile.ts";
 
 /** How checks are run; times in milliseconds. */
 export interface CheckerOptions {

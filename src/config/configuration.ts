@@ -1,10 +1,9 @@
-import { TLS_PROFILE_KEYS } from "./sections.ts";
-import { SETTING_ROWS } from "./settings.ts";
 import type { BackendRules } from "../access/backend_rules.ts";
 import type { ClientRules } from "../access/client_rules.ts";
 import type { Component, LogLevel } from "../log/log.ts";
 import type { TlsProfile } from "../tls/profile.ts";
-import type { Settings } from "./settings.ts";
+import { TLS_PROFILE_KEYS } from "./sections.ts";
+import { SETTING_ROWS, type Settings } from "./settings.ts";
 
 /** Everything that the agent is told. */
 export interface Configuration {

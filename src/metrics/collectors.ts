@@ -1,8 +1,8 @@
-import type { OwnCertificate } from "../tls/client_certificate.ts";
 import process from "node:process";
 import { formatHostPort } from "../protocol/host.ts";
 import { AGENT_STATES } from "../protocol/reply.ts";
 import type { BackendHistory } from "../status/history.ts";
+import type { OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 import { Counter, Gauge, type Registry } from "./metrics.ts";
 

@@ -3,15 +3,15 @@ import counter from "prom-client/lib/counter.js";
 import gauge from "prom-client/lib/gauge.js";
 import histogram from "prom-client/lib/histogram.js";
 import registry from "prom-client/lib/registry.js";
-import type { PoolObserver } from "../backend/pool.ts";
 import { CLOSE_REASONS, type CloseReason } from "../backend/connection.ts";
+import type { PoolObserver } from "../backend/pool.ts";
+import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
 import { type Rejection, REJECTIONS, type ServerObserver } from "../server/server.ts";
 import type { AnswerCounts, StatusFigures } from "../status/status.ts";
-import { ERROR_TYPES, type ErrorType } from "../protocol/verdict.ts";
 
 /**
- * prom-client by the files that the agent needs: its main module loads Node's cluster, HTTP and performance
- * hooks as well, 2 MB of memory for default metrics that nobody shows here.
+ * prom-client is imported by the files that the agent needs. Its main module loads Node's cluster, HTTP and
+ * performance hooks as well, which takes 2 MB of memory for default metrics that nobody shows here.
  */
 
 export type Counter<Label extends string = string> = prom.Counter<Label>;

@@ -7,9 +7,9 @@ import {
   type ErrorType,
   errorType,
 } from "../protocol/verdict.ts";
-import { type BackendHistory, UnaskedBackends } from "../status/history.ts";
 import type { AnsweredCheck, CheckRecorder, FailedCheck, HungUpCheck } from "../server/handler.ts";
 import type { LearntPatience } from "../server/patience.ts";
+import { type BackendHistory, UnaskedBackends } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
 import type { Metrics } from "./metrics.ts";
 

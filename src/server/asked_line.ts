@@ -53,7 +53,7 @@ export class AskedLine implements PendingReply {
   good = false;
   readonly #ends: AskedLineObserver;
   #check: PendingCheck | undefined;
-  /** Of which nobody has said yet that its client has the answer, or has gone. */
+  /** What was asked, until it is told that the client has gone before the answer. */
   #open: CheckRequest | undefined;
   #traceId: string | undefined;
 

@@ -9,13 +9,6 @@ import {
 import type { Observation } from "../check/single_flight.ts";
 import { LruMap } from "../lru_map.ts";
 import {
-  AskedLine,
-  type AskedLineObserver,
-  type HangUp,
-  type Peer,
-  type PendingReply,
-} from "./asked_line.ts";
-import {
   type AgentState,
   formatRefusal,
   formatReply,
@@ -24,6 +17,13 @@ import {
 } from "../protocol/reply.ts";
 import { type CheckRequest, type ParsedRequest, parseRequest } from "../protocol/request.ts";
 import { type AgentFailure, type BackendVerdict, isAgentFailure } from "../protocol/verdict.ts";
+import {
+  AskedLine,
+  type AskedLineObserver,
+  type HangUp,
+  type Peer,
+  type PendingReply,
+} from "./asked_line.ts";
 import type { ClientPatience } from "./patience.ts";
 
 /** How verdicts become replies. */
@@ -49,7 +49,7 @@ export interface AnsweredCheck {
   readonly peer: string;
 }
 
-/** A check of which nothing has come to be known, for want of something of the agent's. */
+/** A check that could not be made, because the agent itself lacked something. */
 export interface FailedCheck {
   readonly asked: Traced;
   readonly request: CheckRequest;

@@ -1,7 +1,7 @@
-import type { Logger } from "../log/log.ts";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import { reasonOf } from "../describe_error.ts";
+import type { Logger } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */

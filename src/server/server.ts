@@ -1,5 +1,5 @@
-import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import type { ClientRules } from "../access/client_rules.ts";
+import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
 /** How often connections are looked at for time limits that have passed, in milliseconds. */

@@ -258,7 +258,7 @@ export class RecentDurations {
   }
 }
 
-/** A backend that could not be asked for so long is told of, in milliseconds. */
+/** After so long without a check that could be made, a backend is reported, in milliseconds. */
 const LONG_MS = 60_000;
 
 interface Unasked {
@@ -267,7 +267,7 @@ interface Unasked {
   told: boolean;
 }
 
-/** Backends that the agent cannot ask, check after check, for want of something of its own. */
+/** Backends that the agent cannot ask, because it lacks something itself: a file descriptor, say. */
 export class UnaskedBackends {
   readonly #now: () => number;
   readonly #unasked = new LruMap<string, Unasked>(MAX_BACKENDS);
@@ -288,7 +288,7 @@ export class UnaskedBackends {
    * A check could not be made.
    *
    * @param key of the backend
-   * @returns whether that has been so for a minute now; once
+   * @returns `true` once, when that has been so for a minute
    */
   add(key: string): boolean {
     const known = this.#unasked.get(key);

@@ -1,8 +1,8 @@
 import type { EffectiveConfiguration } from "../config/configuration.ts";
-import type { LearntPatience } from "../server/patience.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { AGENT_STATES, type AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
+import type { LearntPatience } from "../server/patience.ts";
 import { certificateWarning, type OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 import type { BackendHistory, BackendRecord, Failure } from "./history.ts";

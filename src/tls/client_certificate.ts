@@ -77,7 +77,7 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** A certificate that ends within so many days is warned of. */
 const SOON_DAYS = 14;
 
-/** A TLS profile as far as it goes here. */
+/** What is needed of a TLS profile here. */
 interface ProfileWithChain {
   readonly name: string;
   /** The client certificate, and those of CAs that are sent along; empty without one. */
