@@ -53,7 +53,7 @@ export interface BackendsObserver extends PoolObserver {
   countHedged(): void;
 }
 
-/** What leads to the backends and outlives changes of the configuration: connections, and known names. */
+/** What a reload keeps of the way to the backends: connections, and the addresses of names. */
 export class Backends {
   readonly #deadlines = new Deadlines();
   readonly #names = new DnsCache(new NameLookup());

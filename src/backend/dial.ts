@@ -61,10 +61,10 @@ export type Dialled =
  */
 const MAX_HANDSHAKES = 32;
 
-/** A handshake whose peer lets it wait so long, in milliseconds, is no work for the agent: the next one begins. */
+/** After so long, in milliseconds, a handshake waits for its peer and costs the agent nothing: the next begins. */
 const HANDSHAKE_TURN_MS = 50;
 
-/** In so long, in milliseconds, a handshake says something of the peer, however long it waited for its turn. */
+/** A handshake that has had so long, in milliseconds, and not ended is the peer's fault, not that of the queue. */
 const ENOUGH_FOR_HANDSHAKE_MS = 300;
 
 /** A connection that is being made. It goes on, whoever waits for it, until its own limit or `abort`. */

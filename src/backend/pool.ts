@@ -309,7 +309,7 @@ export class Pool {
   }
 
   #dialFailed(endpoint: Endpoint, dial: Dial, failure: DialFailure): void {
-    // While connections work it is not down: calls that may take one of them wait for it.
+    // The destination is not down while connections to it work: calls that may use one of them wait for it.
     const working = [...endpoint.connections].filter(({ usable, exclusive }) =>
       usable && !exclusive
     );

@@ -248,8 +248,10 @@ export class Attempts implements RunningCheck {
 }
 
 /**
- * Waits for both unless one of them is a whole answer. Without one the newer has seen more of the truth, unless
- * it is that of another address.
+ * Takes the first whole answer. Where neither call brings one, the newer outcome counts, or the older one where
+ * the newer call may have gone to another address.
+ *
+ * @param elsewhere whether it may have
  */
 async function firstAnswer(
   old: Promise<AttemptOutcome>,

@@ -8,8 +8,8 @@ import type { HttpResponse, StreamEnd } from "../http2/stream.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 
 /**
- * How a call ended; without a word of the server's: `timeout`, `no_settings` (on a new connection it has not
- * even sent its SETTINGS), and `held_up` (the agent stood still meanwhile).
+ * How a call ended. Three ends do not come from the server: `timeout`; `no_settings`, where a new connection has
+ * not even brought the server's SETTINGS; and `held_up`, where the agent's own process stood still meanwhile.
  */
 export type CallEnd = StreamEnd | { readonly kind: "timeout" | "no_settings" | "held_up" };
 
@@ -24,7 +24,7 @@ export interface Silence {
 /** How long a sign of life may take, and how often a slow call is looked at, in milliseconds. */
 const MAX_PING_MS = 250;
 
-/** A connection that gives no sign of life for so long is given up, in milliseconds; one may merely be slow. */
+/** A connection that gives no sign of life is given up after so long, in milliseconds: it may merely be slow. */
 const MIN_SILENCE_MS = 200;
 
 /** A call, and whether it looks as though no answer will come. */
@@ -154,7 +154,10 @@ export interface AttemptOutcome {
   readonly retryable: boolean;
 }
 
-/** A server has the same deadline, and its word of it may come a moment before ours. */
+/**
+ * The server knows the deadline too, and may say DEADLINE_EXCEEDED a moment before it. After this part of the
+ * time that counts as our own timeout.
+ */
 const NEARLY_ALL = 0.9;
 
 export const RPC_TIMED_OUT = "The RPC did not end in time";

@@ -213,8 +213,10 @@ export class HttpServer {
 }
 
 /**
- * @returns that a server of this process has not answered in time; `undefined` when it has, whatever it
- * said, and when it could not be asked: only silence is a sign
+ * Asks a server of this process whether it still answers.
+ *
+ * @returns the failure where it was silent until the time was up. `undefined` where it has answered, whatever it
+ * said, and where the question itself has failed, which says nothing of the server
  */
 function failureToAnswer(hostname: string, port: number): Promise<Error | undefined> {
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);

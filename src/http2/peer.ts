@@ -163,7 +163,7 @@ function notAllowed(
 const MAX_CONTROL_FRAMES = 500;
 const CONTROL_FRAMES_PER_REQUEST = 20;
 
-/** DATA of streams given up: what was under way when the server heard of it is no more than its windows. */
+/** DATA of streams given up: no more than the windows allow can be under way when the server hears of it. */
 const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
 
 /** Bounds what a server may send that brings no answer forward: it costs time that other checks need. */

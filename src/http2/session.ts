@@ -397,7 +397,7 @@ export class Session {
     stream.answer = { kind: "none", informational };
   }
 
-  /** @param early whether the server may still send something of it */
+  /** @param early whether the rest of the answer is not waited for, so that it may still come */
   #finish(stream: Stream, trailers: readonly HeaderField[], early = false): void {
     const { answer } = stream;
     if (answer.kind === "none") return;

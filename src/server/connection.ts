@@ -19,13 +19,13 @@ const MAX_PIPELINED = 64;
  */
 const LINGER_MS = 300;
 
-/** Nor is more thrown away than this, in reads of {@linkcode DISCARD_BYTES}. */
+/** How much is thrown away at most, in reads of {@linkcode DISCARD_BYTES}. */
 const MAX_DISCARDED = 64;
 const DISCARD_BYTES = 16 * 1024;
 
 /**
- * So long the reset may take, in milliseconds, by which a client that is gone answers its reply. A client that
- * has only ended its own stream is still there then.
+ * How long to wait for a reset after the reply to a client that has ended its stream, in milliseconds. The
+ * machine of a client that is gone answers the reply by one; a client that has only ended its stream does not.
  */
 const ECHO_MS = 50;
 

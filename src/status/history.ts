@@ -54,8 +54,8 @@ export interface BackendRecord {
   /** Counts the backends, in the order in which they came to be known. */
   readonly number: number;
   /**
-   * What HAProxy is told. Where several clients ask and damping has told only some of them yet, what the
-   * first of them was told. `unanswered` while every client has hung up before its answer.
+   * What HAProxy is told. Damping counts for each client by itself; the state changes here as soon as it has
+   * changed for one of them. `unanswered` while every client has hung up before its answer.
    */
   readonly state: AgentState | "unanswered";
   /** When it became so, or when the backend was first asked about. */
