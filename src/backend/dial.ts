@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Deadlines } from "../deadline.ts";
+import type { Deadline, Deadlines } from "../deadline.ts";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
@@ -56,13 +56,22 @@ export type Dialled =
   | { readonly ok: false; readonly failure: DialFailure };
 
 /**
- * TLS handshakes that may be at work at once: each costs half a millisecond of processor time, and a
- * thousand begun together would all end too late.
+ * Steps of dials that may be at work at once, and for how long, in milliseconds: after that one waits for its
+ * peer and costs the agent nothing, and the next begins.
  */
-const MAX_HANDSHAKES = 32;
+interface StepLimit {
+  readonly maxAtWork: number;
+  readonly turnMs: number;
+}
 
-/** After so long, in milliseconds, a handshake waits for its peer and costs the agent nothing: the next begins. */
-const HANDSHAKE_TURN_MS = 50;
+/**
+ * Deno begins to connect when its event loop comes to it: of a thousand dials at once, on a busy machine, the
+ * last had little of their time left by then.
+ */
+const CONNECT_LIMIT: StepLimit = { maxAtWork: 16, turnMs: 10 };
+
+/** A handshake costs half a millisecond of processor time: a thousand begun together would all end too late. */
+const HANDSHAKE_LIMIT: StepLimit = { maxAtWork: 32, turnMs: 50 };
 
 /** A handshake that has had so long, in milliseconds, and not ended is the peer's fault, not that of the queue. */
 const ENOUGH_FOR_HANDSHAKE_MS = 300;
@@ -72,37 +81,36 @@ export class Dial {
   /** How far it is, for the reason of a timeout. */
   phase: "connect" | "tls" = "connect";
   readonly result: Promise<Dialled>;
-  /** In milliseconds of `performance.now()`. */
-  readonly begunAt = performance.now();
+  /** In milliseconds of `performance.now()`; before, it waits for its turn. */
+  begunAt = Infinity;
   readonly #destination: Destination;
-  readonly #handshakes: HandshakeLimit;
+  readonly #turns: DialTurns;
   readonly #timeoutMs: number;
+  readonly #deadlines: Deadlines;
+  #deadline: Deadline | undefined;
   readonly #abort = new AbortController();
   #passed: "no" | "timeout" | "held_up" = "no";
   /** When the handshake had its turn, in milliseconds of `performance.now()`. */
   #turnAt: number | undefined;
   #waitedForTurn = false;
 
-  /** @param timeoutMs how long TCP and TLS may take together, from now, in milliseconds */
+  /** @param timeoutMs how long TCP and TLS may take together, once they have begun, in milliseconds */
   constructor(
     destination: Destination,
     timeoutMs: number,
-    handshakes: HandshakeLimit,
+    turns: DialTurns,
     deadlines: Deadlines,
   ) {
     this.#destination = destination;
-    this.#handshakes = handshakes;
+    this.#turns = turns;
     this.#timeoutMs = timeoutMs;
-    const deadline = deadlines.setForOtherSide((heldUp) => {
-      this.#passed = heldUp ? "held_up" : "timeout";
-      this.abort();
-    }, timeoutMs);
+    this.#deadlines = deadlines;
     this.result = this.#run()
       .catch((error): Dialled => ({
         ok: false,
         failure: { ...this.#failure(error), phase: this.phase },
       }))
-      .finally(() => deadline.cancel());
+      .finally(() => this.#deadline?.cancel());
   }
 
   /** Ends it; frees its socket at once. */
@@ -113,17 +121,19 @@ export class Dial {
   async #run(): Promise<Dialled> {
     const { address: hostname, port, tls } = this.#destination;
     const { signal } = this.#abort;
+    const connected = await this.#turns.connects.enter(signal);
+    this.#begin();
     if (tls === undefined) {
-      const socket = await Deno.connect({ hostname, port, signal });
+      const socket = await Deno.connect({ hostname, port, signal }).finally(connected);
       const connect = performance.now() - this.begunAt;
       return { ok: true, transport: new TcpTransport(socket), timings: { connect } };
     }
-    const socket = await connectNode(hostname, port, signal);
+    const socket = await connectNode(hostname, port, signal).finally(connected);
     const connectedAt = performance.now();
     this.phase = "tls";
-    const leave = await this.#handshakes.enter(signal);
+    const leave = await this.#turns.handshakes.enter(signal);
     this.#turnAt = performance.now();
-    this.#waitedForTurn = this.#turnAt - connectedAt > HANDSHAKE_TURN_MS;
+    this.#waitedForTurn = this.#turnAt - connectedAt > HANDSHAKE_LIMIT.turnMs;
     try {
       if (socket.destroyed) throw new HandshakeError("The peer closed the connection", true);
       const secured = await handshake(socket, tls);
@@ -135,6 +145,15 @@ export class Dial {
     } finally {
       leave();
     }
+  }
+
+  /** Its time begins with it: what it has waited for its turn is the agent's. */
+  #begin(): void {
+    this.begunAt = performance.now();
+    this.#deadline = this.#deadlines.setForOtherSide((heldUp) => {
+      this.#passed = heldUp ? "held_up" : "timeout";
+      this.abort();
+    }, this.#timeoutMs);
   }
 
   /** Whether the handshake had to wait for its turn, and then had too little time to say anything of the peer. */
@@ -180,13 +199,26 @@ export const TIMEOUTS = {
   tls: "The TLS handshake did not end in time",
 } as const;
 
-/** Lets TLS handshakes begin only so many at a time. */
-export class HandshakeLimit {
+/** The turns of all dials of an agent. */
+export class DialTurns {
+  readonly connects: Turns;
+  readonly handshakes: Turns;
+
+  constructor(deadlines: Deadlines) {
+    this.connects = new Turns(CONNECT_LIMIT, deadlines);
+    this.handshakes = new Turns(HANDSHAKE_LIMIT, deadlines);
+  }
+}
+
+/** Lets steps of dials begin only so many at a time. */
+class Turns {
+  readonly #limit: StepLimit;
   readonly #deadlines: Deadlines;
   readonly #waiting = new Set<() => void>();
   #atWork = 0;
 
-  constructor(deadlines: Deadlines) {
+  constructor(limit: StepLimit, deadlines: Deadlines) {
+    this.#limit = limit;
     this.#deadlines = deadlines;
   }
 
@@ -197,7 +229,7 @@ export class HandshakeLimit {
    * @throws {Error} when the signal is aborted first
    */
   async enter(signal: AbortSignal): Promise<() => void> {
-    if (this.#atWork < MAX_HANDSHAKES) this.#atWork++;
+    if (this.#atWork < this.#limit.maxAtWork) this.#atWork++;
     else await this.#waitForTurn(signal);
     let ended = false;
     const leave = () => {
@@ -208,7 +240,7 @@ export class HandshakeLimit {
       if (next === undefined) this.#atWork--;
       else next(); // takes the place over
     };
-    const deadline = this.#deadlines.set(leave, HANDSHAKE_TURN_MS);
+    const deadline = this.#deadlines.set(leave, this.#limit.turnMs);
     return leave;
   }
 

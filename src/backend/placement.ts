@@ -22,8 +22,8 @@ export interface PendingPlacement {
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
-  /** Whether it waits for a place among the connections that may be open in all. */
-  readonly isCrowded: boolean;
+  /** What of the agent's own it waits for, if it does. */
+  readonly waitsForAgent: string | undefined;
   /** The step of connecting that is under way, or that was the last. */
   readonly phase: "connect" | "tls";
   /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
@@ -94,9 +94,14 @@ export class Waiter implements PendingPlacement {
     return "No connection could take the call in time";
   }
 
-  get isCrowded(): boolean {
-    for (const { crowded, dials } of this.tried) if (crowded && dials.size === 0) return true;
-    return false;
+  get waitsForAgent(): string | undefined {
+    for (const { crowded, dials } of this.tried) {
+      if (crowded && dials.size === 0) return "All connections that max_channels allows are in use";
+      for (const { begunAt } of dials) {
+        if (begunAt === Infinity) return "The agent had too many connections to make at once";
+      }
+    }
+    return undefined;
   }
 
   get phase(): "connect" | "tls" {

@@ -6,7 +6,7 @@ import {
   Dial,
   type DialFailure,
   type DialTimings,
-  HandshakeLimit,
+  DialTurns,
 } from "./dial.ts";
 import {
   type Endpoint,
@@ -70,7 +70,7 @@ const CLOSED: Placement = {
 export class Pool {
   readonly #observer: PoolObserver;
   readonly #deadlines: Deadlines;
-  readonly #handshakes: HandshakeLimit;
+  readonly #turns: DialTurns;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
@@ -86,7 +86,7 @@ export class Pool {
     this.#options = options;
     this.#observer = observer;
     this.#deadlines = deadlines;
-    this.#handshakes = new HandshakeLimit(deadlines);
+    this.#turns = new DialTurns(deadlines);
     this.#sweep = this.#scheduleSweep();
   }
 
@@ -265,7 +265,7 @@ export class Pool {
   async #dial(endpoint: Endpoint): Promise<DialFailure | undefined> {
     const { destination, dials } = endpoint;
     const { connectTimeoutMs } = this.#options;
-    const dial = new Dial(destination, connectTimeoutMs, this.#handshakes, this.#deadlines);
+    const dial = new Dial(destination, connectTimeoutMs, this.#turns, this.#deadlines);
     dials.add(dial);
     this.#size++;
     this.#observer.onOpened();

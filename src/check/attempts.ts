@@ -95,8 +95,8 @@ export class Attempts implements RunningCheck {
     return this.#placement?.waitsFor ?? RPC_TIMED_OUT;
   }
 
-  get waitsForAgent(): boolean {
-    return this.#placement?.isCrowded === true;
+  get waitsForAgent(): string | undefined {
+    return this.#placement?.waitsForAgent;
   }
 
   get timings(): CheckTimings {

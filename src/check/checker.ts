@@ -222,9 +222,8 @@ class Waiting implements PendingCheck {
 
   #timeoutVerdict(heldUp: boolean): Verdict {
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
-    if (this.#flight?.waitsForAgent === true) {
-      return { kind: "local", detail: "All connections that max_channels allows are in use" };
-    }
+    const lack = this.#flight?.waitsForAgent;
+    if (lack !== undefined) return { kind: "local", detail: lack };
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
     return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.#timeoutMs)} ms` };
   }

@@ -36,8 +36,8 @@ export interface RunningCheck {
   readonly outcome: Promise<Outcome>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
-  /** Whether that is something of the agent's own: a place under `max_channels`. */
-  readonly waitsForAgent: boolean;
+  /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
+  readonly waitsForAgent: string | undefined;
   /** The steps so far, the one under way included. */
   readonly timings: CheckTimings;
   /** Nobody waits for it any more. Idempotent. */

@@ -57,8 +57,8 @@ export class Flight {
     return this.#check.waitsFor;
   }
 
-  /** Whether it waits for something of the agent's own. */
-  get waitsForAgent(): boolean {
+  /** What of the agent's own it waits for, if it does. */
+  get waitsForAgent(): string | undefined {
     return this.#check.waitsForAgent;
   }
 

@@ -98,7 +98,7 @@ export class GrpcJsClient implements HealthClient {
     return {
       outcome,
       timings: {},
-      waitsForAgent: false,
+      waitsForAgent: undefined,
       get waitsFor() {
         return calls.waitsFor;
       },

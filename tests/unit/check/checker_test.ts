@@ -20,7 +20,7 @@ const SERVING: Verdict = { kind: "serving" };
 /** A run that the checker has begun. */
 class Run implements RunningCheck {
   readonly timings = {};
-  readonly waitsForAgent = false;
+  readonly waitsForAgent = undefined;
   readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = false;

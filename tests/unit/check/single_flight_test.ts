@@ -10,7 +10,7 @@ const PATIENCE_MS = 400;
 /** A run whose end the test decides. */
 class Run implements RunningCheck {
   readonly timings = {};
-  readonly waitsForAgent = false;
+  readonly waitsForAgent = undefined;
   readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = 0;
