@@ -19,6 +19,9 @@ const WIRE_TYPE = { VARINT: 0, I64: 1, LEN: 2, GROUP: 3, END_GROUP: 4, I32: 5 } 
 /** A varint has 64 bits, seven in each byte. */
 const MAX_VARINT_BYTES = 10;
 
+/** A tag has 32 bits; protobuf's parsers in C++ and Java take no longer spelling of one. */
+const MAX_TAG_BYTES = 5;
+
 /** Groups within groups that are skipped, as protobuf's own parsers do. */
 const MAX_NESTING = 100;
 
@@ -78,7 +81,9 @@ class Reader {
   }
 
   tag(): { readonly field: number; readonly wireType: number } {
+    const start = this.#at;
     const tag = this.varint();
+    if (this.#at - start > MAX_TAG_BYTES) throw new MessageError("a tag has too many bytes");
     const field = Number(tag >> 3n);
     if (field === 0 || field > 0x1fff_ffff) {
       throw new MessageError(`a field has the number ${field}`);

@@ -113,6 +113,7 @@ const BAD: readonly [string, Uint8Array, string][] = [
   ["the end of no group", bytes(0x14), "a field has the wire type 4"],
   ["an unknown wire type", bytes(0x16), "a field has the wire type 6"],
   ["another unknown wire type", bytes(0x17), "a field has the wire type 7"],
+  ["a tag of six bytes", bytes(0x88, 0x80, 0x80, 0x80, 0x80, 0, 1), "a tag has too many bytes"],
   ["the field number 0", bytes(0x00, 1), "a field has the number 0"],
   ["groups too deep", NESTED(101), "groups are nested too deep"],
 ];
@@ -133,6 +134,7 @@ const STRICTER: readonly [string, Uint8Array][] = [
   ["a number of more than 64 bits", bytes(8, ...Array(9).fill(0x81), 2)],
   ["a field number above 2^29-1", bytes(0x80, 0x80, 0x80, 0x80, 0x10, 0)],
   ["groups deeper than a hundred", NESTED(101)],
+  ["a tag of six bytes", bytes(0x88, 0x80, 0x80, 0x80, 0x80, 0, 1), "a tag has too many bytes"],
   ["the field number 0", bytes(0x00, 1)],
 ];
 
