@@ -19,7 +19,7 @@ const WIRE_TYPE = { VARINT: 0, I64: 1, LEN: 2, GROUP: 3, END_GROUP: 4, I32: 5 } 
 /** A varint has 64 bits, seven in each byte. */
 const MAX_VARINT_BYTES = 10;
 
-/** A tag has 32 bits; protobuf's parsers in C++ and Java take no longer spelling of one. */
+/** A tag has 32 bits; protobuf in C++ takes no longer spelling of one. */
 const MAX_TAG_BYTES = 5;
 
 /** Groups within groups that are skipped, as protobuf's own parsers do. */
