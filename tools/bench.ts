@@ -1,7 +1,7 @@
 // What a check costs, beside a floor and other agents measured in the same run: `deno task bench`.
 
 import { parseArgs } from "node:util";
-import { ROOT } from "../tests/lab/lab_process.ts";
+import { ROOT } from "../tests/lab/machine/lab_process.ts";
 import { compare } from "./bench/compare.ts";
 import { plotGrowth } from "./bench/plot.ts";
 import { GROUPS, selectRows } from "./bench/rows.ts";

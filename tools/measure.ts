@@ -1,7 +1,7 @@
 // What an installation is: size, start-up, memory at 100 checks/s: `deno task measure`.
 
 import { parseArgs } from "node:util";
-import { ROOT } from "../tests/lab/lab_process.ts";
+import { ROOT } from "../tests/lab/machine/lab_process.ts";
 import { measureStartUp } from "./bench/start_up.ts";
 import { measureSteady } from "./bench/steady.ts";
 import { surroundings } from "./soak/surroundings.ts";

@@ -1,7 +1,7 @@
-import type { DockerEngine } from "../lab/docker_engine.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { LineClient } from "../lab/line_client.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import type { DockerEngine } from "../lab/machine/docker/docker_engine.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { AGENT } from "./images.ts";
 
 /** As the documents have an agent run: it may write nowhere and has no rights. */

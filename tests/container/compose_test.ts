@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { DockerEngine, DockerOptions } from "../lab/docker_engine.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
+import type { DockerEngine, DockerOptions } from "../lab/machine/docker/docker_engine.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { makeBases, makeHaproxyImage, testWithDocker } from "./images.ts";
 
 testWithDocker(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { AgentContainer, HARDENED, machineAddress } from "./agent_container.ts";
 import { AGENT, buildAgent, testWithDocker } from "./images.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { AgentContainer, machineAddress } from "./agent_container.ts";
 import { buildAgent, testWithDocker } from "./images.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { grpcBackend, server } from "./configuration.ts";
 import { testWithEachHaproxy } from "./haproxy_test_case.ts";
 

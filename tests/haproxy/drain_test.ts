@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import type { ServerRow } from "../lab/haproxy.ts";
-import { LineClient } from "../lab/line_client.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import type { ServerRow } from "../lab/haproxy/haproxy.ts";
+import { freePort } from "../lab/machine/free_port.ts";
 import { grpcBackend, server } from "./configuration.ts";
 import { testWithEachHaproxy } from "./haproxy_test_case.ts";
 

@@ -2,15 +2,15 @@
 // ask every two seconds, so one HAProxy series has to do for running them.
 
 import assert from "node:assert/strict";
-import { type AgentProcess, startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { freePort } from "../lab/free_port.ts";
-import type { Haproxy } from "../lab/haproxy.ts";
+import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
-} from "../lab/health_backend.ts";
+} from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import type { Haproxy } from "../lab/haproxy/haproxy.ts";
+import { freePort } from "../lab/machine/free_port.ts";
 import { callThrough, HEALTH_CHECK } from "./call_through.ts";
 import { type StartHaproxy, testWithEachHaproxy } from "./haproxy_test_case.ts";
 import { EXAMPLES, type PlacedExample, placeExample } from "./placed_example.ts";

@@ -1,6 +1,6 @@
-import { getHaproxy, haproxyVersion } from "../lab/find_haproxy.ts";
-import { Haproxy } from "../lab/haproxy.ts";
-import { HAPROXY_SERIES, type HaproxySeries } from "../lab/haproxy_packages.ts";
+import { getHaproxy, haproxyVersion } from "../lab/haproxy/find_haproxy.ts";
+import { Haproxy } from "../lab/haproxy/haproxy.ts";
+import { HAPROXY_SERIES, type HaproxySeries } from "../lab/haproxy/haproxy_packages.ts";
 
 /** Starts the HAProxy that a test is about with this configuration; the test disposes of it. */
 export type StartHaproxy = (configuration: string) => Promise<Haproxy>;

@@ -1,5 +1,5 @@
-import { startAgent } from "../lab/agent.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { AGENT_INTER_MS, grpcBackend, server } from "./configuration.ts";
 import { testWithEachHaproxy } from "./haproxy_test_case.ts";
 

@@ -2,9 +2,9 @@
 // server as it was, unless the agent learns to answer before.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { testSideBySide } from "../lab/haproxy/side_by_side.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
 import { server } from "./configuration.ts";
 
 /** HAProxy's backends by when they hang up, in milliseconds, and how they come to it. */

@@ -1,5 +1,5 @@
-import { freePort } from "../lab/free_port.ts";
-import { ROOT } from "../lab/lab_process.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { ROOT } from "../lab/machine/lab_process.ts";
 
 /** Where the examples are. */
 export const EXAMPLES = `${ROOT}deploy/haproxy/`;

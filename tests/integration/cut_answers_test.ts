@@ -2,14 +2,17 @@
 // the head, the message or the trailers of an answer.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace, everywhereIn, type Place } from "../lab/cut_places.ts";
-import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { startPythonBackend } from "../lab/python_backend.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startGoBackend, testWithGo } from "../lab/backends/libraries/go_backend.ts";
+import { startPythonBackend } from "../lab/backends/libraries/python_backend.ts";
+import {
+  type StartBackend,
+  testWithBackends,
+} from "../lab/backends/libraries/test_with_backends.ts";
+import { atEachPlace, everywhereIn, type Place } from "../lab/backends/peers/cut_places.ts";
+import { type Cut, CuttingProxy } from "../lab/backends/peers/cutting_proxy.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 
 /** Silent peers take all of these. Their proportions are those of the defaults. */
 const DEADLINES = [

@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS, type Outcome } from "../lab/faulty_peers.ts";
-import { Front, wayTo } from "../lab/front.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import type { PeerServer } from "../lab/peer_server.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import {
+  type StartBackend,
+  testWithBackends,
+} from "../lab/backends/libraries/test_with_backends.ts";
+import {
+  CONNECTION_FAULTS,
+  type Fault,
+  HTTP2_FAULTS,
+  type Outcome,
+} from "../lab/backends/peers/faulty_peers.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
+import type { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;

@@ -2,17 +2,26 @@
 // `up` where that one is told SERVING in time and nowhere else, and otherwise the same reason.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace, everywhereIn } from "../lab/cut_places.ts";
-import { CuttingProxy } from "../lab/cutting_proxy.ts";
-import { CONNECTION_FAULTS, type Fault, goingAway, HTTP2_FAULTS } from "../lab/faulty_peers.ts";
-import { startGoBackend } from "../lab/go_backend.ts";
-import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
-import { POLITE_WAYS, type PoliteWay } from "../lab/polite_peers.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
-import { type ClientCheck, type ClientOutcome, PythonClient } from "../lab/python_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startGoBackend } from "../lab/backends/libraries/go_backend.ts";
+import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/backends/libraries/python_backend.ts";
+import { atEachPlace, everywhereIn } from "../lab/backends/peers/cut_places.ts";
+import { CuttingProxy } from "../lab/backends/peers/cutting_proxy.ts";
+import {
+  CONNECTION_FAULTS,
+  type Fault,
+  goingAway,
+  HTTP2_FAULTS,
+} from "../lab/backends/peers/faulty_peers.ts";
+import { POLITE_WAYS, type PoliteWay } from "../lab/backends/peers/polite_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import {
+  type ClientCheck,
+  type ClientOutcome,
+  PythonClient,
+} from "../lab/clients/python_client.ts";
 
 /** A check's deadline here, in milliseconds, for both. */
 const TIMEOUT_MS = 900;

@@ -2,12 +2,15 @@
 // metrics tell of it, and checks of others go on. How much memory it took is printed.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { FLOODS } from "../lab/faulty_peers.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { FLOODS } from "../lab/backends/peers/faulty_peers.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { DeafClient } from "../lab/deaf_client.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { resetAfter } from "../lab/reset_after.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { DeafClient } from "../lab/clients/deaf_client.ts";
+import { resetAfter } from "../lab/clients/reset_after.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** An agent with a backend that is up, and the request for it without its line end. */
 async function withHealthy(test: (agent: AgentProcess, up: string) => Promise<void>) {

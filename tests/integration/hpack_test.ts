@@ -17,7 +17,7 @@ import {
   FrameType,
   PREFACE,
   settings,
-} from "../lab/http2_frames.ts";
+} from "../lab/backends/http2/frames.ts";
 
 const ACK = 1;
 const END_STREAM_AND_HEADERS = 5;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { entriesOf, ignore, logTo, withFolder } from "../lab/log_folder.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { entriesOf, ignore, logTo, withFolder } from "../lab/agent/log_file.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { within } from "../lab/testing/eventually.ts";
 
 /** Time an agent has to give up, in milliseconds. */
 const END_TIMEOUT_MS = 15_000;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type LogEntry, startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { entriesOf, ignore, logTo, waitForEntry, withFolder } from "../lab/log_folder.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { entriesOf, ignore, logTo, waitForEntry, withFolder } from "../lab/agent/log_file.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const isInvalidLine = ({ message }: LogEntry) => message === "Invalid line";
 

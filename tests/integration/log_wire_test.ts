@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type { AgentProcess, LogEntry } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { headers } from "../lab/http2_frames.ts";
-import { http2Peer } from "../lab/http2_peer.ts";
-import { resetAfter } from "../lab/reset_after.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess, LogEntry } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { headers } from "../lab/backends/http2/frames.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { resetAfter } from "../lab/clients/reset_after.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { PROMTOOL, promtool } from "../lab/promtool.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const RESULTS = ["up", "down", "error"];
 

@@ -1,15 +1,22 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { healthAnswer, http2Peer } from "../lab/http2_peer.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { PeerServer } from "../lab/peer_server.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { blackHole, closing, http1, refusing, resetting, silent } from "../lab/tcp_peers.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import {
+  blackHole,
+  closing,
+  http1,
+  refusing,
+  resetting,
+  silent,
+} from "../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;

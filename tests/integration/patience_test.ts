@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type { AgentProcess } from "../lab/agent.ts";
-import { askFrom } from "../lab/ask_from.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { askFrom } from "../lab/clients/ask_from.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** When these clients hang up, in milliseconds; 5 % of it is what a busy machine may be late by. */
 const AGE_MS = 600;

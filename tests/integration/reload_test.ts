@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { reload, RELOADED } from "../lab/reload.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { reload, RELOADED } from "../lab/agent/reload.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const KEPT = "The configuration stays as it was";
 

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent.ts";
-import { DeafClient } from "../lab/deaf_client.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import type { LineClient } from "../lab/line_client.ts";
-import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
+import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { LONG_DEADLINES } from "../lab/agent/long_deadlines.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { DeafClient } from "../lab/clients/deaf_client.ts";
+import type { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** shutdown_timeout_ms by default. */
 const SHUTDOWN_MS = 2500;

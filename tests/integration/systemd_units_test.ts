@@ -1,10 +1,10 @@
 // systemd's own judge of the units; tests/container tries them.
 
 import assert from "node:assert/strict";
-import { runAgent } from "../lab/run_agent.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { type Need, testThatNeeds } from "../lab/test_that_needs.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { ROOT } from "../lab/machine/lab_process.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { type Need, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const FOLDER = `${ROOT}deploy/systemd/`;
 const PROGRAM = "/usr/local/bin/haproxy-grpc-agent";

@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { loadConfiguration } from "../../src/config/load.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 
 const FOLDER = new URL("bad_config/", import.meta.url);
 

@@ -3,8 +3,8 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
-import { ROOT } from "../lab/lab_process.ts";
-import { repositoryFiles } from "../lab/repository_files.ts";
+import { ROOT } from "../lab/machine/lab_process.ts";
+import { repositoryFiles } from "../lab/testing/repository_files.ts";
 
 const FILES = repositoryFiles(() => true);
 

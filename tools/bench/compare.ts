@@ -1,5 +1,8 @@
-import { goProblem, startGoBackend } from "../../tests/lab/go_backend.ts";
-import { type HealthBackend, startHealthBackend } from "../../tests/lab/health_backend.ts";
+import { goProblem, startGoBackend } from "../../tests/lab/backends/libraries/go_backend.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../tests/lab/backends/libraries/health_backend.ts";
 import { median } from "../soak/durations.ts";
 import { load, type LoadResult } from "./load.ts";
 import type { Memory } from "./memory.ts";

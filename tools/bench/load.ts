@@ -1,4 +1,4 @@
-import { LabProcess } from "../../tests/lab/lab_process.ts";
+import { LabProcess } from "../../tests/lab/machine/lab_process.ts";
 import { type DurationSummary, summarize } from "../soak/durations.ts";
 import { type Memory, memoryOf } from "./memory.ts";
 import { processorMs } from "./processor_ms.ts";

@@ -1,6 +1,9 @@
-import type { AgentProcess } from "../../tests/lab/agent.ts";
-import { CertificateAuthority } from "../../tests/lab/certificates.ts";
-import { type HealthBackend, startHealthBackend } from "../../tests/lab/health_backend.ts";
+import type { AgentProcess } from "../../tests/lab/agent/agent_process.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../tests/lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../../tests/lab/backends/tls/certificates.ts";
 
 /** Services of the backends, so that the page has something to show. */
 const SERVICES = {

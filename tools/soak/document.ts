@@ -1,5 +1,5 @@
+import { ROOT } from "../../tests/lab/machine/lab_process.ts";
 import { writeSection } from "../write_section.ts";
-import { ROOT } from "../../tests/lab/lab_process.ts";
 import { type Figure, figuresOfAnswers, figuresOfRun } from "./figures.ts";
 import { plotSamples } from "./plot.ts";
 import type { FaultCount, SoakResult } from "./soak_result.ts";

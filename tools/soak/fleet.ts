@@ -1,7 +1,7 @@
-import { CertificateAuthority } from "../../tests/lab/certificates.ts";
-import { Front, wayTo } from "../../tests/lab/front.ts";
-import { healthAnswer, http2Peer } from "../../tests/lab/http2_peer.ts";
-import type { HealthBackend } from "../../tests/lab/health_backend.ts";
+import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
+import { Front, wayTo } from "../../tests/lab/backends/peers/front.ts";
+import { healthAnswer, http2Peer } from "../../tests/lab/backends/peers/http2_peer.ts";
+import { CertificateAuthority } from "../../tests/lab/backends/tls/certificates.ts";
 import type { SoakFault } from "./fault.ts";
 import { PLAIN_FAULTS, tlsFaults } from "./front_faults.ts";
 import { IMPLEMENTATIONS } from "./implementations.ts";

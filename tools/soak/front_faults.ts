@@ -1,9 +1,13 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../../tests/lab/faulty_peers.ts";
-import { wayTo } from "../../tests/lab/front.ts";
-import type { Peer, PeerServer } from "../../tests/lab/peer_server.ts";
-import { POLITE_WAYS } from "../../tests/lab/polite_peers.ts";
-import { blackHole, refusing, resetting } from "../../tests/lab/tcp_peers.ts";
+import {
+  CONNECTION_FAULTS,
+  type Fault,
+  HTTP2_FAULTS,
+} from "../../tests/lab/backends/peers/faulty_peers.ts";
+import { wayTo } from "../../tests/lab/backends/peers/front.ts";
+import type { Peer, PeerServer } from "../../tests/lab/backends/peers/peer_server.ts";
+import { POLITE_WAYS } from "../../tests/lab/backends/peers/polite_peers.ts";
+import { blackHole, refusing, resetting } from "../../tests/lab/backends/peers/tcp_peers.ts";
 import type { SoakFault } from "./fault.ts";
 import type { FrontBackend } from "./front_backend.ts";
 import { SILENCE_FAULTS } from "./silence_faults.ts";

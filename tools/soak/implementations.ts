@@ -1,10 +1,13 @@
+import { goProblem, startGoBackend } from "../../tests/lab/backends/libraries/go_backend.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
-} from "../../tests/lab/health_backend.ts";
-import { goProblem, startGoBackend } from "../../tests/lab/go_backend.ts";
-import { pythonProblem, startPythonBackend } from "../../tests/lab/python_backend.ts";
+} from "../../tests/lab/backends/libraries/health_backend.ts";
+import {
+  pythonProblem,
+  startPythonBackend,
+} from "../../tests/lab/backends/libraries/python_backend.ts";
 
 /** A gRPC library with a health server of its own process. */
 export interface Implementation {

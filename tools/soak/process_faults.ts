@@ -1,4 +1,4 @@
-import type { HealthBackend } from "../../tests/lab/health_backend.ts";
+import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
 import type { SoakFault } from "./fault.ts";
 import type { Target } from "./target.ts";
 import { change } from "./timeline.ts";

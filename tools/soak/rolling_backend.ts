@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { Front, wayTo } from "../../tests/lab/front.ts";
-import type { HealthBackend } from "../../tests/lab/health_backend.ts";
+import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
+import { Front, wayTo } from "../../tests/lab/backends/peers/front.ts";
 import type { SoakFault } from "./fault.ts";
 import type { Implementation } from "./implementations.ts";
 

@@ -1,12 +1,12 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type AgentProcess, startAgent } from "../../tests/lab/agent.ts";
+import { type AgentProcess, startAgent } from "../../tests/lab/agent/agent_process.ts";
 import { readAgentLog } from "./agent_log.ts";
 import { Asker } from "./asker.ts";
 import { CoreWaits } from "./core_waits.ts";
 import { summarize } from "./durations.ts";
 import { explain } from "./explain.ts";
-import { judgeFlatness } from "./flatness.ts";
 import { countBy, faultCounts } from "./fault_counts.ts";
+import { judgeFlatness } from "./flatness.ts";
 import { Fleet } from "./fleet.ts";
 import { HostileClients } from "./hostile_clients.ts";
 import { Ledger } from "./ledger.ts";

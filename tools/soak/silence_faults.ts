@@ -1,5 +1,5 @@
-import { eventually } from "../../tests/lab/eventually.ts";
-import { healthAnswer, http2Peer } from "../../tests/lab/http2_peer.ts";
+import { healthAnswer, http2Peer } from "../../tests/lab/backends/peers/http2_peer.ts";
+import { eventually } from "../../tests/lab/testing/eventually.ts";
 import type { SoakFault } from "./fault.ts";
 import type { FrontBackend } from "./front_backend.ts";
 import { change } from "./timeline.ts";

@@ -4,18 +4,18 @@
 import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { createServer } from "node:net";
-import { type AgentProcess, startAgent } from "../../lab/agent.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { within } from "../../lab/eventually.ts";
-import { getHaproxy } from "../../lab/find_haproxy.ts";
-import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy, ServerRow } from "../../lab/haproxy.ts";
-import { HAPROXY_SERIES } from "../../lab/haproxy_packages.ts";
+import { type AgentProcess, startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { getHaproxy } from "../../lab/haproxy/find_haproxy.ts";
+import type { Haproxy, ServerRow } from "../../lab/haproxy/haproxy.ts";
+import { HAPROXY_SERIES } from "../../lab/haproxy/haproxy_packages.ts";
 import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
+import { within } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 import { callThrough, HEALTH_CHECK } from "../call_through.ts";
 import {
   DYNAMIC_EXAMPLES,

@@ -2,11 +2,11 @@
 // reply_reason, and with the words of not_serving_reply.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { freePort } from "../../lab/free_port.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 import { DYNAMIC_EXAMPLES } from "./placed_example.ts";
 
 testSideBySide("last_chk has the agent's words, however it is told to reply", [], async (start) => {

@@ -2,15 +2,15 @@
 // certificates of a new configuration. And a reload that changes nothing must not cost a connection.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { testWithOwnNames } from "../../lab/own_names.ts";
-import { reload } from "../../lab/reload.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { reload } from "../../lab/agent/reload.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { testWithOwnNames } from "../../lab/machine/own_names.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** How long the agent may believe what a name was, and a second of room. */
 const NAME_CACHE_MS = 6000;

@@ -3,14 +3,14 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { AgentProcess } from "../../lab/agent.ts";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { headers } from "../../lab/http2_frames.ts";
-import type { ScriptedCall } from "../../lab/backends/scripted_server.ts";
-import { reload } from "../../lab/reload.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import type { AgentProcess } from "../../lab/agent/agent_process.ts";
+import { reload } from "../../lab/agent/reload.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { headers } from "../../lab/backends/http2/frames.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import type { ScriptedCall } from "../../lab/backends/peers/scripted_server.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** Ends a call with UNAVAILABLE. */
 function fail(call: ScriptedCall): Promise<void> {

@@ -1,7 +1,7 @@
-import { getHaproxy, haproxyVersion } from "../find_haproxy.ts";
-import { Haproxy } from "../haproxy.ts";
-import { HAPROXY_SERIES, type HaproxySeries } from "../haproxy_packages.ts";
-import { type Need, testThatNeeds } from "../test_that_needs.ts";
+import { type Need, testThatNeeds } from "../testing/test_that_needs.ts";
+import { getHaproxy, haproxyVersion } from "./find_haproxy.ts";
+import { Haproxy } from "./haproxy.ts";
+import { HAPROXY_SERIES, type HaproxySeries } from "./haproxy_packages.ts";
 
 /** HAProxies of several series that run at the same time, by series. */
 export type HaproxiesSideBySide = ReadonlyMap<string, Haproxy>;

@@ -1,5 +1,5 @@
-import type { AgentProcess } from "../agent.ts";
-import { eventually } from "../eventually.ts";
+import type { AgentProcess } from "../agent/agent_process.ts";
+import { eventually } from "../testing/eventually.ts";
 
 /** Stops an agent's execution; when this resolves the system says that it is stopped. */
 export async function freeze(agent: AgentProcess): Promise<void> {

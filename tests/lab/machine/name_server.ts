@@ -1,7 +1,7 @@
-import { eventually } from "../eventually.ts";
-import { freePort } from "../free_port.ts";
-import { LabProcess } from "../lab_process.ts";
-import type { Need } from "../test_that_needs.ts";
+import { eventually } from "../testing/eventually.ts";
+import type { Need } from "../testing/test_that_needs.ts";
+import { freePort } from "./free_port.ts";
+import { LabProcess } from "./lab_process.ts";
 
 /** Debian's NSD: an authoritative name server that takes new records at SIGHUP and misses no question. */
 const NSD = "/usr/sbin/nsd";

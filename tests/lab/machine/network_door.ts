@@ -1,6 +1,6 @@
-import { LabProcess, ROOT } from "../lab_process.ts";
-import { close, PeerServer, send } from "../peer_server.ts";
-import { TempDirectory } from "../temp_directory.ts";
+import { close, PeerServer, send } from "../backends/peers/peer_server.ts";
+import { TempDirectory } from "../testing/temp_directory.ts";
+import { LabProcess, ROOT } from "./lab_process.ts";
 
 /**
  * Leads loopback ports of this process' network into another network, where an agent listens on them.

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { FakeTime } from "../../lab/fake_time.ts";
+import { controlledNames } from "../../lab/unit/controlled_names.ts";
 import { DnsCache } from "../../../src/backend/dns_cache.ts";
 import type { LookUp } from "../../../src/backend/name_lookup.ts";
-import { controlledNames } from "../../lab/controlled_names.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 const FIRST: LookUp = { ok: true, addresses: ["10.0.0.1"] };
 const SECOND: LookUp = { ok: true, addresses: ["10.0.0.2"] };

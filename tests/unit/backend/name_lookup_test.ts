@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type LookUp, NameLookup } from "../../../src/backend/name_lookup.ts";
-import { controlledNames } from "../../lab/controlled_names.ts";
+import { controlledNames } from "../../lab/unit/controlled_names.ts";
 
 const FOUND: LookUp = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
 

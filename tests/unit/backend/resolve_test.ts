@@ -3,7 +3,7 @@ import { type BackendRules, parseBackendRules } from "../../../src/access/backen
 import { DnsCache } from "../../../src/backend/dns_cache.ts";
 import type { LookUp } from "../../../src/backend/name_lookup.ts";
 import { Resolver } from "../../../src/backend/resolve.ts";
-import { controlledNames } from "../../lab/controlled_names.ts";
+import { controlledNames } from "../../lab/unit/controlled_names.ts";
 
 function rules(...texts: string[]): BackendRules {
   const parsed = parseBackendRules(texts);

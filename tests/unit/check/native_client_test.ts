@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { NativeClient } from "../../../src/check/native_client.ts";
 import type { HealthCheck } from "../../../src/check/health_client.ts";
-import { resetStream } from "../../lab/http2_frames.ts";
-import { healthAnswer, http2Peer } from "../../lab/http2_peer.ts";
-import { at, PoolLab } from "../../lab/pool_lab.ts";
+import { resetStream } from "../../lab/backends/http2/frames.ts";
+import { healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
+import { at, PoolLab } from "../../lab/unit/pool_lab.ts";
 
 const TIMEOUTS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
 

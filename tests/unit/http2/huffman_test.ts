@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { HpackError } from "../../../src/http2/hpack_error.ts";
 import { decodeHuffman } from "../../../src/http2/huffman.ts";
-import { fromBits, HUFFMAN_CODES, huffmanEncode } from "../../lab/rfc7541_tables.ts";
+import { fromBits, HUFFMAN_CODES, huffmanEncode } from "../../lab/backends/http2/rfc7541_tables.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";
 

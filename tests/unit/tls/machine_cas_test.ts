@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { MachineCas } from "../../../src/tls/machine_cas.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 const NO_FILE = "No such file or directory (os error 2)";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { loadTlsProfile, type TlsProfileSettings } from "../../../src/tls/profile.ts";
 import { MachineCas } from "../../../src/tls/machine_cas.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 /** The PEM files of these tests by their path; two pairs of a client certificate and its key. */
 async function pemFiles(): Promise<Map<string, string>> {

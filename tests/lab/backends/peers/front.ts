@@ -1,0 +1,118 @@
+import { freePort } from "../../machine/free_port.ts";
+import { close, type Peer, PeerServer, send } from "./peer_server.ts";
+import { refusing } from "./tcp_peers.ts";
+
+/** An address that stays while what answers there changes. */
+export class Front implements AsyncDisposable {
+  readonly port = freePort();
+  #door: Peer;
+  #behind: PeerServer;
+
+  /** @param behind what answers at first; owned by the front from here on, as all that follow it */
+  constructor(behind: PeerServer) {
+    this.#behind = behind;
+    this.#door = this.#open();
+  }
+
+  /** Lets another answer; the connections of the one before are closed. */
+  async lead(to: PeerServer): Promise<void> {
+    await this.replace(to)[Symbol.asyncDispose]();
+  }
+
+  /** Lets another answer new connections. @returns the one before, now the caller's */
+  replace(by: PeerServer): PeerServer {
+    const before = this.#behind;
+    this.#behind = by;
+    return before;
+  }
+
+  /**
+   * Gives the port to another for a time; the connections are closed.
+   *
+   * @param occupy takes the port
+   */
+  async vacate(occupy: (port: number) => Peer | Promise<Peer>): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    this.#door = await occupy(this.port);
+  }
+
+  /** Takes the port back. */
+  async reopen(behind: PeerServer): Promise<void> {
+    await this.#door[Symbol.asyncDispose]();
+    this.#behind = behind;
+    this.#door = this.#open();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const door = this.#door;
+    this.#door = refusing(this.port); // nobody has it until somebody takes it, which may fail
+    await door[Symbol.asyncDispose]();
+    await this.#behind[Symbol.asyncDispose]();
+  }
+
+  #open(): Peer {
+    const address = { hostname: "127.0.0.1", port: this.port };
+    return new Door(address, (connection) => this.#behind.adopt(connection));
+  }
+}
+
+/** Hands the connections on; its own end does not end them. */
+class Door implements Peer {
+  readonly port: number;
+  connections = 0;
+  #listener: Deno.TcpListener;
+  #done: Promise<void>;
+
+  constructor(
+    address: { hostname: string; port: number },
+    handOn: (connection: Deno.TcpConn) => void,
+  ) {
+    this.port = address.port;
+    this.#listener = Deno.listen(address);
+    this.#done = this.#accept(handOn);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listener.close();
+    await this.#done;
+  }
+
+  async #accept(handOn: (connection: Deno.TcpConn) => void): Promise<void> {
+    for await (const connection of this.#listener) {
+      this.connections++;
+      handOn(connection);
+    }
+  }
+}
+
+/**
+ * A way to another port of this machine, as a balancer is one.
+ *
+ * @param look makes, for each connection, a function that sees what its client sends
+ */
+export function wayTo(port: number, look?: () => (bytes: Uint8Array) => void): PeerServer {
+  return new PeerServer(async (connection) => {
+    connection.setNoDelay();
+    const onward = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+    if (onward === undefined) return close(connection);
+    onward.setNoDelay();
+    await Promise.allSettled([pump(connection, onward, look?.()), pump(onward, connection)]);
+  });
+}
+
+async function pump(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  look?: (bytes: Uint8Array) => void,
+): Promise<void> {
+  const buffer = new Uint8Array(16384);
+  try {
+    for (let count; (count = await from.read(buffer)) !== null;) {
+      look?.(buffer.slice(0, count));
+      await send(to, buffer.subarray(0, count));
+    }
+  } finally {
+    close(from);
+    close(to);
+  }
+}

@@ -1,0 +1,98 @@
+import {
+  concat,
+  data,
+  type Frame,
+  frame,
+  FrameFlag,
+  FrameReader,
+  FrameType,
+  grpcMessage,
+  headers,
+  healthResponse,
+  PREFACE,
+  settings,
+} from "../http2/frames.ts";
+import { close, PeerServer, send } from "./peer_server.ts";
+
+/** One request to an {@linkcode http2Peer}, and the means to answer it. */
+export interface Http2Call {
+  streamId: number;
+  /** The how manieth request of its connection this is, from 1. */
+  nth: number;
+  /** Sends frames, or what passes for them. */
+  send(...frames: Uint8Array[]): Promise<void>;
+  /** Closes the connection. */
+  close(): void;
+}
+
+/** How an {@linkcode http2Peer} behaves. */
+export interface Http2PeerOptions {
+  /** Sent when the client has connected. @default {empty SETTINGS} */
+  greeting?: Uint8Array;
+  /** Called at the end of each request. @default {no answer} */
+  answer?: (call: Http2Call) => void | Promise<void>;
+}
+
+/** A server that greets and acknowledges as HTTP/2 wants it, and answers as the test wants it. */
+export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
+  const { greeting = settings(), answer = () => {} } = options;
+  return new PeerServer(async (connection) => {
+    connection.setNoDelay();
+    await send(connection, greeting);
+    let requests = 0;
+    for await (const frame of readFrames(connection)) {
+      const reply = acknowledgement(frame);
+      if (reply) await send(connection, reply);
+      if (!endsRequest(frame)) continue;
+      await answer({
+        streamId: frame.streamId,
+        nth: ++requests,
+        send: (...frames) => send(connection, concat(...frames)),
+        close: () => close(connection),
+      });
+    }
+  });
+}
+
+/** The head of a gRPC answer. */
+export function responseHeaders(streamId: number, fields: Record<string, string> = {}): Uint8Array {
+  return headers(streamId, { ":status": "200", "content-type": "application/grpc", ...fields });
+}
+
+/** The trailers of a gRPC answer. */
+export function trailers(streamId: number, fields: Record<string, string> = {}): Uint8Array {
+  return headers(streamId, { "grpc-status": "0", ...fields }, { endStream: true });
+}
+
+/** A complete and correct answer to a health check: 1 is SERVING. */
+export function healthAnswer(streamId: number, status = 1): Uint8Array {
+  return concat(
+    responseHeaders(streamId),
+    data(streamId, grpcMessage(healthResponse(status))),
+    trailers(streamId),
+  );
+}
+
+async function* readFrames(connection: Deno.TcpConn): AsyncGenerator<Frame> {
+  const reader = new FrameReader();
+  const buffer = new Uint8Array(16384);
+  let preface = PREFACE.length;
+  let count: number | null;
+  while ((count = await connection.read(buffer)) !== null) {
+    const skip = Math.min(preface, count);
+    preface -= skip;
+    yield* reader.push(buffer.slice(skip, count));
+  }
+}
+
+function acknowledgement({ type, flags, payload }: Frame): Uint8Array | undefined {
+  if ((flags & FrameFlag.ACK) !== 0) return undefined;
+  if (type === FrameType.SETTINGS) return frame(FrameType.SETTINGS, FrameFlag.ACK, 0);
+  if (type === FrameType.PING) return frame(FrameType.PING, FrameFlag.ACK, 0, payload);
+  return undefined;
+}
+
+function endsRequest({ type, flags }: Frame): boolean {
+  return (type === FrameType.HEADERS || type === FrameType.DATA) &&
+    (flags & FrameFlag.END_STREAM) !== 0;
+}
