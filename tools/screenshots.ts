@@ -2,7 +2,7 @@
 
 import { startAgent } from "../tests/lab/agent/agent_process.ts";
 import { startBrowser } from "../tests/lab/clients/browser.ts";
-import { ROOT } from "../tests/lab/machine/lab_process.ts";
+import { ROOT } from "../tests/lab/testing/repository.ts";
 import { startScene } from "./screenshots/scene.ts";
 
 const FOLDER = `${ROOT}docs/images/`;

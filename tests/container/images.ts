@@ -1,7 +1,7 @@
 import { getHaproxy } from "../lab/haproxy/find_haproxy.ts";
 import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
 import { DockerEngine, dockerProblem, TEST_LABEL } from "../lab/machine/docker/docker_engine.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 

@@ -6,8 +6,9 @@ import { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
 import { DockerEngine, dockerProblem } from "../lab/machine/docker/docker_engine.ts";
 import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/machine/docker/systemd_container.ts";
-import { LabProcess, ROOT } from "../lab/machine/lab_process.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { type Need, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 

@@ -7,10 +7,9 @@ import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
 import { DockerEngine, dockerProblem } from "../lab/machine/docker/docker_engine.ts";
 import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/machine/docker/systemd_container.ts";
-import { LabProcess, ROOT } from "../lab/machine/lab_process.ts";
-import { documentCommands } from "../lab/testing/document_commands.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
-import { repositoryFiles } from "../lab/testing/repository_files.ts";
+import { documentCommands, repositoryFiles, ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 

@@ -9,11 +9,11 @@ import {
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { callThrough, HEALTH_CHECK } from "../lab/clients/call_through.ts";
 import type { Haproxy } from "../lab/haproxy/haproxy.ts";
+import { EXAMPLES, type PlacedExample, placeExample } from "../lab/haproxy/placed_examples.ts";
+import { type StartHaproxy, testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 import { freePort } from "../lab/machine/free_port.ts";
-import { callThrough, HEALTH_CHECK } from "./call_through.ts";
-import { type StartHaproxy, testWithEachHaproxy } from "./haproxy_test_case.ts";
-import { EXAMPLES, type PlacedExample, placeExample } from "./placed_example.ts";
 
 const UP = { up: true, agentStatus: "L7OK" };
 const DOWN = { up: false, status: "DOWN (agent)" };

@@ -5,7 +5,7 @@
 import { startAgent } from "../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
 testWithEachHaproxy("the Rust agent's example, a TLS backend included", async (startHaproxy) => {
   await using authority = await CertificateAuthority.create();

@@ -3,7 +3,7 @@ import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { PeerServer } from "../lab/backends/peers/peer_server.ts";
-import { askFrom } from "../lab/clients/ask_from.ts";
+import { askFrom } from "../lab/clients/ask.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { eventually } from "../lab/testing/eventually.ts";

@@ -1,14 +1,14 @@
 // A check whose client is gone: nobody waits for its RPC any more, unless another shares it.
 
 import assert from "node:assert/strict";
-import { LONG_DEADLINES } from "../lab/agent/long_deadlines.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import {
   type HealthBackend,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import { testWithBackends } from "../lab/backends/libraries/test_with_backends.ts";
-import { resetAfter } from "../lab/clients/reset_after.ts";
+import { testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { resetAfter } from "../lab/clients/rude_clients.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 const flags = [...LONG_DEADLINES];

@@ -3,8 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { DeafClient } from "../lab/clients/deaf_client.ts";
 import type { LineClient } from "../lab/clients/line_client.ts";
+import { DeafClient } from "../lab/clients/rude_clients.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** The agent looks for connections that are overdue once a second; the rest is room. */

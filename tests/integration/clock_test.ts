@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { refusing } from "../lab/backends/peers/tcp_peers.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const DOWN = 'haproxy_grpc_agent_backends{state="down"}';

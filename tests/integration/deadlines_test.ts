@@ -2,10 +2,7 @@ import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import {
-  type StartBackend,
-  testWithBackends,
-} from "../lab/backends/libraries/test_with_backends.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
 import {
   CONNECTION_FAULTS,
   type Fault,
@@ -134,10 +131,10 @@ testWithBackends(
     await using backend = await start();
     await withAgent({ flags: deadlinesFor(start) }, async (agent) => {
       assert.equal(await agent.ask(backend.line()), "up\n");
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
       await socketsToClose(agent, backend.port, 0);
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },
@@ -148,9 +145,9 @@ testWithBackends(
   async (start) => {
     await using backend = await start();
     await withAgent({ flags: deadlinesFor(start) }, async (agent) => {
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },
@@ -176,13 +173,13 @@ testWithBackends(
     await using backend = await start({ tls });
     const flags = [...deadlinesFor(start), "--tls-ca-file", authority.caFile];
     await withAgent({ flags }, async (agent) => {
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../lab/agent/with_agent.ts";
+import type { Peer } from "../lab/backends/peers/peer_server.ts";
 import {
   goingAway,
   goingAwayGracefully,
   resettingSecond,
-} from "../lab/backends/peers/faulty_peers.ts";
-import type { Peer } from "../lab/backends/peers/peer_server.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
+} from "../lab/backends/peers/polite_peers.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 
 /** Checks of each peer. */
 const CHECKS = Deno.env.has("CI") ? 3000 : 300;

@@ -3,8 +3,8 @@ import { parse as parseToml } from "smol-toml";
 import { parseAllDocuments } from "yaml";
 import { runAgent } from "../lab/agent/run_agent.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
 import { type KubernetesObject, schemaMistakes } from "../lab/testing/kubernetes_schemas.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const FOLDER = `${ROOT}deploy/kubernetes/`;

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
-import { askFrom } from "../lab/clients/ask_from.ts";
+import { askFrom } from "../lab/clients/ask.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { testWithOwnNetwork } from "../lab/machine/own_network.ts";

@@ -58,7 +58,7 @@ async function askAllAtOnce(agent: AgentProcess, lines: string[]) {
 Deno.test("many checks of a dead backend at once are down in time and do not delay a healthy one", async () => {
   await using dead = await startHealthBackend();
   await using healthy = await startHealthBackend();
-  dead.freeze();
+  await dead.freeze();
   await withAgent({}, async (agent) => {
     const lost = Array.from({ length: 200 }, (_, index) => {
       return agent.askTimed(dead.line({ authority: `host-${index % 50}.test` }));

@@ -5,7 +5,7 @@ import {
   type HealthBackend,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import { askOften } from "../lab/clients/ask_often.ts";
+import { askOften } from "../lab/clients/ask.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 const isOfCheck = ({ message }: LogEntry) => message === "Check answered";

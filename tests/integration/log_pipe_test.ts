@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { askOften } from "../lab/clients/ask_often.ts";
+import { askOften } from "../lab/clients/ask.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
 
 const DROPPED = "haproxy_grpc_agent_log_dropped_total";

@@ -5,7 +5,7 @@ import { withAgent } from "../lab/agent/with_agent.ts";
 import { headers } from "../lab/backends/http2/frames.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { http2Peer } from "../lab/backends/peers/http2_peer.ts";
-import { resetAfter } from "../lab/clients/reset_after.ts";
+import { resetAfter } from "../lab/clients/rude_clients.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 const TRACE_ID = /^[0-9a-f]{32}$/;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { runAgent } from "../lab/agent/run_agent.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/backends/libraries/python_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/backends/libraries/library_backends.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const SECRET = "Bearer s3cret-of-the-test";

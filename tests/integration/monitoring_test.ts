@@ -5,20 +5,15 @@ import { renderMixin } from "../../tools/packaging/mixin.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
 import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
-import { type Need, testThatNeeds } from "../lab/testing/test_that_needs.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { type Need, succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
-const JSONNET: Need = { missing: jsonnetMissing() };
-
-function jsonnetMissing(): string | undefined {
-  try {
-    new Deno.Command("jsonnet", { args: ["--version"] }).outputSync();
-    return undefined;
-  } catch {
-    return "jsonnet is missing: install Debian's jsonnet";
-  }
-}
+const JSONNET: Need = {
+  missing: succeeds("jsonnet", "--version")
+    ? undefined
+    : "jsonnet is missing: install Debian's jsonnet",
+};
 
 const FOLDER = `${ROOT}deploy/monitoring/`;
 

@@ -5,10 +5,7 @@ import {
   type HealthBackend,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import {
-  type StartBackend,
-  testWithBackends,
-} from "../lab/backends/libraries/test_with_backends.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";

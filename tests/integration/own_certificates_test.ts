@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { runAgent } from "../lab/agent/run_agent.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { CertificateAuthority, type IssueOptions } from "../lab/backends/tls/certificates.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const DAY_S = 24 * 60 * 60;

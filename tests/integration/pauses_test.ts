@@ -13,7 +13,7 @@ for (const connection of ["new", "kept"]) {
       const before = (await backend.report()).calls;
       const reply = agent.ask(backend.line(), 10_000);
       await eventually("the RPC to arrive", async () => (await backend.report()).calls > before);
-      agent.signal("SIGSTOP");
+      await agent.freeze();
       // Longer than check_timeout_ms: there is no event for a time that passes.
       await new Promise((resolve) => setTimeout(resolve, 2500));
       agent.signal("SIGCONT");

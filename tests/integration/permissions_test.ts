@@ -6,7 +6,7 @@ import { compile } from "../../tools/packaging/compile.ts";
 import { runArguments } from "../../tools/packaging/run_arguments.ts";
 import { AGENT_COMMAND } from "../lab/agent/agent_process.ts";
 import { runAgent } from "../lab/agent/run_agent.ts";
-import { ROOT } from "../lab/machine/lab_process.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 

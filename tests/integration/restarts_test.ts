@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
-import { startGoBackend, testWithGo } from "../lab/backends/libraries/go_backend.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/backends/libraries/python_backend.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 

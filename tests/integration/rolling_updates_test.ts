@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { testWithBackends } from "../lab/backends/libraries/test_with_backends.ts";
+import { testWithBackends } from "../lab/backends/libraries/library_backends.ts";
 import { Front, wayTo } from "../lab/backends/peers/front.ts";
 
 const REASON = ["--reply-reason", "true"];

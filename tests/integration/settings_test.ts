@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { startAgent } from "../lab/agent/agent_process.ts";
-import { LONG_DEADLINES } from "../lab/agent/long_deadlines.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { silent } from "../lab/backends/peers/tcp_peers.ts";
-import { askFrom } from "../lab/clients/ask_from.ts";
+import { askFrom } from "../lab/clients/ask.ts";
 import { LineClient } from "../lab/clients/line_client.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
@@ -151,7 +151,7 @@ Deno.test("shutdown_timeout_ms bounds the stop", async () => {
   await using backend = await startHealthBackend();
   const flags = ["--shutdown-timeout", "700", ...LONG_DEADLINES];
   await using agent = await startAgent({ flags });
-  backend.freeze();
+  await backend.freeze();
   using client = await agent.connect();
   await client.write(backend.line());
   await eventually("the check to begin", async () => {

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
-import { LONG_DEADLINES } from "../lab/agent/long_deadlines.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
 import {
   type HealthBackend,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import { DeafClient } from "../lab/clients/deaf_client.ts";
 import type { LineClient } from "../lab/clients/line_client.ts";
+import { DeafClient } from "../lab/clients/rude_clients.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
 
@@ -136,7 +136,7 @@ Deno.test("under load a shutdown answers each check that has begun, and closes t
 
 /** Freezes the backend and asks for it. */
 async function beginEndlessCheck(agent: AgentProcess, backend: HealthBackend): Promise<LineClient> {
-  backend.freeze();
+  await backend.freeze();
   const client = await agent.connect();
   await client.write(backend.line());
   await eventually("the check to begin", async () => {

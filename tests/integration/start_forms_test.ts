@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { LineClient } from "../lab/clients/line_client.ts";
 import { freePort } from "../lab/machine/free_port.ts";
-import { LabProcess, ROOT } from "../lab/machine/lab_process.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const DENO = Deno.execPath();

@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import {
-  type StartBackend,
-  testWithBackends,
-} from "../lab/backends/libraries/test_with_backends.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
 
 const UP: Counted = { up: 1 };

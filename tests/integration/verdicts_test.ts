@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
-import { startGoBackend, testWithGo } from "../lab/backends/libraries/go_backend.ts";
 import type { HealthBackend, HealthStatus } from "../lab/backends/libraries/health_backend.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/backends/libraries/python_backend.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../lab/backends/libraries/library_backends.ts";
 import { HTTP2_FAULTS } from "../lab/backends/peers/faulty_peers.ts";
 
 const NOT_FOUND = 5;

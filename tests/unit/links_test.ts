@@ -3,8 +3,7 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
-import { ROOT } from "../lab/machine/lab_process.ts";
-import { repositoryFiles } from "../lab/testing/repository_files.ts";
+import { repositoryFiles, ROOT } from "../lab/testing/repository.ts";
 
 const FILES = repositoryFiles(() => true);
 

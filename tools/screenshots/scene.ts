@@ -48,7 +48,7 @@ export async function startScene(agent: AgentProcess): Promise<AsyncDisposable> 
     await round();
   }
   await dead.kill();
-  frozen.freeze();
+  await frozen.freeze();
   await stock.setStatus("stock.v1.Stock", "NOT_SERVING");
   await orders.setStatus("orders.v1.Orders", "NOT_SERVING");
   await round();

@@ -1,4 +1,4 @@
-import { ROOT } from "../../tests/lab/machine/lab_process.ts";
+import { ROOT } from "../../tests/lab/testing/repository.ts";
 import { writeSection } from "../write_section.ts";
 import { type Figure, figuresOfAnswers, figuresOfRun } from "./figures.ts";
 import { plotSamples } from "./plot.ts";

@@ -1,4 +1,4 @@
-import type { DurationSummary } from "./durations.ts";
+import type { DurationSummary } from "../../tests/lab/testing/durations.ts";
 import type { Flatness } from "./flatness.ts";
 import type { SoakResult } from "./soak_result.ts";
 

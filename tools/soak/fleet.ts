@@ -2,11 +2,11 @@ import type { HealthBackend } from "../../tests/lab/backends/libraries/health_ba
 import { Front, wayTo } from "../../tests/lab/backends/peers/front.ts";
 import { healthAnswer, http2Peer } from "../../tests/lab/backends/peers/http2_peer.ts";
 import { CertificateAuthority } from "../../tests/lab/backends/tls/certificates.ts";
+import type { Random } from "../../tests/lab/testing/random.ts";
 import type { SoakFault } from "./fault.ts";
 import { PLAIN_FAULTS, tlsFaults } from "./front_faults.ts";
 import { IMPLEMENTATIONS } from "./implementations.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
-import type { Random } from "./random.ts";
 import { ROLLING_FAULTS, RollingBackend } from "./rolling_backend.ts";
 import { Target } from "./target.ts";
 

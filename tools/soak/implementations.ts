@@ -1,13 +1,14 @@
-import { goProblem, startGoBackend } from "../../tests/lab/backends/libraries/go_backend.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
 } from "../../tests/lab/backends/libraries/health_backend.ts";
 import {
+  goProblem,
   pythonProblem,
+  startGoBackend,
   startPythonBackend,
-} from "../../tests/lab/backends/libraries/python_backend.ts";
+} from "../../tests/lab/backends/libraries/library_backends.ts";
 
 /** A gRPC library with a health server of its own process. */
 export interface Implementation {

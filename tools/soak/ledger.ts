@@ -1,5 +1,6 @@
+import { type DurationSummary, summarize } from "../../tests/lab/testing/durations.ts";
 import type { AskedCheck, Manner } from "./asker.ts";
-import { type DurationSummary, summarize } from "./durations.ts";
+import type { CoreWaits } from "./core_waits.ts";
 import {
   type Bounds,
   type Delays,
@@ -8,7 +9,6 @@ import {
   type Judgement,
   wordOf,
 } from "./judgement.ts";
-import type { CoreWaits } from "./core_waits.ts";
 import type { Stalls } from "./stalls.ts";
 
 /** An answer that is not as it should be, with what is needed to explain it. */

@@ -1,6 +1,6 @@
+import { Random } from "../../tests/lab/testing/random.ts";
 import type { FaultRecord } from "./fault.ts";
 import type { FleetMember } from "./fleet.ts";
-import { Random } from "./random.ts";
 
 /** How long a backend is left alone between two faults, in milliseconds: from, to. */
 const REST_MS = [2000, 16_000] as const;

@@ -118,7 +118,7 @@ const FREEZE: ProcessFault = {
     await frozen(process);
     await hold();
     await change(timelines(process), "up", "SIGCONT", async () => {
-      backend.thaw();
+      await backend.thaw();
       await untilStopped(backend.pid, false);
     }, THAW_SETTLE_MS);
   },
@@ -140,7 +140,7 @@ const FREEZE_AND_KILL: ProcessFault = {
 async function frozen(process: ProcessBackend): Promise<void> {
   const { backend } = process;
   await change(timelines(process), "down", "SIGSTOP", async () => {
-    backend.freeze();
+    await backend.freeze();
     await untilStopped(backend.pid, true);
   });
 }

@@ -1,9 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type AgentProcess, startAgent } from "../../tests/lab/agent/agent_process.ts";
+import { surroundings } from "../../tests/lab/machine/surroundings.ts";
+import { summarize } from "../../tests/lab/testing/durations.ts";
+import { Random } from "../../tests/lab/testing/random.ts";
 import { readAgentLog } from "./agent_log.ts";
 import { Asker } from "./asker.ts";
 import { CoreWaits } from "./core_waits.ts";
-import { summarize } from "./durations.ts";
 import { explain } from "./explain.ts";
 import { countBy, faultCounts } from "./fault_counts.ts";
 import { judgeFlatness } from "./flatness.ts";
@@ -13,11 +15,9 @@ import { Ledger } from "./ledger.ts";
 import { Mischief } from "./mischief.ts";
 import { measureProcessors } from "./processor_time.ts";
 import { calmSample, leftovers, quietSample } from "./quiet.ts";
-import { Random } from "./random.ts";
 import { Sampler } from "./samples.ts";
 import type { SoakResult } from "./soak_result.ts";
 import { Stalls } from "./stalls.ts";
-import { surroundings } from "./surroundings.ts";
 import { timerFile } from "./timer_file.ts";
 
 /** What a soak is to be. */

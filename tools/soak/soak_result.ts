@@ -1,10 +1,10 @@
-import type { DurationSummary } from "./durations.ts";
+import type { Surroundings } from "../../tests/lab/machine/surroundings.ts";
+import type { DurationSummary } from "../../tests/lab/testing/durations.ts";
 import type { Flatness } from "./flatness.ts";
 import type { Bounds, Judgement } from "./judgement.ts";
 import type { Finding } from "./ledger.ts";
 import type { ProcessorUse } from "./processor_time.ts";
 import type { Sample } from "./samples.ts";
-import type { Surroundings } from "./surroundings.ts";
 
 /** What came of a soak. */
 export interface SoakResult {

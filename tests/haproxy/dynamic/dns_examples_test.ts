@@ -7,22 +7,22 @@ import { createServer } from "node:net";
 import { type AgentProcess, startAgent } from "../../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { callThrough, HEALTH_CHECK } from "../../lab/clients/call_through.ts";
 import { getHaproxy } from "../../lab/haproxy/find_haproxy.ts";
 import type { Haproxy, ServerRow } from "../../lab/haproxy/haproxy.ts";
 import { HAPROXY_SERIES } from "../../lab/haproxy/haproxy_packages.ts";
-import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/side_by_side.ts";
-import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { freePort } from "../../lab/machine/free_port.ts";
-import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { within } from "../../lab/testing/eventually.ts";
-import { TempDirectory } from "../../lab/testing/temp_directory.ts";
-import { callThrough, HEALTH_CHECK } from "../call_through.ts";
 import {
   DYNAMIC_EXAMPLES,
   type DynamicExample,
   placeDynamicExample,
   writeLoadedFiles,
-} from "./placed_example.ts";
+} from "../../lab/haproxy/placed_examples.ts";
+import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
+import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
+import { within } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** One HAProxy with an example's configuration. */
 interface Running {
@@ -168,7 +168,7 @@ testSideBySide("two-agents.cfg does what it says", [NAME_SERVER], async (start) 
   await first.stop();
   await all(haproxies, agent("one", "DOWN"), "agents");
   await all(haproxies, at(server, { status: "UP" }));
-  second.signal("SIGSTOP");
+  await second.freeze();
   await all(haproxies, agent("two", "DOWN"), "agents");
   await all(haproxies, at(server, { status: "DOWN" }));
   for (const { origin } of haproxies) assert.equal(await callThrough(origin, HEALTH_CHECK), 200);

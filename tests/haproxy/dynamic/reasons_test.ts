@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
-import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
+import { DYNAMIC_EXAMPLES } from "../../lab/haproxy/placed_examples.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
-import { DYNAMIC_EXAMPLES } from "./placed_example.ts";
 
 testSideBySide("last_chk has the agent's words, however it is told to reply", [], async (start) => {
   await using backend = await startHealthBackend({

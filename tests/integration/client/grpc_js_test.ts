@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { runArguments } from "../../../tools/packaging/run_arguments.ts";
 import type { AgentProcess } from "../../lab/agent/agent_process.ts";
-import { reload } from "../../lab/agent/reload.ts";
 import { checkJson, runAgent } from "../../lab/agent/run_agent.ts";
 import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
@@ -13,8 +12,8 @@ import {
 import { silent, stallingTls } from "../../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
-import { ROOT } from "../../lab/machine/lab_process.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 const CLIENTS = ["native", "grpc-js"] as const;
@@ -107,7 +106,7 @@ Deno.test("SIGHUP goes from one client to the other and back; calls under way en
       await eventually("the check to begin", async () => (await slow.report()).calls > calls);
       assert.equal(await lastClient(slow), before);
       await use(after);
-      const entries = await reload(agent);
+      const entries = await agent.reload();
       assert.deepEqual(entries.at(-1)?.changed, ["grpc_client"]);
       assert.equal(await agent.ask(second ?? ""), "up\n");
       assert.equal(await lastClient(slow), after);

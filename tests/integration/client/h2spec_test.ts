@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../../lab/agent/agent_process.ts";
 import { h2specProblem, runH2spec } from "../../lab/backends/h2spec/h2spec.ts";
-import { ROOT } from "../../lab/machine/lab_process.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 /**

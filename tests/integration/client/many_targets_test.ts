@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../../lab/agent/agent_process.ts";
-import { reload } from "../../lab/agent/reload.ts";
 import { withAgent } from "../../lab/agent/with_agent.ts";
-import { startGoBackend, testWithGo } from "../../lab/backends/libraries/go_backend.ts";
+import { startGoBackend, testWithGo } from "../../lab/backends/libraries/library_backends.ts";
 import { blackHole } from "../../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import type { LineClient } from "../../lab/clients/line_client.ts";
@@ -67,7 +66,7 @@ testWithGo(
       await using clients = await Clients.connect(agent, lines.length);
       assert.deepEqual(await clients.ask(lines), { up: 1000 }, "Cold");
       for (const nth of [1, 2]) {
-        await reload(agent);
+        await agent.reload();
         assert.deepEqual(await clients.ask(lines), { up: 1000 }, `After reload ${nth}`);
       }
     });
@@ -86,7 +85,7 @@ testWithGo(
       await using clients = await Clients.connect(agent, lines.length);
       assert.deepEqual(await clients.ask(lines), { up: 200 }, "Cold");
       for (const nth of [1, 2]) {
-        await reload(agent);
+        await agent.reload();
         assert.deepEqual(await clients.ask(lines), { up: 200 }, `After reload ${nth}`);
       }
     });

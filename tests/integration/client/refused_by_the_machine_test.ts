@@ -5,8 +5,8 @@ import assert from "node:assert/strict";
 import { checkJson } from "../../lab/agent/run_agent.ts";
 import { counting, withAgent } from "../../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
-import { ROOT } from "../../lab/machine/lab_process.ts";
 import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 /** Kinds of routing rules, and the errno with which the kernel refuses to connect. */

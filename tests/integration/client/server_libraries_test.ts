@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../../lab/agent/agent_process.ts";
-import { LONG_DEADLINES } from "../../lab/agent/long_deadlines.ts";
-import { startGoBackend, testWithGo } from "../../lab/backends/libraries/go_backend.ts";
+import { LONG_DEADLINES } from "../../lab/agent/agent_process.ts";
 import type {
   HealthBackend,
   HealthBackendOptions,
 } from "../../lab/backends/libraries/health_backend.ts";
-import { startJavaBackend, testWithJava } from "../../lab/backends/libraries/java_backend.ts";
-import { startRustBackend, testWithRust } from "../../lab/backends/libraries/rust_backend.ts";
+import {
+  startGoBackend,
+  startJavaBackend,
+  startRustBackend,
+  testWithGo,
+  testWithJava,
+  testWithRust,
+} from "../../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 /** Libraries that servers are made with, each a server process. */

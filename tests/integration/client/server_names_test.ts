@@ -3,9 +3,13 @@
 
 import assert from "node:assert/strict";
 import { withAgent } from "../../lab/agent/with_agent.ts";
-import { startGoBackend, testWithGo } from "../../lab/backends/libraries/go_backend.ts";
-import { startPythonBackend, testWithPython } from "../../lab/backends/libraries/python_backend.ts";
-import type { StartBackend } from "../../lab/backends/libraries/test_with_backends.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../../lab/backends/libraries/library_backends.ts";
+import type { StartBackend } from "../../lab/backends/libraries/library_backends.ts";
 import { wayTo } from "../../lab/backends/peers/front.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import { ClientHellos } from "../../lab/backends/tls/client_hello.ts";

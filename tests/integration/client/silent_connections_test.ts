@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { withAgent } from "../../lab/agent/with_agent.ts";
 import { FrameType } from "../../lab/backends/http2/frames.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
-import { testWithBackends } from "../../lab/backends/libraries/test_with_backends.ts";
+import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
 import { CuttingProxy } from "../../lab/backends/peers/cutting_proxy.ts";
 import {
   ScriptedServer,
@@ -15,7 +15,6 @@ import {
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
-import { freeze } from "../../lab/machine/frozen.ts";
 import { openDoors } from "../../lab/machine/network_door.ts";
 import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
@@ -138,7 +137,7 @@ testPlainAndTls(
         "all calls to arrive",
         () => new Set(backend.calls.map(({ service }) => service)).size === 1 + names.length,
       );
-      await freeze(agent);
+      await agent.freeze();
       try {
         continued.resolve();
         await eventually("all answers to be sent", () => answered > names.length);
@@ -164,7 +163,7 @@ Deno.test(
       assert.match(await agent.ask(known), /^up\b/);
       const replies = [known, unknown].map((line) => agent.ask(line));
       await eventually("both calls to arrive", () => backend.calls.length >= 3);
-      await freeze(agent);
+      await agent.freeze();
       try {
         await pause(CONTRACT_MS + 1000); // far beyond the deadline
       } finally {

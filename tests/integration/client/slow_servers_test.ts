@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../../lab/agent/with_agent.ts";
 import type { HealthStatus } from "../../lab/backends/libraries/health_backend.ts";
-import { testWithBackends } from "../../lab/backends/libraries/test_with_backends.ts";
+import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
 import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";

@@ -1,8 +1,10 @@
 import { runArguments } from "../../../tools/packaging/run_arguments.ts";
 import { LineClient } from "../clients/line_client.ts";
 import { freePort } from "../machine/free_port.ts";
-import { LabProcess, ROOT } from "../machine/lab_process.ts";
+import { LabProcess } from "../machine/lab_process.ts";
+import { processorMs, untilStopped } from "../machine/process_state.ts";
 import { eventually } from "../testing/eventually.ts";
+import { ROOT } from "../testing/repository.ts";
 import { type Metrics, parseMetrics } from "./metrics_text.ts";
 
 /** How the agent is started. */
@@ -82,8 +84,15 @@ function newest(path: string): number {
   }
 }
 
-/** Linux counts processor time in hundredths of a second. */
-const CLOCK_TICK_MS = 10;
+/** What the agent says last when a new configuration holds. */
+export const RELOADED = "Configuration read again";
+
+/** Flags for deadlines that no test reaches: what ends a check with them is not its time. */
+export const LONG_DEADLINES: readonly string[] = [
+  ...["--grpc-connect-timeout", "20000"],
+  ...["--grpc-rpc-timeout", "20000"],
+  ...["--check-timeout", "20000"],
+];
 
 /** Time an agent has to start, in milliseconds. */
 const START_TIMEOUT_MS = 15_000;
@@ -251,10 +260,7 @@ export class AgentProcess implements AsyncDisposable {
 
   /** The processor time used so far, in milliseconds. */
   cpuMs(): number {
-    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
-    // The fields after the name, which may itself hold blanks: user and system time are 14 and 15.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * CLOCK_TICK_MS;
+    return processorMs(this.pid);
   }
 
   /** The memory in use, in bytes. */
@@ -263,16 +269,26 @@ export class AgentProcess implements AsyncDisposable {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
   }
 
-  /** The processor time used so far, in seconds. */
-  cpuSeconds(): number {
-    const stat = Deno.readTextFileSync(`/proc/${this.pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // In ticks of the kernel's user interface, a hundredth of a second everywhere.
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  }
-
   signal(signal: Deno.Signal): void {
     this.#process.signal(signal);
+  }
+
+  /** Stops its execution until SIGCONT; when this resolves the kernel shows it as stopped. */
+  async freeze(): Promise<void> {
+    this.signal("SIGSTOP");
+    await untilStopped(this.pid);
+  }
+
+  /**
+   * Has it read its configuration again, and waits for what it says last of that.
+   *
+   * @returns all that it has said of it
+   */
+  async reload(last = RELOADED): Promise<LogEntry[]> {
+    const before = this.logs.length;
+    this.signal("SIGHUP");
+    await eventually(`"${last}"`, () => this.logs.slice(before).some((e) => e.message === last));
+    return this.logs.slice(before).filter(({ component }) => component === "config");
   }
 
   /** SIGTERM, then SIGKILL when it lives on after `graceMs` milliseconds. */

@@ -1,17 +1,20 @@
 import { eventually } from "../testing/eventually.ts";
+import { TempDirectory } from "../testing/temp_directory.ts";
 import type { LogEntry } from "./agent_process.ts";
 
-/** Why tests that give the agent a folder are ignored: what a build may write to was settled with it. */
-export const ignore = Deno.env.has("AGENT");
-
-/** Runs a test with a folder of its own. */
-export async function withFolder(test: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await test(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+/**
+ * A test with a folder that the agent may write to. It is ignored where AGENT names an executable: what that
+ * one may write to was settled when it was built.
+ */
+export function testWithFolder(name: string, test: (folder: string) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore: Deno.env.has("AGENT"),
+    fn: async () => {
+      await using folder = await TempDirectory.create();
+      await test(folder.path);
+    },
+  });
 }
 
 /** Flags that have the agent log to a file. */

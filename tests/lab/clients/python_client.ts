@@ -1,4 +1,5 @@
-import { LabProcess, ROOT } from "../machine/lab_process.ts";
+import { LabProcess } from "../machine/lab_process.ts";
+import { ROOT } from "../testing/repository.ts";
 
 /** What an independent client is to ask. */
 export interface ClientCheck {

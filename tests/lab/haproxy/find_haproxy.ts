@@ -1,6 +1,8 @@
 // Where an HAProxy to run comes from: named in the environment, in the cache, fetched, or in PATH.
 
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { cacheFolder } from "../machine/cache_folder.ts";
 import { type HaproxySeries, unpackHaproxy } from "./haproxy_packages.ts";
 
 /**
@@ -78,7 +80,7 @@ export async function haproxyVersion(executable: string): Promise<string | undef
 async function cachedHaproxy(series: HaproxySeries, signal?: AbortSignal): Promise<string> {
   const home = join(cacheDir(), `${series}-${Deno.build.arch}`);
   const executable = join(home, "haproxy");
-  if (await exists(executable)) return executable;
+  if (existsSync(executable)) return executable;
 
   await Deno.mkdir(dirname(home), { recursive: true });
   await removeLeftovers(dirname(home));
@@ -90,7 +92,7 @@ async function cachedHaproxy(series: HaproxySeries, signal?: AbortSignal): Promi
   } catch (error) {
     await Deno.remove(fresh, { recursive: true });
     // Another run may have put the same thing there first; a folder in use is never replaced.
-    if (!await exists(executable)) throw error;
+    if (!existsSync(executable)) throw error;
   }
   return executable;
 }
@@ -110,12 +112,5 @@ async function removeLeftovers(cache: string): Promise<void> {
 const LEFTOVER_MS = 60 * 60 * 1000;
 
 function cacheDir(): string {
-  const own = Deno.env.get("HAPROXY_CACHE");
-  if (own) return own;
-  const caches = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") ?? ".", ".cache");
-  return join(caches, "haproxy-grpc-agent", "haproxy");
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
+  return Deno.env.get("HAPROXY_CACHE") || cacheFolder("haproxy");
 }

@@ -1,4 +1,5 @@
 import { within } from "../testing/eventually.ts";
+import { ROOT } from "../testing/repository.ts";
 import { LineLog } from "./line_log.ts";
 
 /** What to start, and with what around it. */
@@ -11,7 +12,7 @@ export interface LabProcessOptions {
   withoutEnv?: string[];
 }
 
-/** A child process of a test, with its output read line by line; it never outlives its owner. */
+/** A child process of a test, started in the repository's root, with its output read line by line; it never outlives its owner. */
 export class LabProcess implements AsyncDisposable {
   readonly stdout: LineLog;
   readonly stderr: LineLog;
@@ -90,6 +91,3 @@ export class LabProcess implements AsyncDisposable {
     return status;
   }
 }
-
-/** The root of the repository, where every child process is started. */
-export const ROOT = new URL("../../../", import.meta.url).pathname;

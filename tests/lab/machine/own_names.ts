@@ -1,5 +1,5 @@
 import { createSocket } from "node:dgram";
-import { testThatNeeds } from "../testing/test_that_needs.ts";
+import { succeeds, testThatNeeds } from "../testing/test_that_needs.ts";
 
 /** An address of the loopback network on which nobody listens; another one for each test. */
 function unusedAddress(): string {
@@ -25,12 +25,9 @@ export function testWithOwnNames(name: string, hosts: Hosts, test: TestOfNames):
 
 /** Why nobody here can have names of their own; undefined when that is possible. */
 export function namesProblem(): string | undefined {
-  try {
-    if (new Deno.Command("unshare", { args: ["--mount", "true"] }).outputSync().success) return;
-  } catch {
-    // Not even the program is there.
-  }
-  return "it takes root to give the agent names of its own";
+  return succeeds("unshare", "--mount", "true")
+    ? undefined
+    : "it takes root to give the agent names of its own";
 }
 
 /**

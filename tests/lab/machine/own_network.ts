@@ -1,4 +1,4 @@
-import { testThatNeeds } from "../testing/test_that_needs.ts";
+import { succeeds, testThatNeeds } from "../testing/test_that_needs.ts";
 import { LabProcess } from "./lab_process.ts";
 import { type Hosts, namesProblem, withOwnNames } from "./own_names.ts";
 
@@ -40,8 +40,7 @@ export function testWithOwnNetwork(
 const LOOPBACK = "ip link set lo up";
 
 function networkProblem(): string | undefined {
-  const args = ["--net", "sh", "-c", LOOPBACK];
-  return new Deno.Command("unshare", { args }).outputSync().success
+  return succeeds("unshare", "--net", "sh", "-c", LOOPBACK)
     ? undefined
     : "it takes Debian's iproute2 and root to have a network of one's own";
 }

@@ -1,25 +1,28 @@
 import type { AgentProcess } from "../agent/agent_process.ts";
+import { succeeds, testThatNeeds } from "../testing/test_that_needs.ts";
 
 /** The folder of log files that the agent may write to as it ships. */
 export const LOG_FOLDER = "/var/log/haproxy-grpc-agent";
 
 /** How the agent is started so that {@linkcode LOG_FOLDER} is there, on a disk of 64 KiB of its own. */
 const WRAPPER = [
-  ...["unshare", "--map-root-user", "--mount", "sh", "-c"],
+  "unshare",
+  ...["--map-root-user", "--mount", "sh", "-c"],
   `mount -t tmpfs -o size=64k tmpfs /var/log && mkdir ${LOG_FOLDER} && exec "$@"`,
   "sh",
-];
+] as const;
 
 /**
- * A test with a small disk for the agent's log. It takes the right to mount in a namespace of one's own;
- * without it the test is ignored with the reason printed, and in CI (environment variable CI) it fails.
+ * A test with a small disk for the agent's log. It takes the right to mount in a namespace of one's own; see
+ * {@linkcode testThatNeeds} for machines without it.
  *
  * @param test is given the wrapper with which to start the agent
  */
 export function testWithSmallDisk(name: string, test: (wrapper: string[]) => Promise<void>): void {
-  const ignore = !mayMount() && !Deno.env.has("CI");
-  if (ignore) console.warn(`Ignored: "${name}": this user may not mount a disk of its own`);
-  Deno.test({ name, ignore, fn: () => test(WRAPPER) });
+  const missing = succeeds(...WRAPPER, "true")
+    ? undefined
+    : "this user may not mount a disk of its own";
+  testThatNeeds({ missing }, name, () => test([...WRAPPER]));
 }
 
 /** A path of the agent's disk as the test can reach it. */
@@ -38,13 +41,4 @@ export async function fillDisk(agent: AgentProcess): Promise<() => Promise<void>
     if ((error as { code?: string }).code !== "ENOSPC") throw error;
   }
   return () => Deno.remove(path);
-}
-
-function mayMount(): boolean {
-  const [program = "", ...args] = WRAPPER;
-  try {
-    return new Deno.Command(program, { args: [...args, "true"] }).outputSync().success;
-  } catch {
-    return false;
-  }
 }

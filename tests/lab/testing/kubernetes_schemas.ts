@@ -1,4 +1,4 @@
-import { ROOT } from "../machine/lab_process.ts";
+import { ROOT } from "./repository.ts";
 import { TempDirectory } from "./temp_directory.ts";
 
 /** A Kubernetes object as it stands in a manifest. */

@@ -1,8 +1,12 @@
-import { ROOT } from "../machine/lab_process.ts";
-import type { Need } from "./test_that_needs.ts";
+import { ROOT } from "./repository.ts";
+import { type Need, succeeds } from "./test_that_needs.ts";
 
 /** Prometheus' own judge of metrics and rules. */
-export const PROMTOOL: Need = { missing: promtoolMissing() };
+export const PROMTOOL: Need = {
+  missing: succeeds("promtool", "--version")
+    ? undefined
+    : "promtool is missing: install Debian's prometheus",
+};
 
 /**
  * Runs promtool in the repository's root.
@@ -22,13 +26,4 @@ export async function promtool(
   const { success, stdout, stderr } = await child.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { ok: success, output: text(stdout) + text(stderr) };
-}
-
-function promtoolMissing(): string | undefined {
-  try {
-    new Deno.Command("promtool", { args: ["--version"] }).outputSync();
-    return undefined;
-  } catch {
-    return "promtool is missing: install Debian's prometheus";
-  }
 }

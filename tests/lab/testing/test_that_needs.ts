@@ -29,3 +29,12 @@ export function testThatNeeds(
     },
   });
 }
+
+/** Whether a command ends well on this machine; false where there is no such program. */
+export function succeeds(program: string, ...args: readonly string[]): boolean {
+  try {
+    return new Deno.Command(program, { args: [...args] }).outputSync().success;
+  } catch {
+    return false;
+  }
+}

@@ -38,13 +38,6 @@ export function settingsOf(
   return frame(4, 0, 0, new Uint8Array(payload.buffer));
 }
 
-/** WINDOW_UPDATE. */
-export function windowUpdate(streamId: number, increment: number): Uint8Array {
-  const payload = new Uint8Array(4);
-  new DataView(payload.buffer).setUint32(0, increment);
-  return frame(8, 0, streamId, payload);
-}
-
 /** A session that a test plays the server of. */
 export class ScriptedSession {
   readonly session = new Session();

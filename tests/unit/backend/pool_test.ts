@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { goaway, settings } from "../../lab/backends/http2/frames.ts";
-import { GatedPeer } from "../../lab/backends/peers/gated_peer.ts";
-import { healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
+import { GatedPeer, healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
 import { PeerServer } from "../../lab/backends/peers/peer_server.ts";
 import { blackHole, silent } from "../../lab/backends/peers/tcp_peers.ts";
 import { freePort } from "../../lab/machine/free_port.ts";

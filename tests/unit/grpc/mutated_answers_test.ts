@@ -13,6 +13,7 @@ import {
   healthResponse,
   resetStream,
   settings,
+  windowUpdate,
 } from "../../lab/backends/http2/frames.ts";
 import { HpackEncoder } from "../../lab/backends/http2/hpack_encoder.ts";
 import { HpackReader } from "../../lab/backends/http2/hpack_reader.ts";
@@ -22,7 +23,6 @@ import {
   fieldsFrame,
   ScriptedSession,
   settingsOf,
-  windowUpdate,
 } from "../../lab/unit/session_script.ts";
 
 /** What the agent makes of what a server sends after a request on stream 1, read in parts. */

@@ -8,6 +8,7 @@ import {
   goaway,
   resetStream,
   settings,
+  windowUpdate,
 } from "../../lab/backends/http2/frames.ts";
 import { HpackEncoder } from "../../lab/backends/http2/hpack_encoder.ts";
 import { everyCut } from "../../lab/unit/every_cut.ts";
@@ -18,7 +19,6 @@ import {
   fieldsFrame,
   ScriptedSession,
   settingsOf,
-  windowUpdate,
 } from "../../lab/unit/session_script.ts";
 
 const OK_HEAD: readonly Field[] = [[":status", "200"], ["content-type", "application/grpc"]];

@@ -1,6 +1,7 @@
 import { freePort } from "../../machine/free_port.ts";
-import { LabProcess, ROOT } from "../../machine/lab_process.ts";
-import { buildOnce, type Built } from "../libraries/build_once.ts";
+import { LabProcess } from "../../machine/lab_process.ts";
+import { ROOT } from "../../testing/repository.ts";
+import { BuiltProgram } from "../libraries/built_program.ts";
 
 /** What h2spec found. */
 export interface H2specResult {
@@ -18,6 +19,17 @@ const ATTEMPTS = 20;
 /** How long a case waits for what it wants, in seconds; three with its command, and h2spec gives up. */
 const CASE_TIMEOUT_S = 1;
 
+const H2SPEC = new BuiltProgram({
+  name: "h2spec",
+  sources: `${ROOT}tests/lab/backends/h2spec/program`,
+  tools: [["go", "version"]],
+  install: "Go is missing (Debian package golang-go)",
+  commands: [[
+    ...["env", "GOTOOLCHAIN=local", "go", "build", "-o", "h2specd"],
+    "github.com/summerwind/h2spec/cmd/h2specd",
+  ]],
+});
+
 /**
  * Runs the client cases of h2spec: each is a server on a port of its own, which a command is told to ask.
  *
@@ -25,8 +37,7 @@ const CASE_TIMEOUT_S = 1;
  * @throws {Error} when it cannot be built here (see {@linkcode h2specProblem}), or a case was not run
  */
 export async function runH2spec(command: string): Promise<H2specResult> {
-  const { folder, missing } = await build();
-  if (missing !== undefined) throw new Error(missing);
+  const folder = await H2SPEC.folder();
   for (let attempt = 1;; attempt++) {
     const from = freePort();
     await using h2spec = new LabProcess(`${folder}/h2specd`, {
@@ -46,22 +57,7 @@ export async function runH2spec(command: string): Promise<H2specResult> {
 
 /** Why h2spec cannot run here; undefined when it can. */
 export async function h2specProblem(): Promise<string | undefined> {
-  return (await build()).missing;
-}
-
-let built: Promise<Built> | undefined;
-
-function build(): Promise<Built> {
-  return built ??= buildOnce({
-    name: "h2spec",
-    sources: `${ROOT}tests/lab/backends/h2spec/program`,
-    tools: [["go", "version"]],
-    install: "Go is missing (Debian package golang-go)",
-    commands: [[
-      ...["env", "GOTOOLCHAIN=local", "go", "build", "-o", "h2specd"],
-      "github.com/summerwind/h2spec/cmd/h2specd",
-    ]],
-  });
+  return await H2SPEC.missing();
 }
 
 /** @returns undefined where the output tells no end */

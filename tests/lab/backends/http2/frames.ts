@@ -213,6 +213,27 @@ export function healthResponse(status: number): Uint8Array {
   return new Uint8Array([0x08, ...varint]);
 }
 
+/** Whether a frame acknowledges SETTINGS or a PING. */
+export function isAcknowledgement({ type, flags }: Frame): boolean {
+  const canBe = type === FrameType.SETTINGS || type === FrameType.PING;
+  return canBe && (flags & FrameFlag.ACK) !== 0;
+}
+
+/** What acknowledges a frame; undefined where nothing has to. */
+export function acknowledgementOf(received: Frame): Uint8Array | undefined {
+  const { type, payload } = received;
+  if (isAcknowledgement(received)) return undefined;
+  if (type === FrameType.SETTINGS) return frame(FrameType.SETTINGS, FrameFlag.ACK, 0);
+  if (type === FrameType.PING) return frame(FrameType.PING, FrameFlag.ACK, 0, payload);
+  return undefined;
+}
+
+/** Whether its stream ends with a frame. */
+export function endsStream({ type, flags }: Frame): boolean {
+  return (type === FrameType.HEADERS || type === FrameType.DATA) &&
+    (flags & FrameFlag.END_STREAM) !== 0;
+}
+
 /** Cuts a byte stream into frames. */
 export class FrameReader {
   #rest: Uint8Array = new Uint8Array();

@@ -1,6 +1,8 @@
 import { freePort } from "../../machine/free_port.ts";
-import { LabProcess, ROOT } from "../../machine/lab_process.ts";
+import { LabProcess } from "../../machine/lab_process.ts";
+import { untilStopped } from "../../machine/process_state.ts";
 import { eventually, within } from "../../testing/eventually.ts";
+import { ROOT } from "../../testing/repository.ts";
 
 /** The statuses of `grpc.health.v1`, or a raw number for one that does not exist. */
 export type HealthStatus = "UNKNOWN" | "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN" | number;
@@ -136,11 +138,6 @@ export class HealthBackend implements AsyncDisposable {
     await this.#send({ do: "error", service, code, details });
   }
 
-  /** Ends all open Watch streams with the status OK (grpc-js). */
-  async endStreams(): Promise<void> {
-    await this.#send({ do: "end-streams" });
-  }
-
   /** Holds each answer back for this many milliseconds. */
   async setDelay(delayMs: number): Promise<void> {
     await this.#send({ do: "delay", delayMs });
@@ -151,14 +148,21 @@ export class HealthBackend implements AsyncDisposable {
     return await this.#send({ do: "report" }) as BackendReport;
   }
 
-  /** Stops the process' execution: its sockets stay open and nobody answers. */
-  freeze(): void {
-    this.#running().signal("SIGSTOP");
+  /**
+   * Stops the process' execution: its sockets stay open and nobody answers. When this resolves the kernel
+   * shows it as stopped.
+   */
+  async freeze(): Promise<void> {
+    const process = this.#running();
+    process.signal("SIGSTOP");
+    await untilStopped(process.pid);
   }
 
-  /** Ends a freeze. */
-  thaw(): void {
-    this.#running().signal("SIGCONT");
+  /** Ends a freeze; when this resolves the kernel shows the process as running. */
+  async thaw(): Promise<void> {
+    const process = this.#running();
+    process.signal("SIGCONT");
+    await untilStopped(process.pid, false);
   }
 
   /** Kills the process; when this resolves the port is closed. */

@@ -18,7 +18,6 @@ type Command =
     | { do: "status"; service: string; status: HealthStatus }
     | { do: "error"; service: string; code: number; details: string }
     | { do: "delay"; delayMs: number }
-    | { do: "end-streams" }
     | { do: "report" }
     | { do: "close" }
   );
@@ -107,9 +106,6 @@ async function run(command: Command): Promise<unknown> {
     case "delay":
       delayMs = command.delayMs;
       return;
-    case "end-streams":
-      for (const call of watchers.keys()) call.end();
-      return watchers.clear();
     case "report":
       return {
         ...{ calls, checks, cancelled },

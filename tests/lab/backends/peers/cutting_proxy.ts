@@ -139,3 +139,23 @@ class Passage {
     if (this.#by === "reset") this.#client.resetAndDestroy();
   }
 }
+
+/** One place in what a backend sends, one way to break off there. */
+export interface Place {
+  /** Bytes before it. */
+  readonly after: number;
+  readonly by: Cut;
+}
+
+/** In how many places {@linkcode everywhereIn} cuts. */
+const PLACES = 8;
+
+/** Places that are spread evenly over so many bytes, and all ways to break off there. */
+export function everywhereIn(bytes: number): Place[] {
+  return (["silence", "close", "reset"] as const).flatMap((by) =>
+    Array.from({ length: PLACES }, (_, index) => ({
+      after: Math.floor(bytes * index / PLACES),
+      by,
+    }))
+  );
+}

@@ -1,5 +1,5 @@
 import { freePort } from "../../machine/free_port.ts";
-import { close, type Peer, PeerServer, send } from "./peer_server.ts";
+import { close, pass, type Peer, PeerServer } from "./peer_server.ts";
 import { refusing } from "./tcp_peers.ts";
 
 /** An address that stays while what answers there changes. */
@@ -96,23 +96,13 @@ export function wayTo(port: number, look?: () => (bytes: Uint8Array) => void): P
     const onward = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
     if (onward === undefined) return close(connection);
     onward.setNoDelay();
-    await Promise.allSettled([pump(connection, onward, look?.()), pump(onward, connection)]);
+    const end = () => {
+      close(connection);
+      close(onward);
+    };
+    await Promise.allSettled([
+      pass(connection, onward, look?.()).finally(end),
+      pass(onward, connection).finally(end),
+    ]);
   });
-}
-
-async function pump(
-  from: Deno.TcpConn,
-  to: Deno.TcpConn,
-  look?: (bytes: Uint8Array) => void,
-): Promise<void> {
-  const buffer = new Uint8Array(16384);
-  try {
-    for (let count; (count = await from.read(buffer)) !== null;) {
-      look?.(buffer.slice(0, count));
-      await send(to, buffer.subarray(0, count));
-    }
-  } finally {
-    close(from);
-    close(to);
-  }
 }

@@ -1,11 +1,11 @@
+import { eventually } from "../../testing/eventually.ts";
 import {
+  acknowledgementOf,
   concat,
   data,
+  endsStream,
   type Frame,
-  frame,
-  FrameFlag,
   FrameReader,
-  FrameType,
   grpcMessage,
   headers,
   healthResponse,
@@ -41,9 +41,9 @@ export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
     await send(connection, greeting);
     let requests = 0;
     for await (const frame of readFrames(connection)) {
-      const reply = acknowledgement(frame);
+      const reply = acknowledgementOf(frame);
       if (reply) await send(connection, reply);
-      if (!endsRequest(frame)) continue;
+      if (!endsStream(frame)) continue;
       await answer({
         streamId: frame.streamId,
         nth: ++requests,
@@ -85,14 +85,33 @@ async function* readFrames(connection: Deno.TcpConn): AsyncGenerator<Frame> {
   }
 }
 
-function acknowledgement({ type, flags, payload }: Frame): Uint8Array | undefined {
-  if ((flags & FrameFlag.ACK) !== 0) return undefined;
-  if (type === FrameType.SETTINGS) return frame(FrameType.SETTINGS, FrameFlag.ACK, 0);
-  if (type === FrameType.PING) return frame(FrameType.PING, FrameFlag.ACK, 0, payload);
-  return undefined;
-}
+/** A healthy peer whose answers wait until the test lets them go. */
+export class GatedPeer implements AsyncDisposable {
+  readonly server: PeerServer;
+  /** Requests that wait for their answers. */
+  readonly waiting: Http2Call[] = [];
 
-function endsRequest({ type, flags }: Frame): boolean {
-  return (type === FrameType.HEADERS || type === FrameType.DATA) &&
-    (flags & FrameFlag.END_STREAM) !== 0;
+  constructor(options: Pick<Http2PeerOptions, "greeting"> = {}) {
+    this.server = http2Peer({ ...options, answer: (call) => void this.waiting.push(call) });
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  /** Waits until so many requests wait. */
+  async requests(count: number): Promise<void> {
+    await eventually(`${count} requests`, () => this.waiting.length === count);
+  }
+
+  /** Answers the request that has waited longest, or so many of them. */
+  async answer(count = 1): Promise<void> {
+    for (const { send, streamId } of this.waiting.splice(0, count)) {
+      await send(healthAnswer(streamId));
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.server[Symbol.asyncDispose]();
+  }
 }

@@ -79,6 +79,23 @@ export async function send(connection: Pick<Deno.Conn, "write">, bytes: Uint8Arr
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await connection.write(rest));
 }
 
+/**
+ * Sends what comes from one connection to another until the first has ended.
+ *
+ * @param look sees what comes
+ */
+export async function pass(
+  from: Pick<Deno.Conn, "read">,
+  to: Pick<Deno.Conn, "write">,
+  look?: (bytes: Uint8Array) => void,
+): Promise<void> {
+  const buffer = new Uint8Array(16_384);
+  for (let count; (count = await from.read(buffer)) !== null;) {
+    look?.(buffer.slice(0, count));
+    await send(to, buffer.subarray(0, count));
+  }
+}
+
 /** Reads and drops what comes until the client closes. */
 export async function drain(connection: Deno.TcpConn): Promise<void> {
   const buffer = new Uint8Array(4096);

@@ -1,30 +1,22 @@
 /** Healthy peers that end calls and connections as servers may: a check of them is always up. */
 
-import { concat, goaway, PREFACE, resetStream, settings } from "../http2/frames.ts";
-import { goingAway, goingAwayGracefully } from "./faulty_peers.ts";
+import {
+  concat,
+  ErrorCode,
+  goaway,
+  MAX_STREAM_ID,
+  PREFACE,
+  resetStream,
+  settings,
+} from "../http2/frames.ts";
 import { healthAnswer, type Http2Call, http2Peer } from "./http2_peer.ts";
 import type { PeerServer } from "./peer_server.ts";
-
-/** HTTP/2's error codes (RFC 9113, section 7). */
-const Code = { INTERNAL_ERROR: 2, REFUSED_STREAM: 7, ENHANCE_YOUR_CALM: 11 } as const;
-
-/** The highest stream number: "whatever you have sent will still be answered". */
-const MAX_STREAM_ID = 2 ** 31 - 1;
 
 /** A way of being healthy, to be read after "a backend that". */
 export interface PoliteWay {
   readonly name: string;
   readonly start: () => PeerServer;
 }
-
-/** Answers the first calls of each connection, and does something else at the last one. */
-function until(calls: number, otherwise: (call: Http2Call) => void | Promise<void>): PeerServer {
-  return http2Peer({
-    answer: (call) => call.nth < calls ? call.send(healthAnswer(call.streamId)) : otherwise(call),
-  });
-}
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** All ways. */
 export const POLITE_WAYS: readonly PoliteWay[] = [
@@ -34,69 +26,45 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
     name: "says GOAWAY with the highest and then with the true last stream every 3 answers",
     start: () => goingAwayGracefully(3),
   },
-  {
-    name: "says GOAWAY with the highest stream and closes 100 ms later",
-    start: () =>
-      until(4, async ({ streamId, send, close }) => {
-        await send(healthAnswer(streamId));
-        await send(goaway(MAX_STREAM_ID));
-        await pause(100);
-        close();
-      }),
-  },
-  {
-    name: "says GOAWAY before its answer",
-    start: () =>
-      until(3, async ({ streamId, send, close }) => {
-        await send(goaway(streamId));
-        await pause(20);
-        await send(healthAnswer(streamId));
-        close();
-      }),
-  },
-  {
-    name: "refuses the stream by its GOAWAY",
-    start: () =>
-      until(3, async ({ streamId, send, close }) => {
-        await send(goaway(streamId - 2));
-        await pause(20);
-        close();
-      }),
-  },
-  {
-    name: "says GOAWAY with ENHANCE_YOUR_CALM between calls",
-    start: () =>
-      until(3, async ({ streamId, send, close }) => {
-        await send(healthAnswer(streamId));
-        await pause(20);
-        await send(goaway(streamId, Code.ENHANCE_YOUR_CALM));
-        close();
-      }),
-  },
-  {
-    name: "closes an old connection in place of an answer",
-    start: () => until(3, ({ close }) => close()),
-  },
-  {
-    name: "closes a connection after each answer",
-    start: () =>
-      until(1, async ({ streamId, send, close }) => {
-        await send(healthAnswer(streamId));
-        close();
-      }),
-  },
-  {
-    name: "resets a stream of an old connection (REFUSED_STREAM)",
-    start: () => until(3, ({ streamId, send }) => send(resetStream(streamId, Code.REFUSED_STREAM))),
-  },
-  {
-    name: "resets a stream of an old connection (INTERNAL_ERROR)",
-    start: () => until(3, ({ streamId, send }) => send(resetStream(streamId, Code.INTERNAL_ERROR))),
-  },
-  {
-    name: "says nonsense on an old connection",
-    start: () => until(3, ({ send }) => send(PREFACE)),
-  },
+  atCall(4, "says GOAWAY with the highest stream and closes 100 ms later", async (call) => {
+    await serve(call);
+    await call.send(goaway(MAX_STREAM_ID));
+    await pause(100);
+    call.close();
+  }),
+  atCall(3, "says GOAWAY before its answer", async (call) => {
+    await call.send(goaway(call.streamId));
+    await pause(20);
+    await serve(call);
+    call.close();
+  }),
+  atCall(3, "refuses the stream by its GOAWAY", async ({ streamId, send, close }) => {
+    await send(goaway(streamId - 2));
+    await pause(20);
+    close();
+  }),
+  atCall(3, "says GOAWAY with ENHANCE_YOUR_CALM between calls", async (call) => {
+    await serve(call);
+    await pause(20);
+    await call.send(goaway(call.streamId, ErrorCode.ENHANCE_YOUR_CALM));
+    call.close();
+  }),
+  atCall(3, "closes an old connection in place of an answer", ({ close }) => close()),
+  atCall(1, "closes a connection after each answer", async (call) => {
+    await serve(call);
+    call.close();
+  }),
+  atCall(
+    3,
+    "resets a stream of an old connection (REFUSED_STREAM)",
+    ({ streamId, send }) => send(resetStream(streamId, ErrorCode.REFUSED_STREAM)),
+  ),
+  atCall(
+    3,
+    "resets a stream of an old connection (INTERNAL_ERROR)",
+    ({ streamId, send }) => send(resetStream(streamId, ErrorCode.INTERNAL_ERROR)),
+  ),
+  atCall(3, "says nonsense on an old connection", ({ send }) => send(PREFACE)),
   {
     name: "sends SETTINGS with each answer",
     start: () =>
@@ -109,9 +77,59 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
     start: () =>
       http2Peer({
         // Not awaited: each call takes so long, however many others the connection has.
-        answer: ({ streamId, send }) => {
-          pause(700).then(() => send(healthAnswer(streamId))).catch(() => {}); // or the client has gone
+        answer: (call) => {
+          pause(700).then(() => serve(call)).catch(() => {}); // or the client has gone
         },
       }),
   },
 ];
+
+/** A healthy peer that says GOAWAY after every `calls` answers, as servers do that limit a connection. */
+export function goingAway(calls: number): PeerServer {
+  return until(calls, async (call) => {
+    await serve(call);
+    await call.send(goaway(call.streamId));
+    call.close();
+  });
+}
+
+/**
+ * A healthy peer that goes away as gRPC's own servers do: first GOAWAY with the highest stream number,
+ * so that calls on their way still count, then with the true one.
+ */
+export function goingAwayGracefully(calls: number): PeerServer {
+  return until(calls, async (call) => {
+    await serve(call);
+    await call.send(goaway(MAX_STREAM_ID));
+    await call.send(goaway(call.streamId));
+    call.close();
+  });
+}
+
+/** A healthy peer that resets the second call of each connection. */
+export function resettingSecond(code: number): PeerServer {
+  return http2Peer({
+    answer: (call) => call.nth === 2 ? call.send(resetStream(call.streamId, code)) : serve(call),
+  });
+}
+
+/** Answers the first calls of each connection, and does something else at call number `calls`. */
+function atCall(
+  calls: number,
+  name: string,
+  otherwise: (call: Http2Call) => void | Promise<void>,
+): PoliteWay {
+  return { name, start: () => until(calls, otherwise) };
+}
+
+function until(calls: number, otherwise: (call: Http2Call) => void | Promise<void>): PeerServer {
+  return http2Peer({ answer: (call) => call.nth < calls ? serve(call) : otherwise(call) });
+}
+
+function serve({ streamId, send }: Http2Call): Promise<void> {
+  return send(healthAnswer(streamId));
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -3,11 +3,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { freePort } from "../../machine/free_port.ts";
 import {
+  acknowledgementOf,
   concat,
+  endsStream,
   type Frame,
-  frame,
-  FrameFlag,
   FrameType,
+  isAcknowledgement,
   type Settings,
   settings,
 } from "../http2/frames.ts";
@@ -246,7 +247,8 @@ export class ScriptedServer implements AsyncDisposable {
 
   /** Frames of a type that are no acknowledgements. */
   framesOf(type: keyof typeof FrameType): ClientFrame[] {
-    const isWanted = (frame: ClientFrame) => frame.type === FrameType[type] && !isAck(frame);
+    const isWanted = (frame: ClientFrame) =>
+      frame.type === FrameType[type] && !isAcknowledgement(frame);
     return this.frames.filter(isWanted);
   }
 
@@ -311,7 +313,7 @@ export class ScriptedServer implements AsyncDisposable {
     for (const frame of connection.observer.fromClient(bytes)) {
       const seen = { ...frame, connection: connection.nth, at };
       connection.frames.push(seen);
-      const reply = acknowledgement(frame);
+      const reply = acknowledgementOf(frame);
       if (reply && acknowledges(seen)) {
         this.#do(() => connection.greeted.promise.then(() => connection.send(reply)));
       }
@@ -319,7 +321,8 @@ export class ScriptedServer implements AsyncDisposable {
     }
   }
 
-  #advance(connection: ScriptedConnection, { type, flags, streamId, payload }: Frame): void {
+  #advance(connection: ScriptedConnection, frame: Frame): void {
+    const { type, streamId, payload } = frame;
     const { begin, answer = (call) => call.serve() } = this.#options;
     let call = connection.calls.find((call) => call.streamId === streamId);
     if (type === FrameType.HEADERS && call === undefined) {
@@ -332,21 +335,8 @@ export class ScriptedServer implements AsyncDisposable {
     if (call === undefined) return;
     const asked = call;
     if (type === FrameType.DATA) asked.data = concat(asked.data, payload);
-    const canEnd = type === FrameType.HEADERS || type === FrameType.DATA;
-    if (canEnd && (flags & FrameFlag.END_STREAM) !== 0) {
+    if (endsStream(frame)) {
       this.#do(() => connection.greeted.promise.then(() => answer(asked)));
     }
   }
-}
-
-function isAck({ type, flags }: Frame): boolean {
-  const canBe = type === FrameType.SETTINGS || type === FrameType.PING;
-  return canBe && (flags & FrameFlag.ACK) !== 0;
-}
-
-function acknowledgement(received: Frame): Uint8Array | undefined {
-  if (isAck(received)) return undefined;
-  if (received.type === FrameType.SETTINGS) return frame(FrameType.SETTINGS, FrameFlag.ACK, 0);
-  if (received.type !== FrameType.PING) return undefined;
-  return frame(FrameType.PING, FrameFlag.ACK, 0, received.payload);
 }

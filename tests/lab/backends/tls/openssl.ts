@@ -1,15 +1,11 @@
 import { freePort } from "../../machine/free_port.ts";
 import { LabProcess } from "../../machine/lab_process.ts";
+import { succeeds } from "../../testing/test_that_needs.ts";
 import type { CertificateFiles } from "./certificates.ts";
 
 /** Why OpenSSL's program cannot be used here; `undefined` when it can. */
 export function opensslProblem(): string | undefined {
-  try {
-    if (new Deno.Command("openssl", { args: ["version"] }).outputSync().success) return;
-  } catch {
-    // Not even the program is there.
-  }
-  return "it takes Debian's openssl";
+  return succeeds("openssl", "version") ? undefined : "it takes Debian's openssl";
 }
 
 /** Runs `openssl` with some arguments. */

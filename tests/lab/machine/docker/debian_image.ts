@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { cacheFolder } from "../cache_folder.ts";
 import { debianKeyring, debianMirror } from "../debian_mirror.ts";
 import { type DockerEngine, TEST_LABEL } from "./docker_engine.ts";
 
@@ -37,8 +39,8 @@ export async function makeDebianImage(
 /** Gives a tar file with Debian and these packages. */
 async function cachedFileSystem(suite: string, packages: readonly string[]): Promise<string> {
   const names = ["minbase", ...packages.toSorted()].join("+");
-  const file = join(cacheDir(), `${suite}-${names}-${Deno.build.arch}.tar`);
-  if (await Deno.stat(file).then(() => true, () => false)) return file;
+  const file = join(cacheFolder("debian"), `${suite}-${names}-${Deno.build.arch}.tar`);
+  if (existsSync(file)) return file;
   await Deno.mkdir(dirname(file), { recursive: true });
   const fresh = await Deno.makeTempDir({ dir: dirname(file), prefix: ".fresh-" });
   try {
@@ -60,11 +62,6 @@ async function cachedFileSystem(suite: string, packages: readonly string[]): Pro
     await Deno.remove(fresh, { recursive: true });
   }
   return file;
-}
-
-function cacheDir(): string {
-  const caches = Deno.env.get("XDG_CACHE_HOME") || join(Deno.env.get("HOME") ?? ".", ".cache");
-  return join(caches, "haproxy-grpc-agent", "debian");
 }
 
 async function run(program: string, args: string[]): Promise<void> {

@@ -1,5 +1,6 @@
 import { eventually } from "../../testing/eventually.ts";
-import { LabProcess, ROOT } from "../lab_process.ts";
+import { ROOT } from "../../testing/repository.ts";
+import { LabProcess } from "../lab_process.ts";
 
 /** How a command is run. */
 export interface DockerOptions {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { eventually } from "../../testing/eventually.ts";
 import { LabProcess } from "../lab_process.ts";
 import type { DockerEngine, DockerOutcome } from "./docker_engine.ts";
@@ -26,7 +27,7 @@ export class SystemdContainer implements AsyncDisposable {
 
   /** @param image a Debian with {@linkcode SYSTEMD_PACKAGES} */
   static async start(engine: DockerEngine, image: string): Promise<SystemdContainer> {
-    const [mounts, init] = await exists(V1_HIERARCHY)
+    const [mounts, init] = existsSync(V1_HIERARCHY)
       ? [["--volume", `${V1_HIERARCHY}:${V1_HIERARCHY}:rw`], ["/sbin/init"]]
       : [[], ["sh", "-c", "mount -o remount,rw /sys/fs/cgroup && exec /sbin/init"]];
     const id = await engine.docker([
@@ -100,8 +101,4 @@ export class SystemdContainer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#engine.docker(["rm", "--force", "--volumes", this.#id]);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

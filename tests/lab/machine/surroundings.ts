@@ -1,5 +1,5 @@
-import project from "../../deno.json" with { type: "json" };
-import { ROOT } from "../../tests/lab/machine/lab_process.ts";
+import project from "../../../deno.json" with { type: "json" };
+import { ROOT } from "../testing/repository.ts";
 
 /** What a soak ran with and on. */
 export interface Surroundings {

@@ -1,4 +1,6 @@
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { cacheFolder } from "../../machine/cache_folder.ts";
 
 /** What to build. */
 export interface Build {
@@ -15,22 +17,49 @@ export interface Build {
 }
 
 /** Where a program was built, or what is missing for it. */
-export type Built =
+type Built =
   | { readonly folder: string; readonly missing: undefined }
   | { readonly folder: undefined; readonly missing: string };
 
 /**
- * Builds a program once for each text of its sources, in the user's cache. At the first time its
- * libraries come from their registry. Two that build at once do not disturb each other.
- *
- * @returns the folder in which the commands have run, or what is missing: a tool, or the registry
+ * A program that is built at its first use, once for each text of its sources, in the user's cache. At the
+ * first time its libraries come from their registry. Two that build at once do not disturb each other.
  */
-export async function buildOnce(build: Build): Promise<Built> {
-  const home = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`;
-  const cache = `${home}/haproxy-grpc-agent`;
+export class BuiltProgram {
+  readonly #build: Build;
+  #built: Promise<Built> | undefined;
+
+  constructor(build: Build) {
+    this.#build = build;
+  }
+
+  /** Builds it if necessary. @returns what is missing for that: a tool, or the registry */
+  async missing(): Promise<string | undefined> {
+    return (await this.#once()).missing;
+  }
+
+  /**
+   * Builds it if necessary.
+   *
+   * @returns the folder in which the commands have run
+   * @throws {Error} with what is missing
+   */
+  async folder(): Promise<string> {
+    const { folder, missing } = await this.#once();
+    if (missing !== undefined) throw new Error(missing);
+    return folder;
+  }
+
+  #once(): Promise<Built> {
+    return this.#built ??= buildOnce(this.#build);
+  }
+}
+
+async function buildOnce(build: Build): Promise<Built> {
+  const cache = cacheFolder();
   const sources = await readAll(build.sources);
   const folder = `${cache}/${build.name}-${await hashOf([build.commands, ...sources])}`;
-  if (await exists(folder)) return { folder, missing: undefined };
+  if (existsSync(folder)) return { folder, missing: undefined };
   for (const tool of build.tools) {
     if (await failureOf(tool, ".") !== undefined) {
       return { folder: undefined, missing: build.install };
@@ -50,9 +79,9 @@ export async function buildOnce(build: Build): Promise<Built> {
         `${build.name} cannot be built, its libraries' registry is needed: ${failure}`;
       return { folder: undefined, missing };
     }
-    await Deno.rename(fresh, folder).catch(async (error) => {
+    await Deno.rename(fresh, folder).catch((error) => {
       // Another may have been faster.
-      if (!await exists(folder)) throw error;
+      if (!existsSync(folder)) throw error;
     });
     return { folder, missing: undefined };
   } finally {
@@ -89,8 +118,4 @@ async function failureOf(command: readonly string[], cwd: string): Promise<strin
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }

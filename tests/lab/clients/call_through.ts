@@ -1,5 +1,5 @@
 import { connect } from "node:http2";
-import { within } from "../lab/testing/eventually.ts";
+import { within } from "../testing/eventually.ts";
 
 /** The path of the health RPC. */
 export const HEALTH_CHECK = "/grpc.health.v1.Health/Check";
