@@ -1,4 +1,4 @@
-import { median } from "../../tests/lab/testing/durations.ts";
+import { median } from "../lab/testing/durations.ts";
 import type { Sample } from "./samples.ts";
 
 /** One figure of the agent, early and late in the run. */

@@ -1,6 +1,6 @@
-import type { FaultRecord } from "./fault.ts";
+import type { FaultRecord } from "./faults.ts";
 import type { Finding } from "./ledger.ts";
-import type { ExplainedFinding } from "./soak_result.ts";
+import type { ExplainedFinding } from "./result.ts";
 
 /** How far back faults are told, in milliseconds. */
 const HISTORY_MS = 10_000;

@@ -1,6 +1,6 @@
-import type { FaultRecord } from "./fault.ts";
+import type { FaultRecord } from "./faults.ts";
 import type { FleetMember } from "./fleet.ts";
-import type { FaultCount } from "./soak_result.ts";
+import type { FaultCount } from "./result.ts";
 
 /** @returns how often each kind of fault has happened, those that did not happen too */
 export function faultCounts(

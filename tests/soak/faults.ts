@@ -1,4 +1,4 @@
-import type { Random } from "../../tests/lab/testing/random.ts";
+import type { Random } from "../lab/testing/random.ts";
 
 /** Something that happens to a backend for a while; afterwards it is up again. */
 export interface SoakFault<Backend> {

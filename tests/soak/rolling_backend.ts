@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
-import { Front, wayTo } from "../../tests/lab/backends/peers/front.ts";
-import type { SoakFault } from "./fault.ts";
+import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
+import type { SoakFault } from "./faults.ts";
 import type { Implementation } from "./implementations.ts";
 
 /** From taking a server out of rotation until it is told to end, in milliseconds. */

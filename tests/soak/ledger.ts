@@ -1,4 +1,4 @@
-import { type DurationSummary, summarize } from "../../tests/lab/testing/durations.ts";
+import { type DurationSummary, summarize } from "../lab/testing/durations.ts";
 import type { AskedCheck, Manner } from "./asker.ts";
 import type { CoreWaits } from "./core_waits.ts";
 import {

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type AgentProcess, startAgent } from "../../tests/lab/agent/agent_process.ts";
-import { surroundings } from "../../tests/lab/machine/surroundings.ts";
-import { summarize } from "../../tests/lab/testing/durations.ts";
-import { Random } from "../../tests/lab/testing/random.ts";
+import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
+import { surroundings } from "../lab/machine/surroundings.ts";
+import { summarize } from "../lab/testing/durations.ts";
+import { Random } from "../lab/testing/random.ts";
 import { readAgentLog } from "./agent_log.ts";
 import { Asker } from "./asker.ts";
 import { CoreWaits } from "./core_waits.ts";
@@ -12,11 +12,11 @@ import { judgeFlatness } from "./flatness.ts";
 import { Fleet } from "./fleet.ts";
 import { HostileClients } from "./hostile_clients.ts";
 import { Ledger } from "./ledger.ts";
-import { Mischief } from "./mischief.ts";
 import { measureProcessors } from "./processor_time.ts";
 import { calmSample, leftovers, quietSample } from "./quiet.ts";
+import type { SoakResult } from "./result.ts";
 import { Sampler } from "./samples.ts";
-import type { SoakResult } from "./soak_result.ts";
+import { Mischief } from "./schedule.ts";
 import { Stalls } from "./stalls.ts";
 import { timerFile } from "./timer_file.ts";
 

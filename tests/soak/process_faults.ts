@@ -1,5 +1,5 @@
-import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
-import type { SoakFault } from "./fault.ts";
+import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import type { SoakFault } from "./faults.ts";
 import type { Target } from "./target.ts";
 import { change } from "./timeline.ts";
 

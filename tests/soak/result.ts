@@ -1,5 +1,5 @@
-import type { Surroundings } from "../../tests/lab/machine/surroundings.ts";
-import type { DurationSummary } from "../../tests/lab/testing/durations.ts";
+import type { Surroundings } from "../lab/machine/surroundings.ts";
+import type { DurationSummary } from "../lab/testing/durations.ts";
 import type { Flatness } from "./flatness.ts";
 import type { Bounds, Judgement } from "./judgement.ts";
 import type { Finding } from "./ledger.ts";

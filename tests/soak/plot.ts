@@ -1,4 +1,4 @@
-import { type Area, type Colour, gridLine, path, svg, text } from "../plot/svg.ts";
+import { type Area, type Colour, gridLine, path, svg, text } from "../../tools/plot/svg.ts";
 import type { Sample } from "./samples.ts";
 
 const SIZE = { width: 760, height: 300 };

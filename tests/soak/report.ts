@@ -1,5 +1,5 @@
 import { figuresOfAnswers, figuresOfRun } from "./figures.ts";
-import type { ExplainedFinding, SoakResult } from "./soak_result.ts";
+import type { ExplainedFinding, SoakResult } from "./result.ts";
 
 /** Findings that are told in full on the terminal; the file has them all. */
 const TOLD = 20;

@@ -2,13 +2,13 @@ import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
-} from "../../tests/lab/backends/libraries/health_backend.ts";
+} from "../lab/backends/libraries/health_backend.ts";
 import {
   goProblem,
   pythonProblem,
   startGoBackend,
   startPythonBackend,
-} from "../../tests/lab/backends/libraries/library_backends.ts";
+} from "../lab/backends/libraries/library_backends.ts";
 
 /** A gRPC library with a health server of its own process. */
 export interface Implementation {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
-import type { Random } from "../../tests/lab/testing/random.ts";
+import type { Random } from "../lab/testing/random.ts";
 
 /** How long each of them waits before it comes again, in milliseconds: from, to. */
 const REST_MS = [300, 1500] as const;

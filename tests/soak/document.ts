@@ -1,8 +1,8 @@
-import { ROOT } from "../../tests/lab/testing/repository.ts";
-import { writeSection } from "../write_section.ts";
+import { writeSection } from "../../tools/write_section.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { type Figure, figuresOfAnswers, figuresOfRun } from "./figures.ts";
 import { plotSamples } from "./plot.ts";
-import type { FaultCount, SoakResult } from "./soak_result.ts";
+import type { FaultCount, SoakResult } from "./result.ts";
 
 const DOCUMENT = `${ROOT}docs/reliability.md`;
 const PLOT = `${ROOT}docs/images/soak-memory.svg`;

@@ -1,6 +1,6 @@
-import type { Random } from "../../tests/lab/testing/random.ts";
+import type { Random } from "../lab/testing/random.ts";
 import { KeptSockets } from "./kept_sockets.ts";
-import { type Exchange, LineSocket } from "./line_socket.ts";
+import { type Exchange, LineSocket } from "./sockets.ts";
 import type { Target } from "./target.ts";
 
 /** How many of a hundred checks go over kept connections, one after the other. */

@@ -1,5 +1,5 @@
-import { Random } from "../../tests/lab/testing/random.ts";
-import type { FaultRecord } from "./fault.ts";
+import { Random } from "../lab/testing/random.ts";
+import type { FaultRecord } from "./faults.ts";
 import type { FleetMember } from "./fleet.ts";
 
 /** How long a backend is left alone between two faults, in milliseconds: from, to. */

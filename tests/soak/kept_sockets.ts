@@ -1,4 +1,4 @@
-import { LineSocket } from "./line_socket.ts";
+import { LineSocket } from "./sockets.ts";
 
 /** Connections that are kept. */
 const KEPT = 6;

@@ -1,5 +1,5 @@
-import type { Front } from "../../tests/lab/backends/peers/front.ts";
-import type { PeerServer } from "../../tests/lab/backends/peers/peer_server.ts";
+import type { Front } from "../lab/backends/peers/front.ts";
+import type { PeerServer } from "../lab/backends/peers/peer_server.ts";
 import type { Target } from "./target.ts";
 
 /** A backend behind an address that can lead elsewhere. */

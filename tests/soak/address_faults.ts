@@ -1,14 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
-import {
-  CONNECTION_FAULTS,
-  type Fault,
-  HTTP2_FAULTS,
-} from "../../tests/lab/backends/peers/faulty_peers.ts";
-import { wayTo } from "../../tests/lab/backends/peers/front.ts";
-import type { Peer, PeerServer } from "../../tests/lab/backends/peers/peer_server.ts";
-import { POLITE_WAYS } from "../../tests/lab/backends/peers/polite_peers.ts";
-import { blackHole, refusing, resetting } from "../../tests/lab/backends/peers/tcp_peers.ts";
-import type { SoakFault } from "./fault.ts";
+import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../lab/backends/peers/faulty_peers.ts";
+import { wayTo } from "../lab/backends/peers/front.ts";
+import type { Peer, PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { POLITE_WAYS } from "../lab/backends/peers/polite_peers.ts";
+import { blackHole, refusing, resetting } from "../lab/backends/peers/tcp_peers.ts";
+import type { SoakFault } from "./faults.ts";
 import type { FrontBackend } from "./front_backend.ts";
 import { SILENCE_FAULTS } from "./silence_faults.ts";
 import { change } from "./timeline.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { eventually } from "../../tests/lab/testing/eventually.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import type { Sample, Sampler } from "./samples.ts";
 
 /** Within this after its last client the agent must be as it was before the first, in milliseconds. */

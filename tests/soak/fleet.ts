@@ -1,10 +1,10 @@
-import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
-import { Front, wayTo } from "../../tests/lab/backends/peers/front.ts";
-import { healthAnswer, http2Peer } from "../../tests/lab/backends/peers/http2_peer.ts";
-import { CertificateAuthority } from "../../tests/lab/backends/tls/certificates.ts";
-import type { Random } from "../../tests/lab/testing/random.ts";
-import type { SoakFault } from "./fault.ts";
-import { PLAIN_FAULTS, tlsFaults } from "./front_faults.ts";
+import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
+import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import type { Random } from "../lab/testing/random.ts";
+import { PLAIN_FAULTS, tlsFaults } from "./address_faults.ts";
+import type { SoakFault } from "./faults.ts";
 import { IMPLEMENTATIONS } from "./implementations.ts";
 import { PROCESS_FAULTS } from "./process_faults.ts";
 import { ROLLING_FAULTS, RollingBackend } from "./rolling_backend.ts";

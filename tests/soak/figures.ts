@@ -1,6 +1,6 @@
-import type { DurationSummary } from "../../tests/lab/testing/durations.ts";
+import type { DurationSummary } from "../lab/testing/durations.ts";
 import type { Flatness } from "./flatness.ts";
-import type { SoakResult } from "./soak_result.ts";
+import type { SoakResult } from "./result.ts";
 
 /** A figure of a soak for people: what it is, and its value. */
 export type Figure = readonly [name: string, value: string];

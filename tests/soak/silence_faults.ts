@@ -1,6 +1,6 @@
-import { healthAnswer, http2Peer } from "../../tests/lab/backends/peers/http2_peer.ts";
-import { eventually } from "../../tests/lab/testing/eventually.ts";
-import type { SoakFault } from "./fault.ts";
+import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import type { SoakFault } from "./faults.ts";
 import type { FrontBackend } from "./front_backend.ts";
 import { change } from "./timeline.ts";
 

@@ -1,4 +1,4 @@
-import { pointsAtBug } from "../../tests/lab/agent/agent_process.ts";
+import { pointsAtBug } from "../lab/agent/agent_process.ts";
 
 /** A check whose log lines are wanted. */
 export interface Sought {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { judgeFlatness } from "../../tools/soak/flatness.ts";
-import type { Sample } from "../../tools/soak/samples.ts";
+import { judgeFlatness } from "../../soak/flatness.ts";
+import type { Sample } from "../../soak/samples.ts";
 
 const SAMPLE: Sample = {
   ...{ second: 0, residentMb: 80, peakMb: 90, threads: 7, descriptors: 100, channels: 60 },

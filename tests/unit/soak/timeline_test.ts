@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { change, type State, Timeline } from "../../tools/soak/timeline.ts";
+import { change, type State, Timeline } from "../../soak/timeline.ts";
 
 function timeline(): Timeline {
   const made = new Timeline("up", 0);

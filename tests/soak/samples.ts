@@ -1,4 +1,4 @@
-import type { AgentProcess } from "../../tests/lab/agent/agent_process.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { timerFile } from "./timer_file.ts";
 
 /** What was seen of the agent at one moment. */

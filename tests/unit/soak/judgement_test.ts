@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { type Bounds, instantsOf, judge, type Judgement } from "../../tools/soak/judgement.ts";
-import { Timeline } from "../../tools/soak/timeline.ts";
+import { type Bounds, instantsOf, judge, type Judgement } from "../../soak/judgement.ts";
+import { Timeline } from "../../soak/timeline.ts";
 
 const BOUNDS: Bounds = { deadlineMs: 1800, graceMs: 50, lookBackMs: 50 };
 
