@@ -1,31 +1,39 @@
+// How faults are injected into a backend behind an address that can lead elsewhere.
+
 import { setTimeout as pause } from "node:timers/promises";
-import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../lab/backends/peers/faulty_peers.ts";
-import { wayTo } from "../lab/backends/peers/front.ts";
+import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import type { Library } from "../lab/backends/libraries/library_backends.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
+import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
 import type { Peer, PeerServer } from "../lab/backends/peers/peer_server.ts";
-import { POLITE_WAYS } from "../lab/backends/peers/polite_peers.ts";
-import { blackHole, refusing, resetting } from "../lab/backends/peers/tcp_peers.ts";
-import type { SoakFault } from "./faults.ts";
-import type { FrontBackend } from "./front_backend.ts";
-import { SILENCE_FAULTS } from "./silence_faults.ts";
-import { change } from "./timeline.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import type { Injector } from "./schedule.ts";
+import { change, type Target } from "./timeline.ts";
 
-type FrontFault = SoakFault<FrontBackend>;
-
-const DOWN_TRUTH = "down from the switch on, up from the switch back on";
+/** A backend behind an address that can lead elsewhere. */
+export interface AddressBackend {
+  readonly name: string;
+  readonly front: Front;
+  /** What answers when nothing is wrong. */
+  readonly healthy: () => PeerServer;
+  readonly target: Target;
+}
 
 /** Calls on connections of the one that has answered so far get this long to end, in milliseconds. */
 const DRAIN_MS = 1000;
 
+/** Until each old connection has been asked, no longer than this, in milliseconds. */
+const ASKED_WITHIN_MS = 5000;
+
+/** From taking a server out of rotation until it is told to end, in milliseconds. */
+const OUT_OF_ROTATION_MS = 300;
+
 /** Another answers for a while, and nobody must notice. */
-function politelyLeadingTo(name: string, start: () => PeerServer): FrontFault {
-  return {
-    name,
-    truth: "up all the time",
-    run: async ({ front, healthy }, hold) => {
-      await drained(front.replace(start()));
-      await hold();
-      await drained(front.replace(healthy()));
-    },
+export function politelyLeadingTo(start: () => PeerServer): Injector<AddressBackend> {
+  return async ({ front, healthy }, { hold }) => {
+    await drained(front.replace(start()));
+    await hold();
+    await drained(front.replace(healthy()));
   };
 }
 
@@ -35,84 +43,110 @@ async function drained(before: PeerServer): Promise<void> {
 }
 
 /** Another answers for a while; connections end at both switches. */
-function leadingTo(name: string, start: () => PeerServer): FrontFault {
-  return {
-    name,
-    truth: DOWN_TRUTH,
-    run: async ({ front, healthy, target: { timeline } }, hold) => {
-      const peer = start();
-      await change([timeline], "down", name, () => front.lead(peer));
-      await hold();
-      await change([timeline], "up", "healthy again", () => front.lead(healthy()));
-    },
+export function leadingTo(start: () => PeerServer): Injector<AddressBackend> {
+  return async ({ front, healthy, target: { timeline } }, { name, hold }) => {
+    const peer = start();
+    await change([timeline], "down", name, () => front.lead(peer));
+    await hold();
+    await change([timeline], "up", "healthy again", () => front.lead(healthy()));
   };
 }
 
-/**
- * A SYN that was dropped is sent again a second later, when `grpc_connect_timeout_ms` is over, and checks
- * share the attempt to connect. In milliseconds.
- */
-const LOST_SYN_MS = 1000 + 50;
-
-/** Another takes the port itself. */
-function occupied(
-  name: string,
+/** Another takes the port itself. @param settleMs until the last check that shares an old attempt has ended */
+export function portTakenBy(
   occupy: (port: number) => Peer | Promise<Peer>,
   settleMs = 0,
-): FrontFault {
-  const settling =
-    `; either for ${settleMs} ms after its end: a check may share an attempt begun before`;
-  return {
-    name,
-    truth: settleMs === 0 ? DOWN_TRUTH : `${DOWN_TRUTH}${settling}`,
-    run: async ({ front, healthy, target: { timeline } }, hold) => {
-      await change([timeline], "down", name, () => front.vacate(occupy));
-      await hold();
-      await change([timeline], "up", "healthy again", () => front.reopen(healthy()), settleMs);
-    },
+): Injector<AddressBackend> {
+  return async ({ front, healthy, target: { timeline } }, { name, hold }) => {
+    await change([timeline], "down", name, () => front.vacate(occupy));
+    await hold();
+    await change([timeline], "up", "healthy again", () => front.reopen(healthy()), settleMs);
   };
 }
 
-/** What the integration tests try one by one, as far as it can stand behind an address. */
-function known(faults: readonly Fault[], ssl: boolean): FrontFault[] {
-  return faults.filter((fault) => (fault.ssl ?? false) === ssl).flatMap((fault) => {
-    if (fault.ofAddress) return [];
-    const lead = fault.outcome === "up" ? politelyLeadingTo : leadingTo;
-    return [lead(fault.name, fault.start)];
+/** Calls are taken and not answered for a while. */
+export const holdingAnswersBack: Injector<AddressBackend> = async (backend, { hold }) => {
+  const { front, healthy, target: { timeline } } = backend;
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const peer = http2Peer({
+    answer: async ({ streamId, send }) => {
+      await released;
+      await send(healthAnswer(streamId));
+    },
   });
+  await change([timeline], "down", "holds its answers back", () => front.lead(peer));
+  await hold();
+  await change([timeline], "up", "gives its answers", release, 50);
+  await front.lead(healthy());
+};
+
+/** The connections that there are take calls and answer none; new ones are served. */
+export const becomingDeaf: Injector<AddressBackend> = async (backend, { hold }) => {
+  const { front, healthy, target: { lines } } = backend;
+  let unanswered = 0;
+  let deaf = false;
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const peer = http2Peer({
+    answer: async ({ streamId, send }) => {
+      if (!deaf) return await send(healthAnswer(streamId));
+      unanswered++;
+      await ended;
+    },
+  });
+  await front.lead(peer);
+  await hold();
+  deaf = true;
+  const before = front.replace(healthy());
+  // The agent keeps a connection for each authority.
+  await eventually("the old connections to be asked", () => unanswered >= lines.length, {
+    timeoutMs: ASKED_WITHIN_MS,
+  }).catch(() => {});
+  await hold();
+  end();
+  await before[Symbol.asyncDispose]();
+};
+
+/** A backend whose server is replaced as a rolling update does it: the new one serves before the old ends. */
+export class RollingBackend implements AsyncDisposable {
+  readonly front: Front;
+  #library: Library;
+  #server: HealthBackend;
+
+  private constructor(library: Library, server: HealthBackend) {
+    this.#library = library;
+    this.#server = server;
+    this.front = new Front(wayTo(server.port));
+  }
+
+  static async start(library: Library): Promise<RollingBackend> {
+    return new RollingBackend(library, await library.start({}));
+  }
+
+  /**
+   * Replaces the server; the address always serves.
+   *
+   * @param announced whether the old one says NOT_SERVING before its end
+   */
+  async update(announced: boolean): Promise<void> {
+    const old = this.#server;
+    this.#server = await this.#library.start({});
+    const wayToOld = this.front.replace(wayTo(this.#server.port));
+    if (announced) await old.setStatus("", "NOT_SERVING");
+    await pause(OUT_OF_ROTATION_MS);
+    await old.terminate();
+    await wayToOld[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.front[Symbol.asyncDispose]();
+    await this.#server[Symbol.asyncDispose]();
+  }
 }
 
-const OCCUPIED: readonly FrontFault[] = [
-  occupied("refuses connections", refusing),
-  occupied("resets connections", resetting),
-  occupied("drops every SYN", blackHole, LOST_SYN_MS),
-];
-
-/** What happens to backends without TLS. */
-export const PLAIN_FAULTS: readonly FrontFault[] = [
-  ...POLITE_WAYS.map(({ name, start }) => politelyLeadingTo(name, start)),
-  ...known([...CONNECTION_FAULTS, ...HTTP2_FAULTS], false),
-  ...OCCUPIED,
-  ...SILENCE_FAULTS,
-];
-
-/** Where TLS backends stand that present the wrong certificate. */
-export interface WrongCertificates {
-  readonly expiredPort: number;
-  readonly wrongNamePort: number;
-  readonly strangerPort: number;
-  readonly plainPort: number;
-}
-
-/** @returns what happens to backends with TLS */
-export function tlsFaults(wrong: WrongCertificates): FrontFault[] {
-  const to = (name: string, port: number) => leadingTo(name, () => wayTo(port));
-  return [
-    to("shows an expired certificate", wrong.expiredPort),
-    to("shows a certificate with another name", wrong.wrongNamePort),
-    to("shows a certificate of an unknown authority", wrong.strangerPort),
-    to("speaks no TLS", wrong.plainPort),
-    ...known([...CONNECTION_FAULTS, ...HTTP2_FAULTS], true),
-    ...OCCUPIED,
-  ];
+/** A server is replaced by another one. @param announced whether it says NOT_SERVING first */
+export function rollingUpdate(announced: boolean): Injector<RollingBackend> {
+  return async (rolling, { hold }) => {
+    await rolling.update(announced);
+    await hold();
+  };
 }

@@ -1,7 +1,6 @@
 import type { Random } from "../lab/testing/random.ts";
-import { KeptSockets } from "./kept_sockets.ts";
-import { type Exchange, LineSocket } from "./sockets.ts";
-import type { Target } from "./target.ts";
+import { type Exchange, KeptSockets, LineSocket } from "./sockets.ts";
+import type { Target } from "./timeline.ts";
 
 /** How many of a hundred checks go over kept connections, one after the other. */
 const KEPT_PERCENT = 10;

@@ -1,28 +1,26 @@
 import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LIBRARIES, type Library } from "../lab/backends/libraries/library_backends.ts";
 import { Front, wayTo } from "../lab/backends/peers/front.ts";
 import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
-import type { Random } from "../lab/testing/random.ts";
-import { PLAIN_FAULTS, tlsFaults } from "./address_faults.ts";
-import type { SoakFault } from "./faults.ts";
-import { IMPLEMENTATIONS } from "./implementations.ts";
-import { PROCESS_FAULTS } from "./process_faults.ts";
-import { ROLLING_FAULTS, RollingBackend } from "./rolling_backend.ts";
-import { Target } from "./target.ts";
+import { RollingBackend } from "./address_faults.ts";
+import { PLAIN_FAULTS, PROCESS_FAULTS, ROLLING_FAULTS, tlsFaults } from "./faults.ts";
+import type { Injection, ScheduledBackend, SoakFault } from "./schedule.ts";
+import { Target } from "./timeline.ts";
 
 /** How many backends there are. */
 const BACKENDS = 50;
 
-/** Processes of each implementation, on ports of their own. */
+/** Processes of each library, on ports of their own. */
 const PROCESSES = 6;
 
-/** Backends of each implementation that get rolling updates. */
+/** Backends of each library that get rolling updates. */
 const ROLLING = 1;
 
-/** Addresses that lead to a TLS server of each implementation. */
+/** Addresses that lead to a TLS server of each library. */
 const TLS = 5;
 
-/** Every how manieth backend of a kind is asked in bursts only. */
+/** One backend in so many of a kind is asked in bursts only. */
 const RARE_EVERY = 5;
 
 /** Connections to every other process grow no older than this, in milliseconds. */
@@ -31,13 +29,9 @@ const CONNECTION_AGE_MS = 2000;
 const SERVICE = "soak.v1.Orders";
 
 /** One backend, with what can happen to it. */
-export interface FleetMember {
-  readonly name: string;
+export interface FleetMember extends ScheduledBackend {
   readonly kind: string;
   readonly targets: readonly Target[];
-  readonly faults: readonly { readonly name: string; readonly truth: string }[];
-  /** Lets the fault of this number happen; it ends with the backend up. */
-  readonly run: (fault: number, hold: () => Promise<void>, random: Random) => Promise<void>;
 }
 
 /** All backends of a soak. */
@@ -70,28 +64,28 @@ export class Fleet implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const implementations = IMPLEMENTATIONS.filter(({ name, missing }) => {
-      const reason = missing();
-      if (reason !== undefined) this.missing.push(`${name}: ${reason}`);
-      return reason === undefined;
+    const libraries = LIBRARIES.filter((library) => {
+      const problem = library.problem();
+      if (problem !== undefined) this.missing.push(`${nameOf(library)}: ${problem}`);
+      return problem === undefined;
     });
-    for (const implementation of implementations) {
+    for (const library of libraries) {
       for (let nth = 1; nth <= PROCESSES; nth++) {
         const aging = nth % 2 === 0 ? { maxConnectionAgeMs: CONNECTION_AGE_MS } : {};
         const services = { "": "SERVING", [SERVICE]: "SERVING" } as const;
         const backend = this.#owned.use(
-          await implementation.start({ services: { ...services }, ...aging }),
+          await library.start({ services: { ...services }, ...aging }),
         );
-        this.#addProcess(`${implementation.name} ${nth}`, implementation.name, backend, nth);
+        this.#addProcess(`${nameOf(library)} ${nth}`, nameOf(library), backend, nth);
       }
       for (let nth = 1; nth <= ROLLING; nth++) {
-        const rolling = this.#owned.use(await RollingBackend.start(implementation));
-        const name = `${implementation.name} rolling ${nth}`;
+        const rolling = this.#owned.use(await RollingBackend.start(library));
+        const name = `${nameOf(library)} rolling ${nth}`;
         const target = new Target(name, [plainLine(rolling.front.port, "a.test")]);
-        this.#add(name, "rolling", [target], ROLLING_FAULTS, { name, rolling });
+        this.#add(name, "rolling", [target], ROLLING_FAULTS, rolling);
       }
     }
-    await this.#addTls(implementations);
+    await this.#addTls(libraries);
     for (let nth = 1; this.members.length < BACKENDS; nth++) this.#addPlain(nth);
   }
 
@@ -118,14 +112,14 @@ export class Fleet implements AsyncDisposable {
     this.#add(name, kind, [...targets.values()], PROCESS_FAULTS, { name, backend, targets });
   }
 
-  async #addTls(implementations: typeof IMPLEMENTATIONS): Promise<void> {
+  async #addTls(libraries: readonly Library[]): Promise<void> {
     const authority = this.#owned.use(await CertificateAuthority.create());
     const stranger = this.#owned.use(await CertificateAuthority.create());
     this.#caFile = authority.caFile;
     const names = ["tls.test"];
     const right = await authority.issue("tls.test", { names });
-    const [first] = implementations;
-    if (first === undefined) throw new Error("There is no implementation of gRPC");
+    const [first] = libraries;
+    if (first === undefined) throw new Error("There is no gRPC library");
     const start = async (tls: { cert: string; key: string } | undefined) =>
       this.#owned.use(await first.start(tls === undefined ? {} : { tls })).port;
     const faults = tlsFaults({
@@ -134,16 +128,16 @@ export class Fleet implements AsyncDisposable {
       strangerPort: await start(await stranger.issue("tls.test", { names })),
       plainPort: await start(undefined),
     });
-    for (const implementation of implementations) {
+    for (const library of libraries) {
       const options = { tls: right, maxConnectionAgeMs: CONNECTION_AGE_MS };
-      const server = this.#owned.use(await implementation.start(options));
+      const server = this.#owned.use(await library.start(options));
       for (let nth = 1; nth <= TLS; nth++) {
         const healthy = () => wayTo(server.port);
         const front = this.#owned.use(new Front(healthy()));
-        const name = `${implementation.name} TLS ${nth}`;
+        const name = `${nameOf(library)} TLS ${nth}`;
         const line = `127.0.0.1 ${front.port} ssl tls.test`;
         const target = new Target(name, [line], { rare: nth % RARE_EVERY === 0 });
-        this.#add(name, `${implementation.name}, TLS`, [target], faults, {
+        this.#add(name, `${nameOf(library)}, TLS`, [target], faults, {
           name,
           front,
           healthy,
@@ -160,14 +154,17 @@ export class Fleet implements AsyncDisposable {
     faults: readonly SoakFault<Backend>[],
     backend: Backend,
   ): void {
-    this.members.push({
-      name,
-      kind,
-      targets,
-      faults,
-      run: async (fault, hold, random) => await faults[fault]?.run(backend, hold, random),
-    });
+    const scheduled = faults.map((fault) => ({
+      ...fault,
+      inject: (injection: Injection) => fault.inject(backend, injection),
+    }));
+    this.members.push({ name, kind, targets, faults: scheduled });
   }
+}
+
+/** The library as the names of backends have it. */
+function nameOf({ name }: Library): string {
+  return name.toLowerCase().replace(" ", "-");
 }
 
 function plainLine(port: number, authority: string): string {

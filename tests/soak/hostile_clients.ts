@@ -57,7 +57,7 @@ const HOSTILITIES: Record<string, Hostility> = {
   },
 };
 
-/** Clients that no agent can wish for, one of each sort at a time. */
+/** Clients that misuse the agent, one of each kind at a time. */
 export class HostileClients {
   readonly #port: number;
   readonly #lines: readonly string[];
@@ -101,7 +101,7 @@ export class HostileClients {
   async #visit(hostility: Hostility, line: string): Promise<void> {
     const socket = connect({ port: this.#port, host: "127.0.0.1" });
     const closed = new Promise((resolve) => socket.once("close", resolve));
-    socket.on("error", () => {}); // the agent's good right
+    socket.on("error", () => {}); // the agent may reset such a connection
     socket.resume();
     await Promise.race([hostility(socket, line, this.#random), closed]);
     socket.resetAndDestroy();

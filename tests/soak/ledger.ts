@@ -1,6 +1,6 @@
+import { pointsAtBug } from "../lab/agent/agent_process.ts";
 import { type DurationSummary, summarize } from "../lab/testing/durations.ts";
 import type { AskedCheck, Manner } from "./asker.ts";
-import type { CoreWaits } from "./core_waits.ts";
 import {
   type Bounds,
   type Delays,
@@ -9,35 +9,11 @@ import {
   type Judgement,
   wordOf,
 } from "./judgement.ts";
-import type { Stalls } from "./stalls.ts";
-
-/** An answer that is not as it should be, with what is needed to explain it. */
-export interface Finding {
-  readonly judgement: Judgement;
-  /** Wall-clock time of the line, ISO 8601. */
-  readonly time: string;
-  /** Of `performance.now()`. */
-  readonly sentAt: number;
-  readonly target: string;
-  readonly backend: string;
-  readonly manner: Manner;
-  readonly localPort: number;
-  readonly line: string;
-  readonly reply: string | undefined;
-  readonly elapsedMs: number;
-  /** For how long of it the asker itself did not run, in milliseconds. */
-  readonly stalledMs: number;
-  /** For how long of it the agent was ready to run and had no core, in milliseconds. */
-  readonly agentWaitedMs: number;
-  /** The states of the last ten seconds: how many milliseconds before the line each began. */
-  readonly states: readonly string[];
-}
+import type { CoreWaits, Stalls } from "./processor_time.ts";
+import type { FaultRecord } from "./schedule.ts";
 
 /** Time for the measurement of stalls to catch up with the answer that shows one, in milliseconds. */
 const STALL_SEEN_MS = 50;
-
-/** How far back a finding tells what the backend was, in milliseconds. */
-const HISTORY_MS = 10_000;
 
 /** Findings that are kept; more of them say no more. */
 const KEPT_FINDINGS = 1000;
@@ -123,4 +99,103 @@ export class Ledger {
       states,
     });
   }
+}
+
+/** An answer that is not as it should be, with what is needed to explain it. */
+export interface Finding {
+  readonly judgement: Judgement;
+  /** Wall-clock time of the line, ISO 8601. */
+  readonly time: string;
+  /** Of `performance.now()`. */
+  readonly sentAt: number;
+  readonly target: string;
+  readonly backend: string;
+  readonly manner: Manner;
+  readonly localPort: number;
+  readonly line: string;
+  readonly reply: string | undefined;
+  readonly elapsedMs: number;
+  /** For how long of it the asker itself did not run, in milliseconds. */
+  readonly stalledMs: number;
+  /** For how long of it the agent was ready to run and had no core, in milliseconds. */
+  readonly agentWaitedMs: number;
+  /** The states of the last ten seconds: how many milliseconds before the line each began. */
+  readonly states: readonly string[];
+}
+
+/** A finding with what else was seen. */
+export interface ExplainedFinding extends Finding {
+  /** What was happening to the backend, with times from the line on. */
+  readonly faults: readonly string[];
+  /** Lines of the agent's log. */
+  readonly log: readonly string[];
+}
+
+/** How far back a finding tells what the backend was and what happened to it, in milliseconds. */
+export const HISTORY_MS = 10_000;
+
+/** Adds to a finding what was happening to its backend, and what the agent's log says. */
+export function explain(
+  finding: Finding,
+  records: readonly FaultRecord[],
+  log: readonly string[],
+): ExplainedFinding {
+  const { sentAt, elapsedMs, backend } = finding;
+  const faults = records
+    .filter((record) => record.backend === backend)
+    .filter(({ from, to = Infinity }) => from <= sentAt + elapsedMs && to >= sentAt - HISTORY_MS)
+    .map(({ fault, from, to }) => {
+      const end = to === undefined ? "later" : `${(to - sentAt).toFixed(0)} ms`;
+      return `${fault}: from ${(from - sentAt).toFixed(0)} ms to ${end}`;
+    });
+  return { ...finding, faults, log };
+}
+
+/** A check whose log lines are wanted. */
+export interface Sought {
+  readonly localPort: number;
+  /** ISO 8601. */
+  readonly time: string;
+  readonly elapsedMs: number;
+}
+
+/** How far the clocks of line and log line may be apart, in milliseconds. */
+const SLACK_MS = 1000;
+
+/**
+ * Reads the agent's log once.
+ *
+ * @returns the lines that point at a bug of the agent, and for each check that is sought the lines of its
+ * connection
+ */
+export async function readAgentLog(
+  path: string,
+  sought: readonly Sought[],
+): Promise<{ bugs: string[]; lines: Map<Sought, string[]> }> {
+  const bugs: string[] = [];
+  const lines = new Map<Sought, string[]>(sought.map((check) => [check, []]));
+  const byPort = Map.groupBy(sought, ({ localPort }) => `127.0.0.1:${localPort}`);
+  for await (const line of linesOf(path)) {
+    if (pointsAtBug(line)) bugs.push(line);
+    const [, peer = ""] = /"peer":"([^"]+)"/.exec(line) ?? [];
+    for (const check of byPort.get(peer) ?? []) {
+      const [, time = ""] = /"timestamp":"([^"]+)"/.exec(line) ?? [];
+      const after = Date.parse(time) - Date.parse(check.time);
+      if (after > -SLACK_MS && after < check.elapsedMs + SLACK_MS) lines.get(check)?.push(line);
+    }
+  }
+  return { bugs, lines };
+}
+
+async function* linesOf(path: string): AsyncGenerator<string> {
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 16);
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (let count; (count = await file.read(buffer)) !== null;) {
+    const lines = (rest + decoder.decode(buffer.subarray(0, count), { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
 }

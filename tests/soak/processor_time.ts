@@ -1,5 +1,7 @@
-/** Linux counts processor time in hundredths of a second. */
-const TICKS_A_SECOND = 100;
+// Whether the machine gave the asker and the agent the processor when they could have used it: what is late for
+// want of it is not the agent's.
+
+import { processorMs, TICK_MS } from "../lab/machine/process_state.ts";
 
 /** Processor time since an earlier moment. */
 export interface ProcessorUse {
@@ -12,9 +14,9 @@ export interface ProcessorUse {
 
 interface Times {
   readonly at: number;
-  readonly idle: number;
-  readonly agent: number;
-  readonly asker: number;
+  readonly idleMs: number;
+  readonly agentMs: number;
+  readonly askerMs: number;
 }
 
 /** @returns a function that gives the use since now */
@@ -22,11 +24,11 @@ export function measureProcessors(agentPid: number): () => ProcessorUse {
   const before = read(agentPid);
   return () => {
     const after = read(agentPid);
-    const ticks = (after.at - before.at) / 1000 * TICKS_A_SECOND;
+    const ms = after.at - before.at;
     return {
-      freeCores: (after.idle - before.idle) / ticks,
-      agentCores: (after.agent - before.agent) / ticks,
-      askerCores: (after.asker - before.asker) / ticks,
+      freeCores: (after.idleMs - before.idleMs) / ms,
+      agentCores: (after.agentMs - before.agentMs) / ms,
+      askerCores: (after.askerMs - before.askerMs) / ms,
     };
   };
 }
@@ -36,24 +38,104 @@ function read(agentPid: number): Times {
   const [, , , , idle = "", iowait = ""] = Deno.readTextFileSync("/proc/stat").split(/ +/);
   return {
     at: performance.now(),
-    idle: Number(idle) + Number(iowait),
-    agent: ticksOf(agentPid),
-    asker: ticksOf(Deno.pid),
+    idleMs: (Number(idle) + Number(iowait)) * TICK_MS,
+    agentMs: processorMs(agentPid),
+    askerMs: processorMs(Deno.pid),
   };
 }
 
-/** User and system time of a process; NaN when it is gone. */
-function ticksOf(pid: number): number {
-  const stat = statOf(pid);
-  if (stat === undefined) return NaN;
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return Number(fields[11]) + Number(fields[12]);
+/** How often it is looked, in milliseconds. */
+const STALL_LOOK_MS = 10;
+
+/** A delay up to this is no stall, in milliseconds. */
+const NORMAL_MS = 5;
+
+/** Stalls that are remembered; answers are judged soon after they came. */
+const REMEMBERED_STALLS = 1000;
+
+/**
+ * When this process itself did not run: what came meanwhile was not seen, and was not sent. A reply that
+ * seems late can so be told from one that lay waiting.
+ */
+export class Stalls implements Disposable {
+  readonly #stalls: { from: number; to: number }[] = [];
+  readonly #timer: ReturnType<typeof setInterval>;
+  #expectedAt = performance.now() + STALL_LOOK_MS;
+  #delays: number[] = [];
+
+  constructor() {
+    this.#timer = setInterval(() => this.#look(), STALL_LOOK_MS);
+  }
+
+  /** How late each look came, in milliseconds. */
+  get delays(): readonly number[] {
+    return this.#delays;
+  }
+
+  /** @returns for how many milliseconds from `from` to `to` this process did not run */
+  between(from: number, to: number): number {
+    return this.#stalls.reduce(
+      (sum, stall) => sum + Math.max(0, Math.min(stall.to, to) - Math.max(stall.from, from)),
+      0,
+    );
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const delay = Math.max(0, now - this.#expectedAt);
+    this.#delays.push(delay);
+    if (delay > NORMAL_MS) {
+      this.#stalls.push({ from: this.#expectedAt, to: now });
+      if (this.#stalls.length > REMEMBERED_STALLS) this.#stalls.shift();
+    }
+    this.#expectedAt = now + STALL_LOOK_MS;
+  }
 }
 
-function statOf(pid: number): string | undefined {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/stat`);
-  } catch {
-    return undefined;
+/** How often it is looked, in milliseconds. */
+const WAIT_LOOK_MS = 20;
+
+/** How far back it is remembered, in looks. */
+const REMEMBERED_WAITS = 1000;
+
+/**
+ * For how long the agent was ready to run and had no core to run on, by the kernel's own count for its
+ * main thread (`schedstat`). An answer that is late because the machine is overloaded can so be told from
+ * one that is late because of the agent.
+ */
+export class CoreWaits implements Disposable {
+  readonly #path: string;
+  readonly #looks: { at: number; waitedMs: number }[] = [];
+  readonly #timer: ReturnType<typeof setInterval>;
+
+  constructor(pid: number) {
+    this.#path = `/proc/${pid}/schedstat`;
+    this.#timer = setInterval(() => this.#look(), WAIT_LOOK_MS);
+  }
+
+  /** @returns how many milliseconds it waited from `from` to `to`, at most 20 ms of time around included */
+  between(from: number, to: number): number {
+    const before = this.#looks.findLast(({ at }) => at <= from) ?? this.#looks[0];
+    const after = this.#looks.find(({ at }) => at >= to) ?? this.#looks.at(-1);
+    return before === undefined || after === undefined ? 0 : after.waitedMs - before.waitedMs;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    try {
+      // Nanoseconds run, nanoseconds waited, times run.
+      const [, waited] = Deno.readTextFileSync(this.#path).split(" ");
+      this.#looks.push({ at: performance.now(), waitedMs: Number(waited) / 1e6 });
+      if (this.#looks.length > REMEMBERED_WAITS) this.#looks.shift();
+    } catch {
+      // The agent is gone, which others tell.
+    }
   }
 }

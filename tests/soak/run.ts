@@ -3,22 +3,16 @@ import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
 import { surroundings } from "../lab/machine/surroundings.ts";
 import { summarize } from "../lab/testing/durations.ts";
 import { Random } from "../lab/testing/random.ts";
-import { readAgentLog } from "./agent_log.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { Asker } from "./asker.ts";
-import { CoreWaits } from "./core_waits.ts";
-import { explain } from "./explain.ts";
-import { countBy, faultCounts } from "./fault_counts.ts";
-import { judgeFlatness } from "./flatness.ts";
+import { REST_MS } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { HostileClients } from "./hostile_clients.ts";
-import { Ledger } from "./ledger.ts";
-import { measureProcessors } from "./processor_time.ts";
-import { calmSample, leftovers, quietSample } from "./quiet.ts";
-import type { SoakResult } from "./result.ts";
-import { Sampler } from "./samples.ts";
-import { Mischief } from "./schedule.ts";
-import { Stalls } from "./stalls.ts";
-import { timerFile } from "./timer_file.ts";
+import { explain, Ledger, readAgentLog } from "./ledger.ts";
+import { CoreWaits, measureProcessors, Stalls } from "./processor_time.ts";
+import { countBy, faultCounts, type SoakResult } from "./report.ts";
+import { calmSample, judgeFlatness, leftovers, quietSample, Sampler } from "./samples.ts";
+import { Schedule } from "./schedule.ts";
 
 /** What a soak is to be. */
 export interface SoakOptions {
@@ -59,8 +53,8 @@ const EPILOGUE_MS = 3000;
 const PROGRESS_MS = 30_000;
 
 /**
- * A machine that had no time for more checks than this proves nothing: a share of all, and a number that one
- * bad moment takes.
+ * Where the machine had no time for more checks than this, the run proves nothing: a share of all checks, and a
+ * number that one bad moment can cost.
  */
 const STARVED_AT_MOST = { share: 0.001, number: 100 };
 
@@ -71,18 +65,21 @@ const IMPOSSIBLE_ERRORS = ["internal", "local", "dns", "denied"];
 export async function runSoak(options: SoakOptions): Promise<SoakResult> {
   await using fleet = await Fleet.start();
   const log = await Deno.makeTempFile({ prefix: "soak-agent-", suffix: ".log" });
+  // The agent may write below /tmp, wherever directories of tests are.
+  await using directory = await TempDirectory.create("/tmp");
+  const timerFile = await directory.write("timers", "");
   await using agent = await startAgent({
     flags: [
       ...["--tls-ca-file", fleet.caFile],
       ...["--channel-idle-timeout", `${CHANNEL_IDLE_MS}`],
       ...["--reply-reason", "true"],
     ],
-    // Half a million lines are for a file, not for this process' memory.
+    // There are half a million lines: into a file, since this process would keep them in memory.
     wrapper: ["sh", "-c", 'exec "$@" 2>"$0"', log],
     preload: new URL("timer_count.ts", import.meta.url).pathname,
+    env: { SOAK_TIMER_FILE: timerFile },
   });
-  const result = await soak(options, fleet, agent, log);
-  await Deno.remove(timerFile(agent.pid));
+  const result = await soak(options, fleet, agent, log, new Sampler(agent, timerFile));
   if (result.problems.length === 0) await Deno.remove(log);
   else options.onProgress(`The agent's log stays in ${log}`);
   return result;
@@ -93,6 +90,7 @@ async function soak(
   fleet: Fleet,
   agent: AgentProcess,
   log: string,
+  sampler: Sampler,
 ): Promise<SoakResult> {
   const where = { started: new Date().toISOString(), surroundings: surroundings() };
   const bounds = { deadlineMs: CHECK_TIMEOUT_MS, graceMs, lookBackMs: LOOK_BACK_MS };
@@ -101,18 +99,17 @@ async function soak(
   const ledger = new Ledger(bounds, stalls, agentWaits);
   const targets = fleet.members.flatMap((member) => member.targets);
   const lines = targets.flatMap((target) => target.lines);
-  const sampler = new Sampler(agent);
   const before = await calmSample(sampler);
   const processorUse = measureProcessors(agent.pid);
   const asker = new Asker(agent.port, targets, RATE, new Random(seed, "asker"), (check) => {
     ledger.enter(check);
   });
   const hostile = new HostileClients(agent.port, lines, new Random(seed, "hostile"));
-  const mischief = new Mischief(fleet.members, seed);
+  const schedule = new Schedule(fleet.members, REST_MS, seed);
 
   // Before the steady rate, so that it does not begin with every connection at once.
   await asker.askEachOnce();
-  for (const part of [sampler, asker, hostile, mischief]) part.start();
+  for (const part of [sampler, asker, hostile, schedule]) part.start();
   await untilOver(minutes, agent, signal, () => {
     const [sample] = sampler.samples.slice(-1);
     const { wrong, late, missing } = ledger.counts;
@@ -122,7 +119,7 @@ async function soak(
         `${sample?.descriptors} descriptors, ${sample?.channels} channels`,
     );
   });
-  await mischief.stop();
+  await schedule.stop();
   await pause(EPILOGUE_MS);
   const processors = processorUse();
   for (const part of [asker, hostile, sampler]) await part.stop();
@@ -134,44 +131,49 @@ async function soak(
   const flatness = judgeFlatness(sampler.samples, minutes);
   const { code, signal: killer } = await agent.stop();
   const { bugs, lines: logLines } = await readAgentLog(log, ledger.findings);
-  const { counts } = ledger;
   const problems = [
     ...signal.aborted ? ["It was interrupted"] : [],
     ...lived ? [] : [`The agent ended after ${asker.asked} checks`],
     ...code === 0 ? [] : [`The agent's exit code was ${killer ?? code}`],
-    ...(["wrong", "late", "missing"] as const)
-      .filter((judgement) => counts[judgement] > 0)
-      .map((judgement) => `${counts[judgement]} answers were ${judgement}`),
-    ...counts.agent_starved + counts.asker_stalled <=
-        asker.asked * STARVED_AT_MOST.share + STARVED_AT_MOST.number
-      ? []
-      : ["The machine had no time for too many checks"],
+    ...problemsOfAnswers(ledger.counts, asker.asked),
     ...sampler.failures === 0 ? [] : [`${sampler.failures} scrapes failed`],
     ...IMPOSSIBLE_ERRORS.filter((type) => (agentErrors[type] ?? 0) > 0)
       .map((type) => `${agentErrors[type]} checks were counted as ${type}`),
     ...flatness.flatMap(({ problem }) => problem ?? []),
     ...leftovers(before, after),
     ...bugs.slice(0, 20).map((bug) => `The agent's log points at a bug: ${bug}`),
-    ...mischief.problems,
+    ...schedule.problems,
   ];
   return {
-    ...{ ...where, minutes, seed, rate: RATE, bounds, counts },
+    ...{ ...where, minutes, seed, rate: RATE, bounds, counts: ledger.counts },
     ...{ processors, agentErrors, before, after, flatness, problems },
     backends: countBy(fleet.members.map(({ kind }) => kind)),
     missing: fleet.missing,
     manners: ledger.manners,
     latency: ledger.latency(),
-    faults: faultCounts(fleet.members, mischief.records),
+    faults: faultCounts(fleet.members, schedule.records),
     hostileVisits: hostile.visits,
     askerDelay: summarize(stalls.delays),
     findings: ledger.findings.map((finding) =>
-      explain(finding, mischief.records, logLines.get(finding) ?? [])
+      explain(finding, schedule.records, logLines.get(finding) ?? [])
     ),
     samples: sampler.samples,
   };
 }
 
-/** Waits for the end of the time, of the agent, or of the user's patience. */
+function problemsOfAnswers(counts: Ledger["counts"], asked: number): string[] {
+  const starved = counts.agent_starved + counts.asker_stalled;
+  return [
+    ...(["wrong", "late", "missing"] as const)
+      .filter((judgement) => counts[judgement] > 0)
+      .map((judgement) => `${counts[judgement]} answers were ${judgement}`),
+    ...starved <= asked * STARVED_AT_MOST.share + STARVED_AT_MOST.number
+      ? []
+      : ["The machine had no time for too many checks"],
+  ];
+}
+
+/** Waits until the time is over, the agent has ended, or the user interrupts. */
 async function untilOver(
   minutes: number,
   agent: AgentProcess,

@@ -1,5 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { AgentProcess } from "../lab/agent/agent_process.ts";
-import { timerFile } from "./timer_file.ts";
+import { median } from "../lab/testing/durations.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** What was seen of the agent at one moment. */
 export interface Sample {
@@ -28,13 +30,16 @@ const PAGES_EVERY = 10;
 export class Sampler {
   readonly samples: Sample[] = [];
   readonly #agent: AgentProcess;
+  readonly #timerFile: string;
   readonly #startedAt = performance.now();
   #running = true;
   #done: Promise<void> | undefined;
   #failures = 0;
 
-  constructor(agent: AgentProcess) {
+  /** @param timerFile where the agent's process tells its timers (`timer_count.ts`) */
+  constructor(agent: AgentProcess, timerFile: string) {
     this.#agent = agent;
+    this.#timerFile = timerFile;
   }
 
   /** How often nothing could be had of the agent. */
@@ -65,7 +70,7 @@ export class Sampler {
       peakMb: field("VmHWM") / 1024,
       threads: field("Threads"),
       descriptors,
-      timers: Number(Deno.readTextFileSync(timerFile(this.#agent.pid))),
+      timers: Number(Deno.readTextFileSync(this.#timerFile)),
       channels: metric("grpc_channels_active"),
       connections: metric("haproxy_connections_active"),
       checks: metric("haproxy_grpc_agent_checks_in_flight"),
@@ -84,11 +89,89 @@ export class Sampler {
       } catch {
         this.#failures++;
       }
-      await new Promise((resolve) => setTimeout(resolve, nextAt - performance.now()));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, nextAt - performance.now())));
     }
   }
 
   async #readPages(): Promise<void> {
     for (const path of ["/", "/api/status", "/healthz", "/readyz"]) await this.#agent.get(path);
   }
+}
+
+/** Within this after its last client the agent must be as it was before the first, in milliseconds. */
+const QUIET_WITHIN_MS = 40_000;
+
+/**
+ * A sample of an agent that nobody has asked yet. Starting takes a moment: of several looks within a second it is
+ * the last one with the fewest descriptors.
+ */
+export async function calmSample(sampler: Sampler): Promise<Sample> {
+  let least = await sampler.look();
+  for (let look = 0; look < 4; look++) {
+    await pause(250);
+    const sample = await sampler.look();
+    if (sample.descriptors <= least.descriptors) least = sample;
+  }
+  return least;
+}
+
+/** A sample as soon as nothing is left over, or the last one before it takes too long. */
+export async function quietSample(sampler: Sampler, before: Sample): Promise<Sample> {
+  let sample = await sampler.look();
+  await eventually("the agent to be quiet", async () => {
+    sample = await sampler.look();
+    return leftovers(before, sample).length === 0;
+  }, { timeoutMs: QUIET_WITHIN_MS, everyMs: 500 }).catch(() => {});
+  return sample;
+}
+
+/** @returns what there is more of than before, in words */
+export function leftovers(before: Sample, after: Sample): string[] {
+  return (["descriptors", "timers", "channels", "connections", "checks"] as const)
+    .filter((name) => after[name] > before[name])
+    .map((name) =>
+      `At the end there were ${after[name]} ${name}, at the beginning ${before[name]}`
+    );
+}
+
+/** One figure of the agent, early and late in the run. */
+export interface Flatness {
+  readonly figure: "residentMb" | "descriptors" | "timers" | "channels" | "threads";
+  /** Its median in the second quarter, and in the last. */
+  readonly early: number;
+  readonly late: number;
+  /** What the late one may be at most. */
+  readonly bound: number;
+  readonly problem: string | undefined;
+}
+
+/** How much more it may be: a share, and a number that is noise at any size. */
+const ALLOWED: Record<Flatness["figure"], { share: number; number: number }> = {
+  residentMb: { share: 0.1, number: 4 },
+  descriptors: { share: 0.1, number: 8 },
+  timers: { share: 0.1, number: 8 },
+  channels: { share: 0.1, number: 8 },
+  threads: { share: 0, number: 2 },
+};
+
+/** The memory of a shorter run is that of a program that is still warming up, in minutes. */
+const WARM_AFTER_MINUTES = 8;
+
+/** @returns whether the agent grows: the last quarter against the second, by medians */
+export function judgeFlatness(samples: readonly Sample[], minutes: number): Flatness[] {
+  const quarter = Math.floor(samples.length / 4);
+  const figures = Object.keys(ALLOWED) as Flatness["figure"][];
+  return figures.map((figure) => {
+    const values = samples.map((sample) => sample[figure]);
+    const early = median(values.slice(quarter, 2 * quarter));
+    const late = median(values.slice(3 * quarter));
+    const bound = early * (1 + ALLOWED[figure].share) + ALLOWED[figure].number;
+    const judged = figure !== "residentMb" || minutes >= WARM_AFTER_MINUTES;
+    const problem = judged && late > bound
+      ? `${figure} grew from ${early.toFixed(1)} to ${late.toFixed(1)}, more than ${
+        bound.toFixed(1)
+      }`
+      : undefined;
+    return { figure, early, late, bound, problem };
+  });
 }

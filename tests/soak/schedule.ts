@@ -1,36 +1,78 @@
 import { Random } from "../lab/testing/random.ts";
-import type { FaultRecord } from "./faults.ts";
-import type { FleetMember } from "./fleet.ts";
 
-/** How long a backend is left alone between two faults, in milliseconds: from, to. */
-const REST_MS = [2000, 16_000] as const;
+/** A stretch of time in milliseconds, from the shortest to the longest. */
+export type RangeMs = readonly [from: number, to: number];
 
-/** How long a fault lasts, in milliseconds: from, to. */
-const FAULT_MS = [1000, 6000] as const;
+/** Something that happens to a backend for a while; afterwards it is up again. */
+export interface SoakFault<Backend> {
+  /** To be read after "a backend that". */
+  readonly name: string;
+  /** For how long it is held. */
+  readonly heldMs: RangeMs;
+  /** What checks must say meanwhile, and where either answer is right; for the report. */
+  readonly expected: string;
+  readonly inject: Injector<Backend>;
+}
+
+/** Lets a fault happen to a backend, and notes its true state (`timeline.ts`). */
+export type Injector<Backend> = (backend: Backend, injection: Injection) => Promise<void>;
+
+/** What an injector is given beside the backend. */
+export interface Injection {
+  /** The name of the fault. */
+  readonly name: string;
+  /** Waits for as long as the fault is to be held. */
+  readonly hold: () => Promise<void>;
+  readonly random: Random;
+}
+
+/** A fault of one backend: when `inject` resolves, the backend is up. */
+export type ScheduledFault = Omit<SoakFault<unknown>, "inject"> & {
+  readonly inject: (injection: Injection) => Promise<void>;
+};
+
+/** A fault that was injected. */
+export interface FaultRecord {
+  readonly backend: string;
+  readonly fault: string;
+  /** In milliseconds of `performance.now()`. */
+  readonly from: number;
+  /** `undefined` while it lasts. */
+  to: number | undefined;
+}
+
+/** A backend as the schedule sees it. */
+export interface ScheduledBackend {
+  readonly name: string;
+  readonly faults: readonly ScheduledFault[];
+}
 
 /**
- * Lets one fault after the other happen to each backend, each backend for itself. What happens to a
- * backend, in which order and for how long, comes from the seed alone.
+ * Injects one fault after the other into each backend, independently of the other backends. Which faults a
+ * backend has, in which order and for how long, comes from the seed alone.
  */
-export class Mischief {
+export class Schedule {
   /** What has happened, in the order of its beginning. */
   readonly records: FaultRecord[] = [];
-  /** What went wrong in letting it happen: then the truth is not known any more. */
+  /** What went wrong while a fault was injected: then the true state is not known any more. */
   readonly problems: string[] = [];
-  readonly #members: readonly FleetMember[];
+  readonly #backends: readonly ScheduledBackend[];
+  readonly #restMs: RangeMs;
   readonly #seed: number;
   readonly #stop = new AbortController();
   #done: Promise<unknown> | undefined;
 
-  constructor(members: readonly FleetMember[], seed: number) {
-    this.#members = members;
+  /** @param restMs how long a backend is left alone between two faults */
+  constructor(backends: readonly ScheduledBackend[], restMs: RangeMs, seed: number) {
+    this.#backends = backends;
+    this.#restMs = restMs;
     this.#seed = seed;
   }
 
   start(): void {
-    this.#done = Promise.all(this.#members.map((member) =>
-      this.#plague(member).catch((error) => {
-        this.problems.push(`A fault of ${member.name} could not be let happen: ${error.stack}`);
+    this.#done = Promise.all(this.#backends.map((backend) =>
+      this.#run(backend).catch((error) => {
+        this.problems.push(`A fault of ${backend.name} could not be injected: ${error.stack}`);
       })
     ));
   }
@@ -41,19 +83,17 @@ export class Mischief {
     await this.#done;
   }
 
-  async #plague(member: FleetMember): Promise<void> {
-    const random = new Random(this.#seed, member.name);
-    const faults = random.cycle(member.faults.map((_, index) => index));
+  async #run(backend: ScheduledBackend): Promise<void> {
+    const random = new Random(this.#seed, backend.name);
     const { signal } = this.#stop;
-    for (const index of faults) {
-      const [rest, lasting] = [random.between(...REST_MS), random.between(...FAULT_MS)];
+    for (const { name, heldMs, inject } of random.cycle(backend.faults)) {
+      const [rest, held] = [random.between(...this.#restMs), random.between(...heldMs)];
       await pause(rest, signal);
       if (signal.aborted) return;
-      const fault = member.faults[index]?.name ?? "";
       const from = performance.now();
-      const record: FaultRecord = { backend: member.name, fault, from, to: undefined };
+      const record: FaultRecord = { backend: backend.name, fault: name, from, to: undefined };
       this.records.push(record);
-      await member.run(index, () => pause(lasting, signal), random);
+      await inject({ name, hold: () => pause(held, signal), random });
       record.to = performance.now();
     }
   }

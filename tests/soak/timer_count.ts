@@ -1,13 +1,16 @@
-// Loaded into the agent's process before the agent: tells five times a second how many timers are
-// pending that would keep the process alive.
+// Loaded into the agent's process before the agent: five times a second it writes how many timers are pending
+// that would keep the process alive into the file that SOAK_TIMER_FILE names. The agent may write below /tmp.
 
 import process from "node:process";
-import { timerFile } from "./timer_file.ts";
 
 const EVERY_MS = 200;
 
 /** Kept open: the agent gives up the permission to open it. */
-const file = Deno.openSync(timerFile(Deno.pid), { create: true, write: true, truncate: true });
+const file = Deno.openSync(Deno.env.get("SOAK_TIMER_FILE") ?? "", {
+  create: true,
+  write: true,
+  truncate: true,
+});
 
 function tell(): void {
   const timers = process.getActiveResourcesInfo().filter((kind) => kind === "Timeout");

@@ -3,7 +3,7 @@ import { eventually } from "../testing/eventually.ts";
 
 /** A client that sends a line without end, as fast as it is taken, and reads nothing. */
 export class DeafClient implements AsyncDisposable {
-  /** Settles when nothing more can be sent: the agent has closed the connection, or its owner has. */
+  /** Settles when the agent, or the owner of this client, has closed the connection. */
   readonly ended: Promise<void>;
   #connection: Deno.TcpConn;
   #sentBytes = 0;
@@ -18,7 +18,7 @@ export class DeafClient implements AsyncDisposable {
     return new DeafClient(await Deno.connect({ hostname: "127.0.0.1", port }), line);
   }
 
-  /** What was taken so far. */
+  /** How many bytes were taken so far. */
   get sentBytes(): number {
     return this.#sentBytes;
   }
@@ -32,7 +32,7 @@ export class DeafClient implements AsyncDisposable {
     try {
       while (true) this.#sentBytes += await this.#connection.write(lines);
     } catch {
-      // The one way it ends.
+      // The connection is closed, by the agent or by the owner of this client.
     }
   }
 }

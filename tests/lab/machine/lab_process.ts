@@ -12,7 +12,10 @@ export interface LabProcessOptions {
   withoutEnv?: string[];
 }
 
-/** A child process of a test, started in the repository's root, with its output read line by line; it never outlives its owner. */
+/**
+ * A child process of a test, started in the repository's root, whose output is read line by line. It never
+ * outlives its owner.
+ */
 export class LabProcess implements AsyncDisposable {
   readonly stdout: LineLog;
   readonly stderr: LineLog;
@@ -25,7 +28,7 @@ export class LabProcess implements AsyncDisposable {
   constructor(program: string, options: LabProcessOptions = {}) {
     const env = Deno.env.toObject();
     for (const name of options.withoutEnv ?? []) delete env[name];
-    // Deno would ask its home for a newer version: traffic and descriptors that no test expects.
+    // Without it Deno looks for a newer version of itself: traffic and descriptors that no test expects.
     Object.assign(env, { DENO_NO_UPDATE_CHECK: "1" }, options.env);
     this.#child = new Deno.Command(program, {
       args: options.args ?? [],

@@ -3,7 +3,7 @@
 import { eventually } from "../testing/eventually.ts";
 
 /** Linux counts processor time in hundredths of a second. */
-const TICK_MS = 10;
+export const TICK_MS = 10;
 
 /** Processor time of a process so far, user and system, in milliseconds; NaN when it is gone. */
 export function processorMs(pid: number): number {

@@ -6,8 +6,10 @@ export class TempDirectory implements AsyncDisposable {
     this.path = path;
   }
 
-  static async create(): Promise<TempDirectory> {
-    return new TempDirectory(await Deno.makeTempDir({ prefix: "agent-test-" }));
+  /** @param parent where it is made; by default in the system's directory for such */
+  static async create(parent?: string): Promise<TempDirectory> {
+    const place = parent === undefined ? {} : { dir: parent };
+    return new TempDirectory(await Deno.makeTempDir({ prefix: "agent-test-", ...place }));
   }
 
   /** Writes a file, in place of one of that name. @returns its path */

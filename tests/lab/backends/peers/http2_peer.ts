@@ -17,9 +17,9 @@ import { close, PeerServer, send } from "./peer_server.ts";
 /** One request to an {@linkcode http2Peer}, and the means to answer it. */
 export interface Http2Call {
   streamId: number;
-  /** The how manieth request of its connection this is, from 1. */
+  /** The number of this request on its connection, from 1. */
   nth: number;
-  /** Sends frames, or what passes for them. */
+  /** Sends frames, or bytes that are no frames. */
   send(...frames: Uint8Array[]): Promise<void>;
   /** Closes the connection. */
   close(): void;
@@ -33,7 +33,7 @@ export interface Http2PeerOptions {
   answer?: (call: Http2Call) => void | Promise<void>;
 }
 
-/** A server that greets and acknowledges as HTTP/2 wants it, and answers as the test wants it. */
+/** A server that greets and acknowledges as HTTP/2 demands, and answers as the test says. */
 export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
   const { greeting = settings(), answer = () => {} } = options;
   return new PeerServer(async (connection) => {

@@ -102,7 +102,8 @@ export async function drain(connection: Deno.TcpConn): Promise<void> {
   while (await connection.read(buffer) !== null);
 }
 
-function hasGone(error: unknown): boolean {
+/** Whether an error says that the other side has closed the connection, or that this side has. */
+export function hasGone(error: unknown): boolean {
   return [
     Deno.errors.BadResource,
     Deno.errors.BrokenPipe,

@@ -57,9 +57,9 @@ export interface ScriptedServerOptions {
 export class ScriptedCall {
   readonly connection: ScriptedConnection;
   readonly streamId: number;
-  /** The how manieth call of the server it is, from 1. */
+  /** The number of this call on the server, from 1. */
   readonly nth: number;
-  /** The how manieth call of its connection it is, from 1. */
+  /** The number of this call on its connection, from 1. */
   readonly nthOfConnection: number;
   /** Its header fields, in their order; of a block in one frame. */
   fields: readonly HeaderField[] = [];
@@ -83,7 +83,7 @@ export class ScriptedCall {
     return this.connection.send(healthAnswer(this.streamId, status));
   }
 
-  /** Sends frames, or what passes for them, in one write. */
+  /** Sends frames, or bytes that are no frames, in one write. */
   send(...frames: Uint8Array[]): Promise<void> {
     return this.connection.send(...frames);
   }
@@ -156,7 +156,7 @@ export class ScriptedConnection {
     });
   }
 
-  /** Sends frames, or what passes for them, in one write; nothing when the connection is gone. */
+  /** Sends frames, or bytes that are no frames, in one write; nothing when the connection is gone. */
   send(...frames: Uint8Array[]): Promise<void> {
     const bytes = concat(...frames);
     this.observer.fromServer(bytes);
@@ -283,7 +283,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   #do(work: () => void | Promise<void>): void {
-    // What a test waits for in there may never come: the end of the server ends it as well.
+    // A function of the test may wait for what never comes: the end of the server ends the waiting.
     const done = Promise.race([(async () => await work())(), this.#ended.promise])
       .catch((error) => this.#failure ??= error)
       .finally(() => this.#work.delete(done));

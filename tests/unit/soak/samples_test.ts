@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { judgeFlatness } from "../../soak/flatness.ts";
+import { judgeFlatness } from "../../soak/samples.ts";
 import type { Sample } from "../../soak/samples.ts";
 
 const SAMPLE: Sample = {
