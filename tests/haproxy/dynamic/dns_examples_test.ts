@@ -2,12 +2,11 @@
 // second agent. HAProxy 3.0, 3.2 and 3.4 side by side, with a real name server.
 
 import assert from "node:assert/strict";
-import { connect } from "node:http2";
 import { createServer } from "node:net";
 import { type AgentProcess, startAgent } from "../../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
-import { callThrough, HEALTH_CHECK } from "../../lab/clients/call_through.ts";
+import { callThrough, HEALTH_CHECK, OpenCall } from "../../lab/clients/call_through.ts";
 import { getHaproxy } from "../../lab/haproxy/find_haproxy.ts";
 import type { Haproxy, ServerRow } from "../../lab/haproxy/haproxy.ts";
 import { HAPROXY_SERIES } from "../../lab/haproxy/haproxy_packages.ts";
@@ -21,7 +20,6 @@ import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/test_wit
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
 import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { within } from "../../lab/testing/eventually.ts";
 import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** One HAProxy with an example's configuration. */
@@ -283,43 +281,5 @@ class CountingListener implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-}
-
-/** A call of `Health/Watch` through HAProxy that stays open; a message comes at each change. */
-class OpenCall {
-  #session;
-  #messages = 0;
-  #read = 0;
-  #arrived = Promise.withResolvers<void>();
-
-  constructor(origin: string) {
-    this.#session = connect(origin);
-    this.#session.on("error", (error) => this.#arrived.reject(error));
-    const call = this.#session.request({
-      ":method": "POST",
-      ":path": "/grpc.health.v1.Health/Watch",
-      "content-type": "application/grpc",
-      te: "trailers",
-    });
-    call.on("error", (error) => this.#arrived.reject(error));
-    call.on("data", () => {
-      this.#messages++;
-      this.#arrived.resolve();
-      this.#arrived = Promise.withResolvers();
-    });
-    call.end(new Uint8Array(5));
-  }
-
-  /** Waits for the next message. */
-  async message(): Promise<void> {
-    while (this.#messages === this.#read) {
-      await within("a message of the open call", 5000, this.#arrived.promise);
-    }
-    this.#read++;
-  }
-
-  close(): void {
-    this.#session.destroy();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Runs in the agent's place, under its permissions: does what only somebody who has taken the agent over
- * would try, and prints a JSON object of what came of each attempt.
+ * Runs in the agent's place, under its permissions: tries what only an attacker who controls the agent would try,
+ * and prints the outcome of each attempt as a JSON object.
  */
 
 import { spawnSync } from "node:child_process";

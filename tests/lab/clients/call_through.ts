@@ -31,3 +31,41 @@ export async function callThrough(origin: string, path: string, ca?: string): Pr
     session.destroy();
   }
 }
+
+/** A call of `Health/Watch` through HAProxy that stays open; a message comes at each change. */
+export class OpenCall {
+  #session;
+  #messages = 0;
+  #read = 0;
+  #arrived = Promise.withResolvers<void>();
+
+  constructor(origin: string) {
+    this.#session = connect(origin);
+    this.#session.on("error", (error) => this.#arrived.reject(error));
+    const call = this.#session.request({
+      ":method": "POST",
+      ":path": "/grpc.health.v1.Health/Watch",
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    call.on("error", (error) => this.#arrived.reject(error));
+    call.on("data", () => {
+      this.#messages++;
+      this.#arrived.resolve();
+      this.#arrived = Promise.withResolvers();
+    });
+    call.end(new Uint8Array(5));
+  }
+
+  /** Waits for the next message. */
+  async message(): Promise<void> {
+    while (this.#messages === this.#read) {
+      await within("a message of the open call", 5000, this.#arrived.promise);
+    }
+    this.#read++;
+  }
+
+  close(): void {
+    this.#session.destroy();
+  }
+}

@@ -1,4 +1,4 @@
-/** A module to be loaded into the agent's process: what it does once a day it does every half a second. */
+/** A module to be loaded into the agent's process: what is done once a day is then done every half second. */
 const DAY_MS = 24 * 60 * 60 * 1000;
 const SHORT_DAY_MS = 500;
 

@@ -16,7 +16,10 @@ const PORTS = 64;
 /** Attempts at finding so many free ones. */
 const ATTEMPTS = 20;
 
-/** How long a case waits for what it wants, in seconds; three with its command, and h2spec gives up. */
+/**
+ * How long a case waits for the client to do what it must, in seconds. h2spec gives up a case that takes three
+ * seconds together with its command.
+ */
 const CASE_TIMEOUT_S = 1;
 
 const H2SPEC = new BuiltProgram({
@@ -60,7 +63,7 @@ export async function h2specProblem(): Promise<string | undefined> {
   return await H2SPEC.missing();
 }
 
-/** @returns undefined where the output tells no end */
+/** @returns undefined where the output has no summary */
 function readResult(lines: readonly string[]): H2specResult | undefined {
   const [, passed] = /^\d+ tests, (\d+) passed/m.exec(lines.join("\n")) ?? [];
   if (passed === undefined) return undefined;

@@ -16,8 +16,8 @@ const DEFAULT_MAX_FRAME = 16_384;
 const MAX_WINDOW = 2 ** 31 - 1;
 
 /**
- * Milliseconds after which a client must have read what the server sent, if nothing has shown it before: a
- * busy machine holds a process up for long.
+ * Milliseconds after which a client is taken to have read what the server sent, if it has not shown so before:
+ * a busy machine can hold up a process for long.
  */
 const READ_BY_MS = 3000;
 

@@ -6,13 +6,13 @@ import { cacheFolder } from "../../machine/cache_folder.ts";
 export interface Build {
   /** The program's name, for its folder and for messages. */
   readonly name: string;
-  /** The folder of its sources. Another text of one, and it is built anew. */
+  /** The folder of its sources. When one of them changes, the program is built anew. */
   readonly sources: string;
-  /** What it is built with, each with arguments that only show whether it is there. */
+  /** The programs that build it, each with arguments that end at once, such as `--version`. */
   readonly tools: readonly (readonly string[])[];
   /** What to install where a tool is missing. */
   readonly install: string;
-  /** Run one after the other in a copy of the sources, which is where the program is found later. */
+  /** Run one after the other in a copy of the sources; the program stays in that folder. */
   readonly commands: readonly (readonly string[])[];
 }
 
@@ -80,7 +80,7 @@ async function buildOnce(build: Build): Promise<Built> {
       return { folder: undefined, missing };
     }
     await Deno.rename(fresh, folder).catch((error) => {
-      // Another may have been faster.
+      // Another process may have built the same meanwhile.
       if (!existsSync(folder)) throw error;
     });
     return { folder, missing: undefined };

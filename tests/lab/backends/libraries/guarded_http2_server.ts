@@ -2,9 +2,9 @@ import http2 from "node:http2";
 import { putOffClosing } from "../../../../src/grpc/goaway_guard.ts";
 
 /**
- * Keeps a GOAWAY of a client from killing a lab backend. Deno's HTTP/2 servers have the fault that
- * src/grpc/goaway_guard.ts describes as its clients do. The agent sends none for that reason, but a
- * backend that died of one would only show as a wrong `down`. To be called before the first server.
+ * Keeps a GOAWAY of a client from killing a backend. Deno's HTTP/2 servers have the fault that
+ * src/grpc/goaway_guard.ts describes of its clients, and a backend that died of it would look like a wrong
+ * `down` of the agent. To be called before the first server is made; it can go with that guard.
  */
 export function guardHttp2Servers(): void {
   const { createServer, createSecureServer } = http2;

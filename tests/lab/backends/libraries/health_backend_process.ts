@@ -60,7 +60,7 @@ function check(
   checks++;
   const answer = answers.get(call.request.service) ?? NOT_FOUND;
   let answered = false;
-  // grpc-js says it of each call that has ended.
+  // grpc-js emits this for each call that has ended, answered or not.
   call.on("cancelled", () => {
     if (!answered) cancelled++;
   });
@@ -166,6 +166,6 @@ commands.onLine(async (line) => {
     emit({ id: command.id, error: String(error) });
   }
 });
-// Without its test it has nothing to do: never outlive it.
+// Standard input ends with the test that started it: so does this process.
 await commands.ended;
 Deno.exit(0);

@@ -109,7 +109,7 @@ const RUST = new BuiltProgram({
   commands: [
     ["cargo", "build", "--release", "--locked", "--quiet"],
     ["mv", "target/release/rust-backend", "."],
-    // What the build leaves behind is a hundred times as large.
+    // The rest of what cargo makes is a hundred times as large as the program.
     ["rm", "-r", "target"],
   ],
 });

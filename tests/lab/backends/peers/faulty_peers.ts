@@ -170,7 +170,7 @@ export const HTTP2_FAULTS: Fault[] = [
   }),
 ];
 
-/** Those of them that cost who reads them much time. */
+/** Those of them that take much time to read. */
 export const FLOODS: Fault[] = HTTP2_FAULTS.filter(({ name }) => name.endsWith("without end"));
 
 type Answer = (call: Http2Call) => void | Promise<void>;

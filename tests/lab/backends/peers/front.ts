@@ -2,24 +2,24 @@ import { freePort } from "../../machine/free_port.ts";
 import { close, pass, type Peer, PeerServer } from "./peer_server.ts";
 import { refusing } from "./tcp_peers.ts";
 
-/** An address that stays while what answers there changes. */
+/** A loopback port that stays the same while the server behind it changes. */
 export class Front implements AsyncDisposable {
   readonly port = freePort();
   #door: Peer;
   #behind: PeerServer;
 
-  /** @param behind what answers at first; owned by the front from here on, as all that follow it */
+  /** @param behind the first server; it and all that follow are disposed of with the front */
   constructor(behind: PeerServer) {
     this.#behind = behind;
     this.#door = this.#open();
   }
 
-  /** Lets another answer; the connections of the one before are closed. */
+  /** Puts another server behind the port; the connections of the one before are closed. */
   async lead(to: PeerServer): Promise<void> {
     await this.replace(to)[Symbol.asyncDispose]();
   }
 
-  /** Lets another answer new connections. @returns the one before, now the caller's */
+  /** Gives new connections to another server. @returns the one before, which the caller disposes of */
   replace(by: PeerServer): PeerServer {
     const before = this.#behind;
     this.#behind = by;
@@ -27,7 +27,7 @@ export class Front implements AsyncDisposable {
   }
 
   /**
-   * Gives the port to another for a time; the connections are closed.
+   * Gives up the port, so that something else can take it; the connections are closed.
    *
    * @param occupy takes the port
    */
@@ -45,7 +45,7 @@ export class Front implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const door = this.#door;
-    this.#door = refusing(this.port); // nobody has it until somebody takes it, which may fail
+    this.#door = refusing(this.port); // until something else takes the port, which may fail
     await door[Symbol.asyncDispose]();
     await this.#behind[Symbol.asyncDispose]();
   }
@@ -56,7 +56,7 @@ export class Front implements AsyncDisposable {
   }
 }
 
-/** Hands the connections on; its own end does not end them. */
+/** Accepts connections and hands them on; they outlive it. */
 class Door implements Peer {
   readonly port: number;
   connections = 0;
@@ -86,7 +86,7 @@ class Door implements Peer {
 }
 
 /**
- * A way to another port of this machine, as a balancer is one.
+ * A server that passes connections on to another port of this machine, as a balancer does.
  *
  * @param look makes, for each connection, a function that sees what its client sends
  */

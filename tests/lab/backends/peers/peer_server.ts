@@ -1,6 +1,6 @@
 import { freePort } from "../../machine/free_port.ts";
 
-/** A backend that misbehaves: something under a port, closed by its owner. */
+/** A backend of a test: something on a port, disposed of by its owner. */
 export interface Peer extends AsyncDisposable {
   readonly port: number;
   /** Connections accepted so far. */
@@ -48,7 +48,7 @@ export class PeerServer implements Peer {
     );
   }
 
-  /** May be called again. */
+  /** Closes the listener and all connections; may be called again. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#closed ??= this.#close();
   }

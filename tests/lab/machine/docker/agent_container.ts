@@ -1,7 +1,7 @@
-import { LineClient } from "../lab/clients/line_client.ts";
-import type { DockerEngine } from "../lab/machine/docker/docker_engine.ts";
-import { freePort } from "../lab/machine/free_port.ts";
-import { eventually } from "../lab/testing/eventually.ts";
+import { LineClient } from "../../clients/line_client.ts";
+import { eventually } from "../../testing/eventually.ts";
+import { freePort } from "../free_port.ts";
+import type { DockerEngine } from "./docker_engine.ts";
 import { AGENT } from "./images.ts";
 
 /** As the documents have an agent run: it may write nowhere and has no rights. */

@@ -1,9 +1,9 @@
-import { getHaproxy } from "../lab/haproxy/find_haproxy.ts";
-import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
-import { DockerEngine, dockerProblem, TEST_LABEL } from "../lab/machine/docker/docker_engine.ts";
-import { ROOT } from "../lab/testing/repository.ts";
-import { TempDirectory } from "../lab/testing/temp_directory.ts";
-import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
+import { getHaproxy } from "../../haproxy/find_haproxy.ts";
+import { ROOT } from "../../testing/repository.ts";
+import { TempDirectory } from "../../testing/temp_directory.ts";
+import { testThatNeeds } from "../../testing/test_that_needs.ts";
+import { makeDebianImage } from "./debian_image.ts";
+import { DockerEngine, dockerProblem, TEST_LABEL } from "./docker_engine.ts";
 
 /** Which bases the Dockerfile is to take, by its build arguments. */
 export type Bases = Record<"BUILD_IMAGE" | "RUN_IMAGE" | "BUNDLE_RUN_IMAGE" | "CA_IMAGE", string>;
