@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { setTimeout as pause } from "node:timers/promises";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
-import { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
 import {
   blackHole,
   closing,
@@ -13,7 +11,6 @@ import {
   silent,
 } from "../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
-import { freePort } from "../lab/machine/free_port.ts";
 import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
@@ -136,13 +133,7 @@ testWithOwnNames(
   "a backend that takes its time to greet is up however many addresses its name has",
   { "many.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] },
   async (wrapper) => {
-    await using server = http2Peer({
-      answer: ({ streamId, send }) => send(healthAnswer(streamId)),
-    });
-    await using slow = new PeerServer(async (connection) => {
-      await pause(300);
-      server.adopt(connection);
-    }, { hostname: "0.0.0.0", port: freePort() });
+    await using slow = await ScriptedServer.start({ hostname: "0.0.0.0", acceptDelayMs: 300 });
     await withAgent({ wrapper }, async (agent) => {
       assert.equal(await agent.ask(`many.test ${slow.port} no-ssl backend.test\n`), "up\n");
     });

@@ -4,7 +4,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import type { Library } from "../lab/backends/libraries/library_backends.ts";
 import { Front, wayTo } from "../lab/backends/peers/front.ts";
-import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { http2Peer } from "../lab/backends/peers/http2_peer.ts";
 import type { Peer, PeerServer } from "../lab/backends/peers/peer_server.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import type { Injector } from "./schedule.ts";
@@ -69,9 +69,9 @@ export const holdingAnswersBack: Injector<AddressBackend> = async (backend, { ho
   const { front, healthy, target: { timeline } } = backend;
   const { promise: released, resolve: release } = Promise.withResolvers<void>();
   const peer = http2Peer({
-    answer: async ({ streamId, send }) => {
+    answer: async (call) => {
       await released;
-      await send(healthAnswer(streamId));
+      await call.serve();
     },
   });
   await change([timeline], "down", "holds its answers back", () => front.lead(peer));
@@ -87,8 +87,8 @@ export const becomingDeaf: Injector<AddressBackend> = async (backend, { hold }) 
   let deaf = false;
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
   const peer = http2Peer({
-    answer: async ({ streamId, send }) => {
-      if (!deaf) return await send(healthAnswer(streamId));
+    answer: async (call) => {
+      if (!deaf) return await call.serve();
       unanswered++;
       await ended;
     },

@@ -1,7 +1,7 @@
 import type { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { LIBRARIES, type Library } from "../lab/backends/libraries/library_backends.ts";
 import { Front, wayTo } from "../lab/backends/peers/front.ts";
-import { healthAnswer, http2Peer } from "../lab/backends/peers/http2_peer.ts";
+import { healthyPeer } from "../lab/backends/peers/http2_peer.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { RollingBackend } from "./address_faults.ts";
 import { PLAIN_FAULTS, PROCESS_FAULTS, ROLLING_FAULTS, tlsFaults } from "./faults.ts";
@@ -90,13 +90,16 @@ export class Fleet implements AsyncDisposable {
   }
 
   #addPlain(nth: number): void {
-    const healthy = () =>
-      http2Peer({ answer: ({ streamId, send }) => send(healthAnswer(streamId)) });
-    const front = this.#owned.use(new Front(healthy()));
+    const front = this.#owned.use(new Front(healthyPeer()));
     const name = `raw ${nth}`;
     const lines = [plainLine(front.port, "a.test"), plainLine(front.port, "b.test")] as const;
     const target = new Target(name, lines, { rare: nth % RARE_EVERY === 0 });
-    this.#add(name, "raw HTTP/2", [target], PLAIN_FAULTS, { name, front, healthy, target });
+    this.#add(name, "raw HTTP/2", [target], PLAIN_FAULTS, {
+      name,
+      front,
+      healthy: healthyPeer,
+      target,
+    });
   }
 
   #addProcess(name: string, kind: string, backend: HealthBackend, nth: number): void {

@@ -19,7 +19,9 @@ export interface Http2Call {
   streamId: number;
   /** The number of this request on its connection, from 1. */
   nth: number;
-  /** Sends frames, or bytes that are no frames. */
+  /** Answers completely, and in one write; 1 is SERVING. */
+  serve(status?: number): Promise<void>;
+  /** Sends frames, or bytes that are no frames, in one write. */
   send(...frames: Uint8Array[]): Promise<void>;
   /** Closes the connection. */
   close(): void;
@@ -33,7 +35,10 @@ export interface Http2PeerOptions {
   answer?: (call: Http2Call) => void | Promise<void>;
 }
 
-/** A server that greets and acknowledges as HTTP/2 demands, and answers as the test says. */
+/**
+ * A server that greets and acknowledges as HTTP/2 demands, and answers as the test says. It can stand behind a
+ * `Front`; what has a port of its own, speaks TLS or judges its client is a `ScriptedServer`.
+ */
 export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
   const { greeting = settings(), answer = () => {} } = options;
   return new PeerServer(async (connection) => {
@@ -44,9 +49,11 @@ export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
       const reply = acknowledgementOf(frame);
       if (reply) await send(connection, reply);
       if (!endsStream(frame)) continue;
+      const { streamId } = frame;
       await answer({
-        streamId: frame.streamId,
+        streamId,
         nth: ++requests,
+        serve: (status) => send(connection, healthAnswer(streamId, status)),
         send: (...frames) => send(connection, concat(...frames)),
         close: () => close(connection),
       });
@@ -85,6 +92,11 @@ async function* readFrames(connection: Deno.TcpConn): AsyncGenerator<Frame> {
   }
 }
 
+/** A server that serves every call. */
+export function healthyPeer(): PeerServer {
+  return http2Peer({ answer: (call) => call.serve() });
+}
+
 /** A healthy peer whose answers wait until the test lets them go. */
 export class GatedPeer implements AsyncDisposable {
   readonly server: PeerServer;
@@ -106,9 +118,7 @@ export class GatedPeer implements AsyncDisposable {
 
   /** Answers the request that has waited longest, or so many of them. */
   async answer(count = 1): Promise<void> {
-    for (const { send, streamId } of this.waiting.splice(0, count)) {
-      await send(healthAnswer(streamId));
-    }
+    for (const call of this.waiting.splice(0, count)) await call.serve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

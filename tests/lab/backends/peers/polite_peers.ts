@@ -27,7 +27,7 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
     start: () => goingAwayGracefully(3),
   },
   atCall(4, "says GOAWAY with the highest stream and closes 100 ms later", async (call) => {
-    await serve(call);
+    await call.serve();
     await call.send(goaway(MAX_STREAM_ID));
     await pause(100);
     call.close();
@@ -35,7 +35,7 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
   atCall(3, "says GOAWAY before its answer", async (call) => {
     await call.send(goaway(call.streamId));
     await pause(20);
-    await serve(call);
+    await call.serve();
     call.close();
   }),
   atCall(3, "refuses the stream by its GOAWAY", async ({ streamId, send, close }) => {
@@ -44,14 +44,14 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
     close();
   }),
   atCall(3, "says GOAWAY with ENHANCE_YOUR_CALM between calls", async (call) => {
-    await serve(call);
+    await call.serve();
     await pause(20);
     await call.send(goaway(call.streamId, ErrorCode.ENHANCE_YOUR_CALM));
     call.close();
   }),
   atCall(3, "closes an old connection in place of an answer", ({ close }) => close()),
   atCall(1, "closes a connection after each answer", async (call) => {
-    await serve(call);
+    await call.serve();
     call.close();
   }),
   atCall(
@@ -78,7 +78,7 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
       http2Peer({
         // Not awaited: each call takes so long, however many others the connection has.
         answer: (call) => {
-          pause(700).then(() => serve(call)).catch(() => {}); // or the client has gone
+          pause(700).then(() => call.serve()).catch(() => {}); // or the client has gone
         },
       }),
   },
@@ -87,7 +87,7 @@ export const POLITE_WAYS: readonly PoliteWay[] = [
 /** A healthy peer that says GOAWAY after every `calls` answers, as servers do that limit a connection. */
 export function goingAway(calls: number): PeerServer {
   return until(calls, async (call) => {
-    await serve(call);
+    await call.serve();
     await call.send(goaway(call.streamId));
     call.close();
   });
@@ -99,7 +99,7 @@ export function goingAway(calls: number): PeerServer {
  */
 export function goingAwayGracefully(calls: number): PeerServer {
   return until(calls, async (call) => {
-    await serve(call);
+    await call.serve();
     await call.send(goaway(MAX_STREAM_ID));
     await call.send(goaway(call.streamId));
     call.close();
@@ -109,7 +109,7 @@ export function goingAwayGracefully(calls: number): PeerServer {
 /** A healthy peer that resets the second call of each connection. */
 export function resettingSecond(code: number): PeerServer {
   return http2Peer({
-    answer: (call) => call.nth === 2 ? call.send(resetStream(call.streamId, code)) : serve(call),
+    answer: (call) => call.nth === 2 ? call.send(resetStream(call.streamId, code)) : call.serve(),
   });
 }
 
@@ -123,11 +123,7 @@ function atCall(
 }
 
 function until(calls: number, otherwise: (call: Http2Call) => void | Promise<void>): PeerServer {
-  return http2Peer({ answer: (call) => call.nth < calls ? serve(call) : otherwise(call) });
-}
-
-function serve({ streamId, send }: Http2Call): Promise<void> {
-  return send(healthAnswer(streamId));
+  return http2Peer({ answer: (call) => call.nth < calls ? call.serve() : otherwise(call) });
 }
 
 function pause(ms: number): Promise<void> {
