@@ -14,7 +14,7 @@ const PIPELINED_LINES = 5;
 /** Rarely asked targets are asked in every other stretch of this length, in milliseconds. */
 const RARE_STRETCH_MS = 15_000;
 
-/** How often it is looked whether checks are due, in milliseconds. */
+/** How often the asker begins the checks that are due, in milliseconds. */
 const TICK_MS = 5;
 
 /** How a line was asked. */
@@ -140,7 +140,7 @@ export class Asker {
       else await this.#kept.use(ask);
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error)) throw error;
-      // The agent did not accept: no answer, to whoever asks.
+      // The agent did not accept the connection: none of the lines has an answer.
       const receivedAt = performance.now();
       for (const { target, line } of questions) {
         const exchange = { line, sentAt: begunAt, receivedAt, reply: undefined, localPort: 0 };

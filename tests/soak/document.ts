@@ -53,7 +53,7 @@ const AREA: Area = { left: 56, right: 700, top: 34, bottom: 256 };
 /** Points of a line; more would not be seen. */
 const POINTS = 320;
 
-/** What may lie between two labels of the time, in minutes. */
+/** The steps from one label of the time axis to the next, in minutes; the smallest that fits is taken. */
 const MINUTE_STEPS = [0.25, 0.5, 1, 2, 5, 10, 15, 30];
 
 const MEMORY: Colour = { className: "memory", light: "#0969da", dark: "#539bf5" };

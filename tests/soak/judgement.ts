@@ -24,7 +24,7 @@ export interface Bounds {
 export type Judgement =
   /** The backend was in the state that it says. */
   | "right"
-  /** The backend was changing, so that nothing else could be said against it. */
+  /** It says another state, but the backend was changing: either answer may be right. */
   | "unclear"
   /** The backend was not in this state while the check was under way. */
   | "wrong"
@@ -53,7 +53,10 @@ export interface Delays {
   readonly agentWaitedMs: number;
 }
 
-/** Half of what making a connection may take: then a timeout says more of the machine than of the backend. */
+/**
+ * A timeout says more of the machine than of the backend where the agent had no core for longer than this, in
+ * milliseconds: half of what making a connection may take.
+ */
 const STARVED_MS = 500;
 
 /**

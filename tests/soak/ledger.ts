@@ -12,10 +12,10 @@ import {
 import type { CoreWaits, Stalls } from "./processor_time.ts";
 import type { FaultRecord } from "./schedule.ts";
 
-/** Time for the measurement of stalls to catch up with the answer that shows one, in milliseconds. */
+/** An answer is judged so much later that a stall that has delayed it is measured by then, in milliseconds. */
 const STALL_SEEN_MS = 50;
 
-/** Findings that are kept; more of them say no more. */
+/** How many findings are kept at most. */
 const KEPT_FINDINGS = 1000;
 
 /** Judges answers and counts them. */
@@ -81,7 +81,7 @@ export class Ledger {
   async #find(check: AskedCheck): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, STALL_SEEN_MS));
     const { sentAt, receivedAt, line, reply, localPort, target, manner } = check;
-    // Before the deadline a stall delays nothing: the reply was not there to be read.
+    // A stall before the deadline does not explain a late reply: it was not there to be read yet.
     const stalledMs = this.#stalls.between(sentAt + this.#bounds.deadlineMs, receivedAt);
     const agentWaitedMs = this.#agentWaits.between(sentAt, receivedAt);
     const judgement = this.#judge(check, { stalledMs, agentWaitedMs });

@@ -1,5 +1,5 @@
-// Whether the machine gave the asker and the agent the processor when they could have used it: what is late for
-// want of it is not the agent's.
+// Whether the machine gave the asker and the agent a processor when they needed one. An answer that is late because
+// it did not is counted apart.
 
 import { processorMs, TICK_MS } from "../lab/machine/process_state.ts";
 
@@ -44,7 +44,7 @@ function read(agentPid: number): Times {
   };
 }
 
-/** How often it is looked, in milliseconds. */
+/** How often the timer runs whose delays show stalls, in milliseconds. */
 const STALL_LOOK_MS = 10;
 
 /** A delay up to this is no stall, in milliseconds. */
@@ -54,8 +54,8 @@ const NORMAL_MS = 5;
 const REMEMBERED_STALLS = 1000;
 
 /**
- * When this process itself did not run: what came meanwhile was not seen, and was not sent. A reply that
- * seems late can so be told from one that lay waiting.
+ * When this process itself did not run, so that it could neither send lines nor read replies. A reply that was late
+ * can so be told from one that waited to be read.
  */
 export class Stalls implements Disposable {
   readonly #stalls: { from: number; to: number }[] = [];
@@ -96,10 +96,10 @@ export class Stalls implements Disposable {
   }
 }
 
-/** How often it is looked, in milliseconds. */
+/** How often the count of the kernel is read, in milliseconds. */
 const WAIT_LOOK_MS = 20;
 
-/** How far back it is remembered, in looks. */
+/** How many of its values are remembered. */
 const REMEMBERED_WAITS = 1000;
 
 /**
@@ -117,7 +117,7 @@ export class CoreWaits implements Disposable {
     this.#timer = setInterval(() => this.#look(), WAIT_LOOK_MS);
   }
 
-  /** @returns how many milliseconds it waited from `from` to `to`, at most 20 ms of time around included */
+  /** @returns how many milliseconds it waited from `from` to `to`, including up to 20 ms before and after */
   between(from: number, to: number): number {
     const before = this.#looks.findLast(({ at }) => at <= from) ?? this.#looks[0];
     const after = this.#looks.find(({ at }) => at >= to) ?? this.#looks.at(-1);
@@ -135,7 +135,7 @@ export class CoreWaits implements Disposable {
       this.#looks.push({ at: performance.now(), waitedMs: Number(waited) / 1e6 });
       if (this.#looks.length > REMEMBERED_WAITS) this.#looks.shift();
     } catch {
-      // The agent is gone, which others tell.
+      // The agent has ended; the run notices that itself.
     }
   }
 }

@@ -18,7 +18,7 @@ export interface SoakResult {
   readonly rate: number;
   /** How many there are, by their kind. */
   readonly backends: Readonly<Record<string, number>>;
-  /** Implementations that could not run, with the reason. */
+  /** Libraries whose backends could not run, with the reason. */
   readonly missing: readonly string[];
   readonly bounds: Bounds;
   readonly counts: Readonly<Record<Judgement, number>>;

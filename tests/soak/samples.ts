@@ -23,7 +23,7 @@ export interface Sample {
 
 const EVERY_MS = 1000;
 
-/** Every how many samples the pages for people are fetched too. */
+/** After so many samples the status page and the other pages are fetched too. */
 const PAGES_EVERY = 10;
 
 /** Looks at the agent every second: at its process, and at its metrics as Prometheus would. */
@@ -42,7 +42,7 @@ export class Sampler {
     this.#timerFile = timerFile;
   }
 
-  /** How often nothing could be had of the agent. */
+  /** How many samples could not be taken. */
   get failures(): number {
     return this.#failures;
   }
@@ -98,7 +98,7 @@ export class Sampler {
   }
 }
 
-/** Within this after its last client the agent must be as it was before the first, in milliseconds. */
+/** How long after its last client the agent must be as it was before the first one, in milliseconds. */
 const QUIET_WITHIN_MS = 40_000;
 
 /**
@@ -145,7 +145,7 @@ export interface Flatness {
   readonly problem: string | undefined;
 }
 
-/** How much more it may be: a share, and a number that is noise at any size. */
+/** How much more the late figure may be: a share of the early one, and a number besides. */
 const ALLOWED: Record<Flatness["figure"], { share: number; number: number }> = {
   residentMb: { share: 0.1, number: 4 },
   descriptors: { share: 0.1, number: 8 },
@@ -154,7 +154,7 @@ const ALLOWED: Record<Flatness["figure"], { share: number; number: number }> = {
   threads: { share: 0, number: 2 },
 };
 
-/** The memory of a shorter run is that of a program that is still warming up, in minutes. */
+/** In a shorter run memory is not judged, since it still grows while the program warms up; in minutes. */
 const WARM_AFTER_MINUTES = 8;
 
 /** @returns whether the agent grows: the last quarter against the second, by medians */

@@ -12,7 +12,7 @@ export interface Exchange {
   readonly localPort: number;
 }
 
-/** A check that has no reply after this long has none, in milliseconds. */
+/** How long a reply is waited for, in milliseconds; without one by then the check has none. */
 const GIVE_UP_MS = 10_000;
 
 /** The agent does not accept. */

@@ -45,8 +45,8 @@ export class Timeline {
 }
 
 /**
- * Lets something happen to a backend that changes its state: from before it begins until it has ended,
- * and `settleMs` milliseconds longer, either answer is right; then it is in the new state.
+ * Does something to a backend that changes its state. From before it begins until it has ended, and `settleMs`
+ * milliseconds longer, either answer is right; then the backend is in the new state.
  */
 export async function change(
   timelines: readonly Timeline[],
@@ -63,7 +63,7 @@ export async function change(
 
 /** One thing that the agent is asked about: a service of a backend, or its server as a whole. */
 export class Target {
-  /** True from the moment of its making on. */
+  /** What is true of it from its construction on. */
   readonly timeline = new Timeline("up", performance.now());
   /** The name of the backend. */
   readonly backend: string;
