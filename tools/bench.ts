@@ -1,14 +1,14 @@
 // What a check costs, beside a floor and other agents measured in the same run: `deno task bench`.
 
 import { parseArgs } from "node:util";
-import { ROOT } from "../tests/lab/lab_process.ts";
+import { surroundings } from "../tests/lab/machine/surroundings.ts";
+import { ROOT } from "../tests/lab/testing/repository.ts";
 import { compare } from "./bench/compare.ts";
 import { plotGrowth } from "./bench/plot.ts";
 import { GROUPS, selectRows } from "./bench/rows.ts";
 import { AGENTS, besideKinds } from "./bench/subjects.ts";
 import { comparisonTable } from "./bench/tables.ts";
 import { V8_FLAGS } from "./packaging/run_arguments.ts";
-import { surroundings } from "./soak/surroundings.ts";
 import { writeSection } from "./write_section.ts";
 
 const USAGE = `Usage: deno task bench [options]

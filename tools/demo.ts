@@ -1,16 +1,16 @@
 // Two gRPC backends, the agent and a real HAProxy that asks it: `deno task demo`.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { startAgent } from "../tests/lab/agent.ts";
-import { findAnyHaproxy } from "../tests/lab/find_haproxy.ts";
-import { freePort } from "../tests/lab/free_port.ts";
-import { Haproxy } from "../tests/lab/haproxy.ts";
-import { startHealthBackend } from "../tests/lab/health_backend.ts";
+import { startAgent } from "../tests/lab/agent/agent_process.ts";
+import { startHealthBackend } from "../tests/lab/backends/libraries/health_backend.ts";
+import { findAnyHaproxy } from "../tests/lab/haproxy/find_haproxy.ts";
+import { Haproxy } from "../tests/lab/haproxy/haproxy.ts";
+import { freePort } from "../tests/lab/machine/free_port.ts";
 import { type DemoPorts, haproxyConfiguration } from "./demo/configuration.ts";
 import { play, type Stage } from "./demo/play.ts";
 import { PlayedHaproxy } from "./demo/played_haproxy.ts";
-import { findTemplateHaproxy } from "./demo/template_configuration.ts";
 import { TemplateStage } from "./demo/template.ts";
+import { findTemplateHaproxy } from "./demo/template_configuration.ts";
 import { runInTerminal } from "./demo/terminal.ts";
 import type { Judge } from "./demo/view.ts";
 

@@ -1,10 +1,10 @@
 // What an installation is: size, start-up, memory at 100 checks/s: `deno task measure`.
 
 import { parseArgs } from "node:util";
-import { ROOT } from "../tests/lab/lab_process.ts";
+import { surroundings } from "../tests/lab/machine/surroundings.ts";
+import { ROOT } from "../tests/lab/testing/repository.ts";
 import { measureStartUp } from "./bench/start_up.ts";
 import { measureSteady } from "./bench/steady.ts";
-import { surroundings } from "./soak/surroundings.ts";
 import { writeSection } from "./write_section.ts";
 
 /** What can be installed, as far as it was built. */

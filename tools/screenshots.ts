@@ -1,8 +1,8 @@
 // Takes the pictures of the status page for the documents: `deno task screenshots`.
 
-import { startAgent } from "../tests/lab/agent.ts";
-import { startBrowser } from "../tests/lab/browser.ts";
-import { ROOT } from "../tests/lab/lab_process.ts";
+import { startAgent } from "../tests/lab/agent/agent_process.ts";
+import { startBrowser } from "../tests/lab/clients/browser.ts";
+import { ROOT } from "../tests/lab/testing/repository.ts";
 import { startScene } from "./screenshots/scene.ts";
 
 const FOLDER = `${ROOT}docs/images/`;

@@ -1,9 +1,9 @@
 // The agent under load while backends fail in every way: `deno task soak`.
 
 import { parseArgs } from "node:util";
-import { writeDocuments } from "./soak/document.ts";
-import { formatReport } from "./soak/report.ts";
-import { runSoak } from "./soak/run.ts";
+import { writeDocuments } from "../tests/soak/document.ts";
+import { formatReport } from "../tests/soak/report.ts";
+import { runSoak } from "../tests/soak/run.ts";
 
 const USAGE = `Usage: deno task soak [--minutes N] [--seed S] [--json PATH] [--write-docs]
 

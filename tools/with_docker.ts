@@ -1,6 +1,10 @@
 // Runs `deno` with the arguments given, beside a Docker engine that all of the tests share.
 
-import { DockerEngine, dockerProblem, TEST_LABEL } from "../tests/lab/docker_engine.ts";
+import {
+  DockerEngine,
+  dockerProblem,
+  TEST_LABEL,
+} from "../tests/lab/machine/docker/docker_engine.ts";
 
 async function run(env: Record<string, string>): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), { args: Deno.args, env }).spawn();

@@ -5,7 +5,7 @@
 
 import { Buffer } from "node:buffer";
 import * as grpc from "@grpc/grpc-js";
-import { guardHttp2Servers } from "../../tests/lab/guarded_http2_server.ts";
+import { guardHttp2Servers } from "../../tests/lab/backends/libraries/guarded_http2_server.ts";
 
 const SERVING = 1;
 const NOT_SERVING = 2;

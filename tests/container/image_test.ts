@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { AgentContainer, HARDENED, machineAddress } from "./agent_container.ts";
-import { AGENT, buildAgent, testWithDocker } from "./images.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { AgentContainer, HARDENED, machineAddress } from "../lab/machine/docker/agent_container.ts";
+import { AGENT, buildAgent, testWithDocker } from "../lab/machine/docker/images.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 testWithDocker("the image is built of a clean checkout and says its version", async (engine) => {
   await buildAgent(engine);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { AgentContainer, machineAddress } from "./agent_container.ts";
-import { buildAgent, testWithDocker } from "./images.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { AgentContainer, machineAddress } from "../lab/machine/docker/agent_container.ts";
+import { buildAgent, testWithDocker } from "../lab/machine/docker/images.ts";
 
 /** As compose.yaml has it; MEMORY_LIMIT tries another one. */
 const LIMIT = Deno.env.get("MEMORY_LIMIT") ?? "128m";

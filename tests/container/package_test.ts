@@ -2,14 +2,15 @@
 // They hold the executable of `deno task compile`, or AGENT.
 
 import assert from "node:assert/strict";
-import { makeDebianImage } from "../lab/debian_image.ts";
-import { DockerEngine, dockerProblem } from "../lab/docker_engine.ts";
-import { eventually } from "../lab/eventually.ts";
-import { HealthBackend } from "../lab/health_backend.ts";
-import { LabProcess, ROOT } from "../lab/lab_process.ts";
-import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/systemd_container.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { type Need, testThatNeeds } from "../lab/test_that_needs.ts";
+import { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
+import { DockerEngine, dockerProblem } from "../lab/machine/docker/docker_engine.ts";
+import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/machine/docker/systemd_container.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { type Need, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const NAME = "haproxy-grpc-agent";
 const CONFIGURATION = `/etc/${NAME}/config.toml`;
@@ -124,7 +125,7 @@ testThatNeeds(need, "the packages, from the installation to the purge", async (t
   await using backend = new HealthBackend(
     machine.inNetwork([
       ...[Deno.execPath(), "run", "--allow-all"],
-      `${ROOT}tests/lab/health_backend_process.ts`,
+      `${ROOT}tests/lab/backends/libraries/health_backend_process.ts`,
     ]),
     BACKEND,
   );

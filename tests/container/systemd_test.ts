@@ -2,17 +2,16 @@
 
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { makeDebianImage } from "../lab/debian_image.ts";
-import { DockerEngine, dockerProblem } from "../lab/docker_engine.ts";
-import { documentCommands } from "../lab/document_commands.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { HealthBackend } from "../lab/health_backend.ts";
-import { LabProcess, ROOT } from "../lab/lab_process.ts";
-import { repositoryFiles } from "../lab/repository_files.ts";
-import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/systemd_container.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
+import { HealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { makeDebianImage } from "../lab/machine/docker/debian_image.ts";
+import { DockerEngine, dockerProblem } from "../lab/machine/docker/docker_engine.ts";
+import { SYSTEMD_PACKAGES, SystemdContainer } from "../lab/machine/docker/systemd_container.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
+import { documentCommands, repositoryFiles, ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const GUIDE = documentCommands("docs/deployment-guide.md");
 const UNIT = "haproxy-grpc-agent";
@@ -65,7 +64,10 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
   assert.equal((await addressing.exited).code, 0, addressing.stderr.lines.join("\n"));
   const backendProgram = [Deno.execPath(), "run", "--allow-all"];
   await using backend = new HealthBackend(
-    machine.inNetwork([...backendProgram, `${ROOT}tests/lab/health_backend_process.ts`]),
+    machine.inNetwork([
+      ...backendProgram,
+      `${ROOT}tests/lab/backends/libraries/health_backend_process.ts`,
+    ]),
     BACKEND,
   );
   await backend.start();

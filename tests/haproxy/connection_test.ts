@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 testWithEachHaproxy(
   "the resets by which it ends each connection are no complaint and leave none open",

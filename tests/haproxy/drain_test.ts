@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import type { ServerRow } from "../lab/haproxy.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import type { ServerRow } from "../lab/haproxy/haproxy.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
+import { freePort } from "../lab/machine/free_port.ts";
 
 for (const reply of ["drain", "maint"] as const) {
   testWithEachHaproxy(

@@ -2,18 +2,18 @@
 // ask every two seconds, so one HAProxy series has to do for running them.
 
 import assert from "node:assert/strict";
-import { type AgentProcess, startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { freePort } from "../lab/free_port.ts";
-import type { Haproxy } from "../lab/haproxy.ts";
+import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
-} from "../lab/health_backend.ts";
-import { callThrough, HEALTH_CHECK } from "./call_through.ts";
-import { type StartHaproxy, testWithEachHaproxy } from "./haproxy_test_case.ts";
-import { EXAMPLES, type PlacedExample, placeExample } from "./placed_example.ts";
+} from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { callThrough, HEALTH_CHECK } from "../lab/clients/call_through.ts";
+import type { Haproxy } from "../lab/haproxy/haproxy.ts";
+import { EXAMPLES, type PlacedExample, placeExample } from "../lab/haproxy/placed_examples.ts";
+import { type StartHaproxy, testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
+import { freePort } from "../lab/machine/free_port.ts";
 
 const UP = { up: true, agentStatus: "L7OK" };
 const DOWN = { up: false, status: "DOWN (agent)" };

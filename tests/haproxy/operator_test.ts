@@ -1,7 +1,7 @@
-import { startAgent } from "../lab/agent.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { AGENT_INTER_MS, grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { AGENT_INTER_MS, grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
 testWithEachHaproxy("good answers leave an operator's maintenance alone", async (startHaproxy) => {
   await using backend = await startHealthBackend();

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { AGENT_INTER_MS, grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { AGENT_INTER_MS, grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
+import { freePort } from "../lab/machine/free_port.ts";
 
 testWithEachHaproxy("a backend that nobody serves is DOWN", async (startHaproxy) => {
   const port = freePort();
@@ -40,10 +40,10 @@ testWithEachHaproxy(
       grpcBackend(agent.port, server("one", backend.port, backend.line())),
     );
     await haproxy.waitFor("grpc", "one", { up: true, agentStatus: "L7OK" });
-    backend.freeze();
+    await backend.freeze();
     await haproxy.waitFor("grpc", "one", { up: false, agentStatus: "L7STS" });
     await haproxy.stays("grpc", "one", { up: false, agentStatus: "L7STS" }, 3000);
-    backend.thaw();
+    await backend.thaw();
     await haproxy.waitFor("grpc", "one", { up: true, agentStatus: "L7OK" });
     assert.deepEqual(agent.faults(), []);
   },

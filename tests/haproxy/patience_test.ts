@@ -2,10 +2,10 @@
 // server as it was, unless the agent learns to answer before.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { testSideBySide } from "../lab/haproxy/side_by_side.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { server } from "./configuration.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { server } from "../lab/haproxy/configuration.ts";
+import { testSideBySide } from "../lab/haproxy/test_with_haproxy.ts";
 
 /** HAProxy's backends by when they hang up, in milliseconds, and how they come to it. */
 const BACKENDS: Readonly<Record<number, string>> = {
@@ -52,13 +52,13 @@ testSideBySide(
       (await agent.metrics()).get(`haproxy_grpc_agent_${name}`) ?? 0;
     assert.equal(await metric("client_patience_learnt"), 0, "A reset after the reply teaches");
 
-    backend.freeze();
+    await backend.freeze();
     await everywhere(false);
     const pairs = haproxies.size * Object.keys(BACKENDS).length;
     assert.ok(await metric("client_patience_learnt") >= pairs);
     assert.ok(await metric("checks_abandoned_total") >= 3 * pairs);
 
-    backend.thaw();
+    await backend.thaw();
     await everywhere(true);
 
     await backend.setDelay(850);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import type { ServerRow } from "../lab/haproxy.ts";
-import { grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import type { ServerRow } from "../lab/haproxy/haproxy.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
 testWithEachHaproxy("reply_reason shows in HAProxy's statistics and log", async (startHaproxy) => {
   await using backend = await startHealthBackend({ services: { "": "NOT_SERVING" } });

@@ -2,10 +2,10 @@
 // for the line ends behind backslashes in it, which no HAProxy accepts. It asks every five seconds, so one
 // series has to do.
 
-import { startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
 testWithEachHaproxy("the Rust agent's example, a TLS backend included", async (startHaproxy) => {
   await using authority = await CertificateAuthority.create();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { grpcBackend, server } from "./configuration.ts";
-import { testWithEachHaproxy } from "./haproxy_test_case.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { grpcBackend, server } from "../lab/haproxy/configuration.ts";
+import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
 testWithEachHaproxy("a serving backend is UP by the agent's word", async (startHaproxy) => {
   await using backend = await startHealthBackend();

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { askFrom } from "../lab/ask_from.ts";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { PeerServer } from "../lab/peer_server.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { askFrom } from "../lab/clients/ask.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 async function assertRejected(agent: AgentProcess, count: number): Promise<void> {
   const name = 'haproxy_grpc_agent_connections_rejected_total{reason="client_not_allowed"}';

@@ -1,15 +1,15 @@
 // Both address families, alone and behind one name, and addresses to which no route leads.
 
 import assert from "node:assert/strict";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { testWithOwnNetwork } from "../lab/own_network.ts";
-import { checkJson } from "../lab/run_agent.ts";
-import { blackHole } from "../lab/tcp_peers.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import { checkJson } from "../lab/agent/run_agent.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { blackHole } from "../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { testWithOwnNetwork } from "../lab/machine/own_network.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** Less than `grpc_connect_timeout_ms`: no timer has ended the check. */
 const SOON_MS = 800;

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
 
 Deno.test("the authority and the service arrive at the backend as they were asked for", async () => {
   await using backend = await startHealthBackend({

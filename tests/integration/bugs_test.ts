@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 
-const BUGS = new URL("../lab/bugs_on_signal.ts", import.meta.url).pathname;
+const BUGS = new URL("../lab/agent/preload/bugs_on_signal.ts", import.meta.url).pathname;
 
 const LOGGED = [
   { message: "Uncaught exception", stack: /^Error: thrown in a timer\n +at / },

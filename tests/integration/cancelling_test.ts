@@ -1,12 +1,15 @@
 // A check whose client is gone: nobody waits for its RPC any more, unless another shares it.
 
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
-import { resetAfter } from "../lab/reset_after.ts";
-import { testWithBackends } from "../lab/test_with_backends.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { resetAfter } from "../lab/clients/rude_clients.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const flags = [...LONG_DEADLINES];
 

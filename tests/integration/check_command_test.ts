@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { checkJson, runAgent } from "../lab/run_agent.ts";
-import { refusing } from "../lab/tcp_peers.ts";
-import { PeerServer } from "../lab/peer_server.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
+import { checkJson, runAgent } from "../lab/agent/run_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { refusing } from "../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 /** The fields of a backend's line, as arguments. */
 function fields(backend: HealthBackend, ...options: string[]): string[] {

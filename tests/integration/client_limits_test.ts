@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { AgentProcess } from "../lab/agent.ts";
-import { DeafClient } from "../lab/deaf_client.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
-import type { LineClient } from "../lab/line_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import type { LineClient } from "../lab/clients/line_client.ts";
+import { DeafClient } from "../lab/clients/rude_clients.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** The agent looks for connections that are overdue once a second; the rest is room. */
 const SWEEP_MS = 3000;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { refusing } from "../lab/tcp_peers.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { refusing } from "../lab/backends/peers/tcp_peers.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 
 const HOUR_MS = 60 * 60 * 1000;
 const DOWN = 'haproxy_grpc_agent_backends{state="down"}';
@@ -16,7 +16,7 @@ interface Status {
 
 Deno.test("where the clock is set back, backends are forgotten after ten minutes all the same, and dates are told by their age", async () => {
   await using peer = refusing();
-  const preload = `${ROOT}tests/lab/set_clock_back.ts`;
+  const preload = `${ROOT}tests/lab/agent/preload/set_clock_back.ts`;
   await withAgent({ preload }, async (agent) => {
     const status = async (): Promise<Status> => JSON.parse((await agent.get("/api/status")).body);
     const lineTo = (name: string) => `127.0.0.1 ${peer.port} no-ssl ${name}\n`;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 /** A setting in the three sources; what each says must be seen apart. */
 interface Values {

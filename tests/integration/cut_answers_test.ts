@@ -2,14 +2,23 @@
 // the head, the message or the trailers of an answer.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace, everywhereIn, type Place } from "../lab/cut_places.ts";
-import { type Cut, CuttingProxy } from "../lab/cutting_proxy.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { startPythonBackend } from "../lab/python_backend.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type StartBackend,
+  startGoBackend,
+  startPythonBackend,
+  testWithBackends,
+  testWithGo,
+} from "../lab/backends/libraries/library_backends.ts";
+import {
+  type Cut,
+  CuttingProxy,
+  everywhereIn,
+  type Place,
+} from "../lab/backends/peers/cutting_proxy.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { sideBySide } from "../lab/testing/side_by_side.ts";
 
 /** Silent peers take all of these. Their proportions are those of the defaults. */
 const DEADLINES = [
@@ -18,6 +27,9 @@ const DEADLINES = [
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
+
+/** Connections that are cut at the same time: one that is silent waits for a deadline and does no work. */
+const AT_ONCE = 8;
 
 /** What a check of a connection that is cut may come to. */
 const ERRORS: Readonly<Record<Cut, readonly string[]>> = {
@@ -125,7 +137,7 @@ for (const ssl of [false, true]) {
       async (start) => {
         await withTarget(start, [...DEADLINES, ...flags], ssl, async (target) => {
           const { first } = await sentBy(target);
-          await atEachPlace(everywhereIn(first), (place) => cutFirst(target, place));
+          await sideBySide(everywhereIn(first), AT_ONCE, (place) => cutFirst(target, place));
         });
       },
     );
@@ -140,7 +152,7 @@ for (const ssl of [false, true]) {
         const { later } = await sentBy(target);
         const behind = start === startPythonBackend ? WINDOW_UPDATE_BYTES : 0;
         const places = everywhereIn(Math.min(...later) - behind);
-        await atEachPlace(places, (place) => cutLater(target, place));
+        await sideBySide(places, AT_ONCE, (place) => cutLater(target, place));
       });
     },
   );
@@ -157,7 +169,7 @@ testWithGo(
         const places = [begin, middle].map((after) => ({ after, by: "silence" }) as const);
         // The server's first two are the handshake's.
         const says = index < 2 ? /TLS handshake/ : /timeout/;
-        await atEachPlace(places, (place) => cutFirst(target, place, says));
+        await sideBySide(places, AT_ONCE, (place) => cutFirst(target, place, says));
       }
     });
   },

@@ -1,13 +1,18 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS, type Outcome } from "../lab/faulty_peers.ts";
-import { Front, wayTo } from "../lab/front.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import type { PeerServer } from "../lab/peer_server.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import {
+  CONNECTION_FAULTS,
+  type Fault,
+  HTTP2_FAULTS,
+  type Outcome,
+} from "../lab/backends/peers/faulty_peers.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
+import type { PeerServer } from "../lab/backends/peers/peer_server.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
@@ -126,10 +131,10 @@ testWithBackends(
     await using backend = await start();
     await withAgent({ flags: deadlinesFor(start) }, async (agent) => {
       assert.equal(await agent.ask(backend.line()), "up\n");
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
       await socketsToClose(agent, backend.port, 0);
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },
@@ -140,9 +145,9 @@ testWithBackends(
   async (start) => {
     await using backend = await start();
     await withAgent({ flags: deadlinesFor(start) }, async (agent) => {
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },
@@ -168,13 +173,13 @@ testWithBackends(
     await using backend = await start({ tls });
     const flags = [...deadlinesFor(start), "--tls-ca-file", authority.caFile];
     await withAgent({ flags }, async (agent) => {
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
-      backend.freeze();
+      await backend.freeze();
       await assertOutcomes(agent, backend.line(), "timeout");
-      backend.thaw();
+      await backend.thaw();
       assert.equal(await agent.ask(backend.line()), "up\n");
     });
   },

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 const LIMIT = 100;
 

@@ -2,23 +2,33 @@
 // `up` where that one is told SERVING in time and nowhere else, and otherwise the same reason.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { atEachPlace, everywhereIn } from "../lab/cut_places.ts";
-import { CuttingProxy } from "../lab/cutting_proxy.ts";
-import { CONNECTION_FAULTS, type Fault, goingAway, HTTP2_FAULTS } from "../lab/faulty_peers.ts";
-import { startGoBackend } from "../lab/go_backend.ts";
-import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
-import { POLITE_WAYS, type PoliteWay } from "../lab/polite_peers.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
-import { type ClientCheck, type ClientOutcome, PythonClient } from "../lab/python_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithPython,
+} from "../lab/backends/libraries/library_backends.ts";
+import { CuttingProxy, everywhereIn } from "../lab/backends/peers/cutting_proxy.ts";
+import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../lab/backends/peers/faulty_peers.ts";
+import { goingAway, POLITE_WAYS, type PoliteWay } from "../lab/backends/peers/polite_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import {
+  type ClientCheck,
+  type ClientOutcome,
+  PythonClient,
+} from "../lab/clients/python_client.ts";
+import { sideBySide } from "../lab/testing/side_by_side.ts";
 
 /** A check's deadline here, in milliseconds, for both. */
 const TIMEOUT_MS = 900;
 
 /** The same where nothing waits for it: a first TLS handshake, or some connections after each other. */
 const LONG_TIMEOUT_MS = 1700;
+
+/** Connections that are cut at the same time: one that is silent waits for a deadline and does no work. */
+const AT_ONCE = 8;
 
 type Check = Omit<ClientCheck, "timeoutMs"> & { timeoutMs?: number };
 
@@ -217,7 +227,7 @@ for (const ssl of [false, true]) {
       await using whole = await CuttingProxy.start(backend.port);
       const check = checkOf(whole);
       assert.equal(await assertSame(asked, client, "a whole answer", check), "up");
-      await atEachPlace(everywhereIn(whole.sent / 2), async ({ after, by }) => {
+      await sideBySide(everywhereIn(whole.sent / 2), AT_ONCE, async ({ after, by }) => {
         await using proxy = await CuttingProxy.start(backend.port);
         proxy.cut(after, by);
         const where = `${by} after ${after} bytes`;
@@ -263,9 +273,9 @@ for (
         }
         await assertSame(asked, client, "an unknown service", { ...check, service: "c.D" });
         await assertSame(asked, client, "the server as a whole", check);
-        backend.freeze();
+        await backend.freeze();
         await assertSame(asked, client, "frozen", check);
-        backend.thaw();
+        await backend.thaw();
         await assertSame(asked, client, "thawed", check);
         await backend.kill();
         await assertSame(asked, client, "killed", check);

@@ -2,12 +2,16 @@
 // metrics tell of it, and checks of others go on. How much memory it took is printed.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { FLOODS } from "../lab/faulty_peers.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { FLOODS } from "../lab/backends/peers/faulty_peers.ts";
+import { hasGone } from "../lab/backends/peers/peer_server.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
@@ -171,7 +175,7 @@ Deno.test("random bytes at full speed are answered down or closed at a limit, an
           }
           await socket.closeWrite();
         } catch (error) {
-          if (!isGone(error)) throw error;
+          if (!hasGone(error)) throw error;
         }
         answers += await reading;
       }
@@ -211,19 +215,9 @@ async function readAnswers(socket: Deno.TcpConn): Promise<number> {
       answers += lines.length;
     }
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!hasGone(error)) throw error;
   }
   return answers;
-}
-
-function isGone(error: unknown): boolean {
-  return [
-    Deno.errors.BadResource,
-    Deno.errors.BrokenPipe,
-    Deno.errors.ConnectionReset,
-    Deno.errors.Interrupted,
-    Deno.errors.NotConnected,
-  ].some((kind) => error instanceof kind);
 }
 
 Deno.test("backends that flood the agent take little of its time and memory, and others are served", async () => {

@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { goingAway, goingAwayGracefully, resettingSecond } from "../lab/faulty_peers.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import type { Peer } from "../lab/peer_server.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import type { Peer } from "../lab/backends/peers/peer_server.ts";
+import {
+  goingAway,
+  goingAwayGracefully,
+  resettingSecond,
+} from "../lab/backends/peers/polite_peers.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 
 /** Checks of each peer. */
 const CHECKS = Deno.env.has("CI") ? 3000 : 300;
@@ -51,7 +55,7 @@ Deno.test("The guard of workarounds.ts keeps a GOAWAY from ending the process, a
       args: [
         "run",
         "--allow-all",
-        `${ROOT}tests/lab/goaway_reproduction.ts`,
+        `${ROOT}tests/lab/clients/goaway_reproduction.ts`,
         `${peer.port}`,
         guarded,
       ],

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { DeafClient } from "../lab/deaf_client.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { resetAfter } from "../lab/reset_after.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { DeafClient } from "../lab/clients/rude_clients.ts";
+import { resetAfter } from "../lab/clients/rude_clients.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** An agent with a backend that is up, and the request for it without its line end. */
 async function withHealthy(test: (agent: AgentProcess, up: string) => Promise<void>) {
@@ -48,7 +48,7 @@ Deno.test("clients that reset in the middle of a check or a line harm nobody", a
 Deno.test("clients that reset before they are accepted delay nobody", async () => {
   await withHealthy(async (agent, up) => {
     // What comes while it stands still waits to be accepted, and is reset by then.
-    agent.signal("SIGSTOP");
+    await agent.freeze();
     try {
       await Promise.all(Array.from({ length: 50 }, () => resetAfter(agent.port, "", () => true)));
     } finally {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** Descriptors that the HTTP port may take: its connections, and a little. */
 const MAX_DESCRIPTORS = 64 + 10;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type AgentProcess, startAgent } from "../lab/agent.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** Sends bytes to the HTTP port and reads to the end; "" where the agent closes without a byte. */
 async function raw(agent: AgentProcess, request: string): Promise<string> {

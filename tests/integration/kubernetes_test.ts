@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
 import { parseAllDocuments } from "yaml";
-import { type KubernetesObject, schemaMistakes } from "../lab/kubernetes_schemas.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { type KubernetesObject, schemaMistakes } from "../lab/testing/kubernetes_schemas.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const FOLDER = `${ROOT}deploy/kubernetes/`;
 

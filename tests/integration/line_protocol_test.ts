@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 
 /** A backend with a service that is up and one that is down, so that answers can be told apart. */
 async function withBackend(

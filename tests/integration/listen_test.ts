@@ -1,13 +1,13 @@
 // Names to listen on: all of their addresses, each logged.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { askFrom } from "../lab/ask_from.ts";
-import { within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { testWithOwnNetwork } from "../lab/own_network.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { askFrom } from "../lab/clients/ask.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { testWithOwnNetwork } from "../lab/machine/own_network.ts";
+import { within } from "../lab/testing/eventually.ts";
 
 const BOTH = { "both.test": ["127.0.0.1", "::1"] };
 const NAMED = ["--server-bind", "both.test", "--metrics-bind", "both.test"];

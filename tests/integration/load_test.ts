@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { type HealthStatus, startHealthBackend } from "../lab/health_backend.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
@@ -58,7 +58,7 @@ async function askAllAtOnce(agent: AgentProcess, lines: string[]) {
 Deno.test("many checks of a dead backend at once are down in time and do not delay a healthy one", async () => {
   await using dead = await startHealthBackend();
   await using healthy = await startHealthBackend();
-  dead.freeze();
+  await dead.freeze();
   await withAgent({}, async (agent) => {
     const lost = Array.from({ length: 200 }, (_, index) => {
       return agent.askTimed(dead.line({ authority: `host-${index % 50}.test` }));

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import type { AgentProcess, LogEntry } from "../lab/agent.ts";
-import { askOften } from "../lab/ask_often.ts";
-import { eventually } from "../lab/eventually.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess, LogEntry } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { askOften } from "../lab/clients/ask.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const isOfCheck = ({ message }: LogEntry) => message === "Check answered";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { type LogEntry, startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { logTo } from "../lab/log_folder.ts";
-import { fillDisk, LOG_FOLDER, onDiskOf, testWithSmallDisk } from "../lab/small_disk.ts";
+import { type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { logTo } from "../lab/agent/log_file.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { fillDisk, LOG_FOLDER, onDiskOf, testWithSmallDisk } from "../lab/machine/small_disk.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const isOfCheck = ({ message }: LogEntry) => message === "Check answered";
 

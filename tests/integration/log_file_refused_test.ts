@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { entriesOf, ignore, logTo, withFolder } from "../lab/log_folder.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { entriesOf, logTo, testWithFolder } from "../lab/agent/log_file.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { within } from "../lab/testing/eventually.ts";
 
 /** Time an agent has to give up, in milliseconds. */
 const END_TIMEOUT_MS = 15_000;
@@ -38,52 +38,43 @@ for (
     },
   ]
 ) {
-  Deno.test({
-    name: `the agent does not start with a log file in ${situation}, and says so in one line`,
-    ignore,
-    fn: () =>
-      withFolder(async (folder) => {
-        const put = (text: string) => text.replaceAll("FOLDER", folder);
-        await Deno.mkdir(`${folder}/folder`);
-        await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
-        await using agent = await startAgent({
-          mayWrite: put(mayWrite),
-          flags: logTo(put(path)),
-          until: "nothing",
-        });
-        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
-        assert.deepEqual(agent.stderr, [`haproxy-grpc-agent: ${put(expected)}`]);
-      }),
-  });
+  testWithFolder(
+    `the agent does not start with a log file in ${situation}, and says so in one line`,
+    async (folder) => {
+      const put = (text: string) => text.replaceAll("FOLDER", folder);
+      await Deno.mkdir(`${folder}/folder`);
+      await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
+      await using agent = await startAgent({
+        mayWrite: put(mayWrite),
+        flags: logTo(put(path)),
+        until: "nothing",
+      });
+      assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
+      assert.deepEqual(agent.stderr, [`haproxy-grpc-agent: ${put(expected)}`]);
+    },
+  );
 }
 
-Deno.test({
-  name: "--check-config makes neither a log file nor its folder",
-  ignore,
-  fn: () =>
-    withFolder(async (folder) => {
-      for (const path of [`${folder}/none/a`, `${folder}/a`]) {
-        const flags = [...logTo(path), "--check-config"];
-        await using agent = await startAgent({ mayWrite: folder, flags, until: "nothing" });
-        assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 0);
-      }
-      assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
-    }),
+testWithFolder("--check-config makes neither a log file nor its folder", async (folder) => {
+  for (const path of [`${folder}/none/a`, `${folder}/a`]) {
+    const flags = [...logTo(path), "--check-config"];
+    await using agent = await startAgent({ mayWrite: folder, flags, until: "nothing" });
+    assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 0);
+  }
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
 });
 
-Deno.test({
-  name: "a port that is taken is told on stderr too, where the log goes to a file",
-  ignore,
-  fn: () =>
-    withFolder(async (folder) => {
-      const port = freePort();
-      using _listener = Deno.listen({ hostname: "127.0.0.1", port });
-      const path = `${folder}/agent.log`;
-      const options = { port, mayWrite: folder, flags: logTo(path), until: "nothing" as const };
-      await using agent = await startAgent(options);
-      assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
-      assert.equal(agent.stderr.length, 1, agent.stderr.join("\n"));
-      assert.match(agent.stderr[0] ?? "", /^haproxy-grpc-agent: Cannot listen on 127\.0\.0\.1:/);
-      assert.equal((await entriesOf(path)).at(-1)?.level, "error");
-    }),
-});
+testWithFolder(
+  "a port that is taken is told on stderr too, where the log goes to a file",
+  async (folder) => {
+    const port = freePort();
+    using _listener = Deno.listen({ hostname: "127.0.0.1", port });
+    const path = `${folder}/agent.log`;
+    const options = { port, mayWrite: folder, flags: logTo(path), until: "nothing" as const };
+    await using agent = await startAgent(options);
+    assert.equal((await within("the agent to end", END_TIMEOUT_MS, agent.exited)).code, 1);
+    assert.equal(agent.stderr.length, 1, agent.stderr.join("\n"));
+    assert.match(agent.stderr[0] ?? "", /^haproxy-grpc-agent: Cannot listen on 127\.0\.0\.1:/);
+    assert.equal((await entriesOf(path)).at(-1)?.level, "error");
+  },
+);

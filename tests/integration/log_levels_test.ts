@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { type AgentProcess, startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
+import { type AgentProcess, startAgent } from "../lab/agent/agent_process.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** Runs a test with a configuration file that can be written anew. */
 async function withConfig(

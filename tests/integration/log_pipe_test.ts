@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { askOften } from "../lab/ask_often.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { askOften } from "../lab/clients/ask.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 const DROPPED = "haproxy_grpc_agent_log_dropped_total";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { type LogEntry, startAgent } from "../lab/agent.ts";
-import { within } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { within } from "../lab/testing/eventually.ts";
 
 const COMPONENTS = ["main", "config", "server", "protocol", "checker", "metrics"];
 /** shutdown_timeout_ms by default. */

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type { AgentProcess, LogEntry } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { headers } from "../lab/http2_frames.ts";
-import { http2Peer } from "../lab/http2_peer.ts";
-import { resetAfter } from "../lab/reset_after.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess, LogEntry } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { headers } from "../lab/backends/http2/frames.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
+import { resetAfter } from "../lab/clients/rude_clients.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const TRACE_ID = /^[0-9a-f]{32}$/;
 
@@ -100,10 +100,10 @@ Deno.test("a client that resets after its reply, as HAProxy does, is told at deb
 Deno.test("what a backend says in its error is told as an entry, encoded", async () => {
   // Of the control characters HTTP/2 lets only such as these pass.
   const forged = "\u009b31m";
-  await using peer = http2Peer({
-    answer: ({ streamId, send }) =>
-      send(
-        headers(streamId, {
+  await using backend = await ScriptedServer.start({
+    answer: (call) =>
+      call.send(
+        headers(call.streamId, {
           ":status": "200",
           "content-type": "application/grpc",
           "grpc-status": "14",
@@ -112,7 +112,7 @@ Deno.test("what a backend says in its error is told as an entry, encoded", async
       ),
   });
   await withAgent({}, async (agent) => {
-    await agent.ask(`127.0.0.1 ${peer.port} no-ssl a\n`);
+    await agent.ask(backend.line());
     await agent.waitForLog("of the error", ({ error }) => String(error).includes("said "));
     assert.deepEqual(agent.otherLines, []);
     assert.ok(!agent.stderr.some((line) => line.includes("\u009b")));

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { startPythonBackend, testWithPython } from "../lab/backends/libraries/library_backends.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const SECRET = "Bearer s3cret-of-the-test";
 

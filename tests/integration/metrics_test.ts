@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { PROMTOOL, promtool } from "../lab/promtool.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const RESULTS = ["up", "down", "error"];
 
@@ -91,7 +91,7 @@ Deno.test("the gauges follow connections and channels up and down", async () => 
 
 Deno.test("a scrape answers while checks of a dead backend wait", async () => {
   await using backend = await startHealthBackend();
-  backend.freeze();
+  await backend.freeze();
   await withAgent({}, async (agent) => {
     let answered = false;
     const check = agent.ask(backend.line()).then((reply) => {
@@ -140,7 +140,7 @@ Deno.test("the process_ figures agree with what the kernel says", async () => {
     const difference = Math.abs(resident / agent.residentBytes() - 1);
     assert.ok(difference < 0.2, `${resident} bytes differ by ${difference}`);
     const cpu = metrics.get("process_cpu_seconds_total") ?? 0;
-    const kernelCpu = agent.cpuSeconds();
+    const kernelCpu = agent.cpuMs() / 1000;
     assert.ok(
       cpu > 0.01 && Math.abs(cpu - kernelCpu) < 0.1,
       `${cpu} s, the kernel: ${kernelCpu} s`,
@@ -150,7 +150,7 @@ Deno.test("the process_ figures agree with what the kernel says", async () => {
 
 Deno.test("checks_in_flight is there while a check waits", async () => {
   await using backend = await startHealthBackend();
-  backend.freeze();
+  await backend.freeze();
   await withAgent({}, async (agent) => {
     const inFlight = async () => (await agent.metrics()).get("haproxy_grpc_agent_checks_in_flight");
     const checks = [agent.ask(backend.line()), agent.ask(backend.line())];

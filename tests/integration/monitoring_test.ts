@@ -2,23 +2,18 @@ import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { ADVICE } from "../../src/status/status.ts";
 import { renderMixin } from "../../tools/packaging/mixin.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { PROMTOOL, promtool } from "../lab/promtool.ts";
-import { type Need, testThatNeeds } from "../lab/test_that_needs.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { type Need, succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
-const JSONNET: Need = { missing: jsonnetMissing() };
-
-function jsonnetMissing(): string | undefined {
-  try {
-    new Deno.Command("jsonnet", { args: ["--version"] }).outputSync();
-    return undefined;
-  } catch {
-    return "jsonnet is missing: install Debian's jsonnet";
-  }
-}
+const JSONNET: Need = {
+  missing: succeeds("jsonnet", "--version")
+    ? undefined
+    : "jsonnet is missing: install Debian's jsonnet",
+};
 
 const FOLDER = `${ROOT}deploy/monitoring/`;
 

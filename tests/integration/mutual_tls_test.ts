@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 /** A line that names a profile of the configuration. */
 function lineFor(backend: HealthBackend, profile?: string, authority?: string): string {

@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import { setTimeout as pause } from "node:timers/promises";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { healthAnswer, http2Peer } from "../lab/http2_peer.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { PeerServer } from "../lab/peer_server.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { blackHole, closing, http1, refusing, resetting, silent } from "../lab/tcp_peers.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
+import {
+  blackHole,
+  closing,
+  http1,
+  refusing,
+  resetting,
+  silent,
+} from "../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
@@ -129,13 +133,7 @@ testWithOwnNames(
   "a backend that takes its time to greet is up however many addresses its name has",
   { "many.test": ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] },
   async (wrapper) => {
-    await using server = http2Peer({
-      answer: ({ streamId, send }) => send(healthAnswer(streamId)),
-    });
-    await using slow = new PeerServer(async (connection) => {
-      await pause(300);
-      server.adopt(connection);
-    }, { hostname: "0.0.0.0", port: freePort() });
+    await using slow = await ScriptedServer.start({ hostname: "0.0.0.0", acceptDelayMs: 300 });
     await withAgent({ wrapper }, async (agent) => {
       assert.equal(await agent.ask(`many.test ${slow.port} no-ssl backend.test\n`), "up\n");
     });

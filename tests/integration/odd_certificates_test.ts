@@ -1,17 +1,17 @@
 // Certificates that TLS in Deno (rustls) refuses, most of which OpenSSL accepts: the reason must say what it is.
 
-import "../lab/reflect_metadata.ts";
+import "../lab/backends/tls/reflect_metadata.ts";
 import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import {
   CertificateAuthority,
   type CertificateFiles,
   type IssueOptions,
-} from "../lab/certificates.ts";
-import { makeSelfSigned, opensslProblem, OpensslServer } from "../lab/openssl.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
-import { counting, withAgent } from "../lab/with_agent.ts";
+} from "../lab/backends/tls/certificates.ts";
+import { makeSelfSigned, opensslProblem, OpensslServer } from "../lab/backends/tls/openssl.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const NAMES = ["backend.test"];
 

@@ -1,12 +1,12 @@
 // The agent's own certificates that are over, have not begun, or end soon.
 
 import assert from "node:assert/strict";
-import { CertificateAuthority, type IssueOptions } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { CertificateAuthority, type IssueOptions } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const DAY_S = 24 * 60 * 60;
 
@@ -43,7 +43,7 @@ Deno.test("the agent's certificates are warned of in the log, once a day, on the
   const { code, stderr } = await runAgent([...flags, "--server-bind", "::1", "--check-config"]);
   assert.equal(code, 0);
   matchAll(stderr.map((line) => line.replace("haproxy-grpc-agent: ", "")), "--check-config");
-  const preload = `${ROOT}tests/lab/short_days.ts`;
+  const preload = `${ROOT}tests/lab/agent/preload/short_days.ts`;
   await withAgent({ flags, preload }, async (agent) => {
     const warnings = () => agent.logs.filter(({ level }) => level === "warn").map((e) => e.message);
     matchAll(warnings().slice(0, expected.length), "the start");

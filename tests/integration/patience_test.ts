@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { connect } from "node:net";
-import type { AgentProcess } from "../lab/agent.ts";
-import { askFrom } from "../lab/ask_from.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { askFrom } from "../lab/clients/ask.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** When these clients hang up, in milliseconds; 5 % of it is what a busy machine may be late by. */
 const AGE_MS = 600;
@@ -59,7 +59,7 @@ Deno.test("a client that keeps resetting is answered before it does, and told of
   await withAgent({}, async (agent) => {
     assert.equal(await metric(agent, "checks_abandoned_total"), 0);
     assert.equal(await metric(agent, "client_patience_learnt"), 0);
-    backend.freeze();
+    await backend.freeze();
     await hangUp(agent, backend.line());
     await untilAbandoned(agent, 1);
     const status = async () => JSON.parse((await agent.get("/api/status")).body);
@@ -88,7 +88,7 @@ Deno.test("a client that keeps resetting is answered before it does, and told of
     assert.equal(warned[0]?.level, "warn");
     assert.match(`${warned[0]?.cure}`, advice);
     await agent.waitForLog("of what was learnt", ({ message }) => message === SHOWN.log);
-    backend.thaw();
+    await backend.thaw();
     assert.equal(await agent.ask(backend.line()), "up\n");
   });
 });
@@ -109,7 +109,7 @@ Deno.test("what is learnt of one client shortens no other's answer, and not the 
 
 Deno.test("a client that closes before its answer is counted, and teaches nothing", async () => {
   await using backend = await startHealthBackend();
-  backend.freeze();
+  await backend.freeze();
   await withAgent({}, async (agent) => {
     for (let nth = 1; nth <= 4; nth++) {
       await hangUp(agent, backend.line(), "close");
@@ -137,7 +137,7 @@ Deno.test("a client that has only ended its own stream has not hung up", async (
 
 Deno.test("resets after several lines teach nothing", async () => {
   await using backend = await startHealthBackend();
-  backend.freeze();
+  await backend.freeze();
   await withAgent({}, async (agent) => {
     for (let nth = 1; nth <= 4; nth++) {
       await hangUp(agent, backend.line().repeat(3));
@@ -163,7 +163,7 @@ Deno.test("an `up` that is taken later than the resets keeps them from teaching"
 
 Deno.test("with learn_patience = false nothing is learnt, and hang-ups are counted all the same", async () => {
   await using backend = await startHealthBackend();
-  backend.freeze();
+  await backend.freeze();
   await withAgent({ flags: ["--learn-patience", "false"] }, async (agent) => {
     for (let nth = 1; nth <= 4; nth++) {
       await hangUp(agent, backend.line());

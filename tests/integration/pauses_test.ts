@@ -1,9 +1,9 @@
 // The agent's own process does not run for a while: a paused machine, a core that others hold.
 
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 for (const connection of ["new", "kept"]) {
   Deno.test(`a pause of the agent that outlasts every deadline costs no down on a ${connection} connection`, async () => {
@@ -13,7 +13,7 @@ for (const connection of ["new", "kept"]) {
       const before = (await backend.report()).calls;
       const reply = agent.ask(backend.line(), 10_000);
       await eventually("the RPC to arrive", async () => (await backend.report()).calls > before);
-      agent.signal("SIGSTOP");
+      await agent.freeze();
       // Longer than check_timeout_ms: there is no event for a time that passes.
       await new Promise((resolve) => setTimeout(resolve, 2500));
       agent.signal("SIGCONT");

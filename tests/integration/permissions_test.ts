@@ -4,13 +4,13 @@
 import assert from "node:assert/strict";
 import { compile } from "../../tools/packaging/compile.ts";
 import { runArguments } from "../../tools/packaging/run_arguments.ts";
-import { AGENT_COMMAND } from "../lab/agent.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
+import { AGENT_COMMAND } from "../lab/agent/agent_process.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
-const PROBE = `${ROOT}tests/lab/permission_probe.ts`;
+const PROBE = `${ROOT}tests/lab/agent/permission_probe.ts`;
 const LEFT_BY_PROBE = ["/tmp/haproxy-grpc-agent-probe", "/var/log/haproxy-grpc-agent-probe"];
 
 /** A program, with its arguments, that runs the probe under the agent's permissions. */

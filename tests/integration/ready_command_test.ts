@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { runAgent, type RunResult } from "../lab/run_agent.ts";
-import { refusing, silent } from "../lab/tcp_peers.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { runAgent, type RunResult } from "../lab/agent/run_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { refusing, silent } from "../lab/backends/peers/tcp_peers.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 async function askReady(flags: string[], env?: Record<string, string>): Promise<RunResult> {
   return await runAgent(["ready", ...flags], env);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { reload, RELOADED } from "../lab/reload.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { RELOADED } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const KEPT = "The configuration stays as it was";
 
@@ -41,12 +41,12 @@ Deno.test("a rotated client certificate and a changed CA hold from the next chec
       assert.equal(await kept.ask(freshLine), "down\n");
       await rotate(after);
       assert.equal(await kept.ask(oldLine), "up\n", "Nothing changes before SIGHUP");
-      await reload(agent, RELOADED);
+      await agent.reload(RELOADED);
       assert.equal(await kept.ask(freshLine), "up\n");
       assert.equal(await agent.ask(freshLine), "up\n");
       assert.equal(await kept.ask(oldLine), "down\n");
       await rotate(before);
-      await reload(agent, RELOADED);
+      await agent.reload(RELOADED);
     }
     await eventually("the channels of before to be closed", async () => {
       return (await agent.metrics()).get("grpc_channels_active") === 0;
@@ -62,11 +62,11 @@ Deno.test("a reload changes what the next answer is, on an open connection too",
     using kept = await agent.connect();
     assert.equal(await kept.ask(backend.line()), "down\n");
     await directory.write("agent.toml", 'reply_reason = true\nnot_serving_reply = "drain"\n');
-    const entries = await reload(agent, RELOADED);
+    const entries = await agent.reload(RELOADED);
     assert.deepEqual(entries.at(-1)?.changed, ["reply_reason", "not_serving_reply"]);
     assert.equal(await kept.ask(backend.line()), "drain #NOT_SERVING\n");
     await directory.write("agent.toml", 'allow_backends = ["10.0.0.0/8"]\n');
-    await reload(agent, RELOADED);
+    await agent.reload(RELOADED);
     assert.equal(await kept.ask(backend.line()), "down\n");
     const metrics = await agent.metrics();
     assert.equal(metrics.get('check_errors_total{error_type="denied"}'), 1);
@@ -84,7 +84,7 @@ Deno.test("a client that a reload does not allow any more is dismissed", async (
     await asking.write(slow.line());
     await eventually("the check to begin", async () => (await slow.report()).calls === 1);
     await directory.write("agent.toml", 'allow_clients = ["127.0.0.2"]\n');
-    await reload(agent, RELOADED);
+    await agent.reload(RELOADED);
     assert.equal(await idle.readToEnd(), "");
     assert.equal(await asking.readToEnd(), "up\n", "The answer that it was owed");
   });
@@ -98,8 +98,8 @@ Deno.test("checks under way over a reload are answered as they began", async () 
     });
     const answers = Promise.all(lines.map((line) => agent.ask(line)));
     await eventually("the checks to begin", async () => (await slow.report()).calls === 20);
-    await reload(agent, RELOADED);
-    await reload(agent, RELOADED);
+    await agent.reload(RELOADED);
+    await agent.reload(RELOADED);
     assert.deepEqual(new Set(await answers), new Set(["up\n"]));
     assert.equal((await slow.report()).calls, 20);
     assert.equal((await agent.metrics()).get('check_requests_total{result="up"}'), 20);
@@ -112,7 +112,7 @@ Deno.test("reloads without a pause cost no check", async () => {
   await withAgent({}, async (agent) => {
     let reloading = true;
     const reloads = (async () => {
-      while (reloading) await reload(agent, RELOADED);
+      while (reloading) await agent.reload(RELOADED);
     })();
     const clients = await Promise.all(Array.from({ length: 8 }, () => agent.connect()));
     for (let round = 0; round < 50; round++) {
@@ -153,7 +153,7 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
     for (const [what, spoil, mistakes] of rows) {
       await t.step(what, async () => {
         await spoil();
-        const entries = await reload(agent, KEPT);
+        const entries = await agent.reload(KEPT);
         assert.deepEqual(entries.map(({ level }) => level), entries.map(() => "error"));
         assert.equal(entries.length, mistakes.length + 1);
         for (const [index, mistake] of mistakes.entries()) {
@@ -169,7 +169,7 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
         await directory.write("agent.toml", good);
       });
     }
-    await reload(agent, RELOADED);
+    await agent.reload(RELOADED);
   });
 });
 
@@ -185,7 +185,7 @@ Deno.test("a change that needs a restart is told at each reload until it is take
   await withAgent(options, async (agent) => {
     await directory.write("agent.toml", `${text(otherPort)}fall = 2\n`);
     for (let time = 0; time < 2; time++) {
-      const entries = await reload(agent, RELOADED);
+      const entries = await agent.reload(RELOADED);
       assert.deepEqual(
         entries.filter(({ level }) => level === "warn").map(({ message }) => message),
         ["server_port: the change needs a restart"],
@@ -197,7 +197,7 @@ Deno.test("a change that needs a restart is told at each reload until it is take
     assert.equal(await agent.ask(backend.line()), "up\n");
     await assert.rejects(LineClient.open(otherPort), Deno.errors.ConnectionRefused);
     await directory.write("agent.toml", text(port));
-    const entries = await reload(agent, RELOADED);
+    const entries = await agent.reload(RELOADED);
     assert.deepEqual(entries.map(({ level }) => level), ["info"]);
   });
 });

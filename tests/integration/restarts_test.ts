@@ -1,15 +1,19 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent.ts";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
 import {
   type HealthBackend,
   type HealthBackendOptions,
   startHealthBackend,
-} from "../lab/health_backend.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
-import { withAgent } from "../lab/with_agent.ts";
+} from "../lab/backends/libraries/health_backend.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../lab/backends/libraries/library_backends.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 const RESTARTS = 50;
 const CHECK_INTERVAL_MS = 50;

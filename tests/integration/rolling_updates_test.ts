@@ -1,10 +1,10 @@
 // Servers that announce their end by NOT_SERVING while new connections already lead to others.
 
 import assert from "node:assert/strict";
-import { Front, wayTo } from "../lab/front.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { testWithBackends } from "../lab/test_with_backends.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { Front, wayTo } from "../lab/backends/peers/front.ts";
 
 const REASON = ["--reply-reason", "true"];
 

@@ -2,14 +2,14 @@
 // keys, names, values and lines are those of that README. Its HAProxy configuration: tests/haproxy.
 
 import assert from "node:assert/strict";
-import { CertificateAuthority } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { entriesOf } from "../lab/log_folder.ts";
-import { testWithOwnNames } from "../lab/own_names.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { entriesOf } from "../lab/agent/log_file.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 Deno.test("the Rust agent's TOML file", async () => {
   await using backend = await startHealthBackend();

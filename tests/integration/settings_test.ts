@@ -1,16 +1,16 @@
 // What each setting does, seen from outside, for those that have no test of their own elsewhere.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../lab/agent.ts";
-import { askFrom } from "../lab/ask_from.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LineClient } from "../lab/line_client.ts";
-import { silent } from "../lab/tcp_peers.ts";
-import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { startAgent } from "../lab/agent/agent_process.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { silent } from "../lab/backends/peers/tcp_peers.ts";
+import { askFrom } from "../lab/clients/ask.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 Deno.test("server_bind_address and metrics_bind_address bind nothing but what they say", async () => {
   await using directory = await TempDirectory.create();
@@ -151,7 +151,7 @@ Deno.test("shutdown_timeout_ms bounds the stop", async () => {
   await using backend = await startHealthBackend();
   const flags = ["--shutdown-timeout", "700", ...LONG_DEADLINES];
   await using agent = await startAgent({ flags });
-  backend.freeze();
+  await backend.freeze();
   using client = await agent.connect();
   await client.write(backend.line());
   await eventually("the check to begin", async () => {

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
-import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent.ts";
-import { DeafClient } from "../lab/deaf_client.ts";
-import { eventually, within } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { type HealthBackend, startHealthBackend } from "../lab/health_backend.ts";
-import type { LineClient } from "../lab/line_client.ts";
-import { LONG_DEADLINES } from "../lab/long_deadlines.ts";
+import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../lab/backends/libraries/health_backend.ts";
+import type { LineClient } from "../lab/clients/line_client.ts";
+import { DeafClient } from "../lab/clients/rude_clients.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** shutdown_timeout_ms by default. */
 const SHUTDOWN_MS = 2500;
@@ -133,7 +136,7 @@ Deno.test("under load a shutdown answers each check that has begun, and closes t
 
 /** Freezes the backend and asks for it. */
 async function beginEndlessCheck(agent: AgentProcess, backend: HealthBackend): Promise<LineClient> {
-  backend.freeze();
+  await backend.freeze();
   const client = await agent.connect();
   await client.write(backend.line());
   await eventually("the check to begin", async () => {

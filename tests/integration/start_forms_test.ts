@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { freePort } from "../lab/free_port.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { LabProcess, ROOT } from "../lab/lab_process.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { LineClient } from "../lab/line_client.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../lab/clients/line_client.ts";
+import { freePort } from "../lab/machine/free_port.ts";
+import { LabProcess } from "../lab/machine/lab_process.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const DENO = Deno.execPath();
 const LAUNCHER = `${ROOT}dist/bundle/haproxy-grpc-agent`;

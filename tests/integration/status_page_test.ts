@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import type { Browser, Page } from "playwright-core";
-import type { AgentProcess } from "../lab/agent.ts";
-import { BROWSER, startBrowser } from "../lab/browser.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { BROWSER, startBrowser } from "../lab/clients/browser.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const EVIL =
   `<script>document.title="owned"</script><img src="/x" onerror="document.title='owned'">`;

@@ -1,10 +1,10 @@
 // systemd's own judge of the units; tests/container tries them.
 
 import assert from "node:assert/strict";
-import { runAgent } from "../lab/run_agent.ts";
-import { ROOT } from "../lab/lab_process.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { type Need, testThatNeeds } from "../lab/test_that_needs.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { type Need, succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const FOLDER = `${ROOT}deploy/systemd/`;
 const PROGRAM = "/usr/local/bin/haproxy-grpc-agent";
@@ -16,16 +16,11 @@ const UNITS = [
   { file: "haproxy-grpc-agent@.service", unit: "haproxy-grpc-agent@one.service" },
 ] as const;
 
-const ANALYZE: Need = { missing: analyzeMissing() };
-
-function analyzeMissing(): string | undefined {
-  try {
-    new Deno.Command("systemd-analyze", { args: ["--version"] }).outputSync();
-    return undefined;
-  } catch {
-    return "systemd-analyze is missing: install Debian's systemd (it need not run)";
-  }
-}
+const ANALYZE: Need = {
+  missing: succeeds("systemd-analyze", "--version")
+    ? undefined
+    : "systemd-analyze is missing: install Debian's systemd (it need not run)",
+};
 
 async function analyze(args: string[]): Promise<string> {
   const { stdout, stderr } = await new Deno.Command("systemd-analyze", {

@@ -1,8 +1,8 @@
 // What Deno itself sends by OpenTelemetry for an agent that is started with OTEL_DENO: docs/operations.md.
 
 import assert from "node:assert/strict";
-import { eventually } from "../lab/eventually.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 
 /** What one export holds, as far as it is looked at (OTLP as JSON). */
 interface Export {

@@ -2,14 +2,14 @@
 
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
-import { eventually } from "../lab/eventually.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { makeSelfSigned, opensslProblem } from "../lab/openssl.ts";
-import { runAgent } from "../lab/run_agent.ts";
-import { TempDirectory } from "../lab/temp_directory.ts";
-import { testThatNeeds } from "../lab/test_that_needs.ts";
-import { withAgent } from "../lab/with_agent.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
+import { makeSelfSigned, opensslProblem } from "../lab/backends/tls/openssl.ts";
+import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 /** Hides where the systems keep the CAs of the machine, as in a slim container image. */
 const WITHOUT_CAS = [
@@ -22,12 +22,9 @@ const WITHOUT_CAS = [
 ];
 
 function mountProblem(): string | undefined {
-  try {
-    if (new Deno.Command("unshare", { args: ["--mount", "true"] }).outputSync().success) return;
-  } catch {
-    // Not even the program is there.
-  }
-  return "it takes root to hide the machine's CAs";
+  return succeeds("unshare", "--mount", "true")
+    ? undefined
+    : "it takes root to hide the machine's CAs";
 }
 
 async function checkWithoutCas(env: Record<string, string>, wrapper: string[], problem: RegExp) {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { CertificateAuthority, type CertificateFiles } from "../lab/certificates.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { type StartBackend, testWithBackends } from "../lab/test_with_backends.ts";
-import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
 
 const UP: Counted = { up: 1 };
 const TLS: Counted = { error: 1, tls: 1 };

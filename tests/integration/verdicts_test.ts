@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
-import { HTTP2_FAULTS } from "../lab/faulty_peers.ts";
-import { startGoBackend, testWithGo } from "../lab/go_backend.ts";
-import type { HealthBackend, HealthStatus } from "../lab/health_backend.ts";
-import { startHealthBackend } from "../lab/health_backend.ts";
-import { startPythonBackend, testWithPython } from "../lab/python_backend.ts";
-import { type Counted, counting, withAgent } from "../lab/with_agent.ts";
+import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
+import type { HealthBackend, HealthStatus } from "../lab/backends/libraries/health_backend.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../lab/backends/libraries/library_backends.ts";
+import { HTTP2_FAULTS } from "../lab/backends/peers/faulty_peers.ts";
 
 const NOT_FOUND = 5;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { formatReport } from "../../tools/soak/report.ts";
-import { runSoak } from "../../tools/soak/run.ts";
+import { formatReport } from "./report.ts";
+import { runSoak } from "./run.ts";
 
 /** HAProxy's patience, 2 s by default, less the agent's own time limit: whatever else this machine does. */
 const GRACE_MS = 200;

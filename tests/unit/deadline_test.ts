@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Deadlines } from "../../src/deadline.ts";
-import { FakeTime } from "../lab/fake_time.ts";
+import { FakeTime } from "../lab/unit/fake_time.ts";
 
 /** Keeps the event loop from turning, as much work or a stopped process would. */
 function standStill(ms: number): void {

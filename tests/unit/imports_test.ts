@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join, normalize } from "node:path";
-import { ROOT } from "../lab/lab_process.ts";
-import { repositoryFiles } from "../lab/repository_files.ts";
+import { ROOT } from "../lab/testing/repository.ts";
+import { repositoryFiles } from "../lab/testing/repository.ts";
 
 /** Static and dynamic imports of files beside; types count too. */
 const IMPORT = /\b(?:from|import\()\s*"(\.[^"]+)"/g;

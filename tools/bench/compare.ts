@@ -1,6 +1,9 @@
-import { goProblem, startGoBackend } from "../../tests/lab/go_backend.ts";
-import { type HealthBackend, startHealthBackend } from "../../tests/lab/health_backend.ts";
-import { median } from "../soak/durations.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../tests/lab/backends/libraries/health_backend.ts";
+import { goProblem, startGoBackend } from "../../tests/lab/backends/libraries/library_backends.ts";
+import { median } from "../../tests/lab/testing/durations.ts";
 import { load, type LoadResult } from "./load.ts";
 import type { Memory } from "./memory.ts";
 import { type Group, isSelected, type Row } from "./rows.ts";

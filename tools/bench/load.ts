@@ -1,7 +1,7 @@
-import { LabProcess } from "../../tests/lab/lab_process.ts";
-import { type DurationSummary, summarize } from "../soak/durations.ts";
+import { LabProcess } from "../../tests/lab/machine/lab_process.ts";
+import { processorMs } from "../../tests/lab/machine/process_state.ts";
+import { type DurationSummary, summarize } from "../../tests/lab/testing/durations.ts";
 import { type Memory, memoryOf } from "./memory.ts";
-import { processorMs } from "./processor_ms.ts";
 
 /** What the load generator is to do. */
 export interface LoadOrder {

@@ -4,8 +4,8 @@
  * Prints one JSON line.
  */
 
+import { processorMs } from "../../tests/lab/machine/process_state.ts";
 import { isAnswerUp, type LoadOrder, type LoadReport, targetAddress } from "./load.ts";
-import { processorMs } from "./processor_ms.ts";
 
 /** HAProxy's default for `agent-inter`. */
 const SECONDS_BETWEEN_CHECKS = 2;

@@ -1,4 +1,4 @@
-import { median } from "../soak/durations.ts";
+import { median } from "../../tests/lab/testing/durations.ts";
 import { startMeasuredAgent } from "./subjects.ts";
 
 /** @returns milliseconds from the start of the process to the first connection accepted: median of ten */

@@ -1,4 +1,4 @@
-import { startHealthBackend } from "../../tests/lab/health_backend.ts";
+import { startHealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
 import { load } from "./load.ts";
 import { type Memory, memoryOf } from "./memory.ts";
 import { startMeasuredAgent } from "./subjects.ts";

@@ -1,8 +1,13 @@
-import { AGENT_COMMAND, type AgentProcess, startAgent } from "../../tests/lab/agent.ts";
-import { LineClient } from "../../tests/lab/line_client.ts";
-import { eventually } from "../../tests/lab/eventually.ts";
-import { freePort } from "../../tests/lab/free_port.ts";
-import { LabProcess, ROOT } from "../../tests/lab/lab_process.ts";
+import {
+  AGENT_COMMAND,
+  type AgentProcess,
+  startAgent,
+} from "../../tests/lab/agent/agent_process.ts";
+import { LineClient } from "../../tests/lab/clients/line_client.ts";
+import { freePort } from "../../tests/lab/machine/free_port.ts";
+import { LabProcess } from "../../tests/lab/machine/lab_process.ts";
+import { eventually } from "../../tests/lab/testing/eventually.ts";
+import { ROOT } from "../../tests/lab/testing/repository.ts";
 import { runArguments } from "../packaging/run_arguments.ts";
 
 /** A running process that answers lines. */

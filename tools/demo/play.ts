@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { HealthBackend } from "../../tests/lab/health_backend.ts";
+import type { HealthBackend } from "../../tests/lab/backends/libraries/health_backend.ts";
 import { serverName } from "./configuration.ts";
 import { type Judge, serverTable, type ServerView } from "./view.ts";
 

@@ -1,4 +1,4 @@
-import type { AgentProcess } from "../../tests/lab/agent.ts";
+import type { AgentProcess } from "../../tests/lab/agent/agent_process.ts";
 import { requestLine, serverName } from "./configuration.ts";
 import type { Judge, ServerView } from "./view.ts";
 

@@ -1,8 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { startAgent } from "../../tests/lab/agent.ts";
-import { freePort } from "../../tests/lab/free_port.ts";
-import { Haproxy, type ServerRow } from "../../tests/lab/haproxy.ts";
-import { type HealthBackend, startHealthBackend } from "../../tests/lab/health_backend.ts";
+import { startAgent } from "../../tests/lab/agent/agent_process.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../tests/lab/backends/libraries/health_backend.ts";
+import { Haproxy, type ServerRow } from "../../tests/lab/haproxy/haproxy.ts";
+import { freePort } from "../../tests/lab/machine/free_port.ts";
 import { DemoNameServer } from "./name_server.ts";
 import {
   SERVICE_NAME,

@@ -1,4 +1,8 @@
-import { findAnyHaproxy, type FoundHaproxy, getHaproxy } from "../../tests/lab/find_haproxy.ts";
+import {
+  findAnyHaproxy,
+  type FoundHaproxy,
+  getHaproxy,
+} from "../../tests/lab/haproxy/find_haproxy.ts";
 
 /** The name under which HAProxy finds the servers. */
 export const SERVICE_NAME = "api.demo";

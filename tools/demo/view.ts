@@ -1,4 +1,4 @@
-import type { ServerRow } from "../../tests/lab/haproxy.ts";
+import type { ServerRow } from "../../tests/lab/haproxy/haproxy.ts";
 
 /** What the demo shows of a server. */
 export type ServerView = Omit<ServerRow, "fields">;

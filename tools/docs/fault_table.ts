@@ -1,4 +1,8 @@
-import { CONNECTION_FAULTS, type Fault, HTTP2_FAULTS } from "../../tests/lab/faulty_peers.ts";
+import {
+  CONNECTION_FAULTS,
+  type Fault,
+  HTTP2_FAULTS,
+} from "../../tests/lab/backends/peers/faulty_peers.ts";
 
 /** @returns a Markdown table of the backends that the fault suite tries, and what a check of each comes to */
 export function faultTable(): string {

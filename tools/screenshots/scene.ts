@@ -1,6 +1,9 @@
-import type { AgentProcess } from "../../tests/lab/agent.ts";
-import { CertificateAuthority } from "../../tests/lab/certificates.ts";
-import { type HealthBackend, startHealthBackend } from "../../tests/lab/health_backend.ts";
+import type { AgentProcess } from "../../tests/lab/agent/agent_process.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../tests/lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../../tests/lab/backends/tls/certificates.ts";
 
 /** Services of the backends, so that the page has something to show. */
 const SERVICES = {
@@ -45,7 +48,7 @@ export async function startScene(agent: AgentProcess): Promise<AsyncDisposable> 
     await round();
   }
   await dead.kill();
-  frozen.freeze();
+  await frozen.freeze();
   await stock.setStatus("stock.v1.Stock", "NOT_SERVING");
   await orders.setStatus("orders.v1.Orders", "NOT_SERVING");
   await round();

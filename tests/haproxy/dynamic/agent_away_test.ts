@@ -3,19 +3,22 @@
 
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { startAgent } from "../../lab/agent.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy, ServerRow } from "../../lab/haproxy.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../lab/backends/libraries/health_backend.ts";
+import { LineClient } from "../../lab/clients/line_client.ts";
+import type { Haproxy, ServerRow } from "../../lab/haproxy/haproxy.ts";
+import { DYNAMIC_EXAMPLES } from "../../lab/haproxy/placed_examples.ts";
 import { ServerWatch } from "../../lab/haproxy/server_watch.ts";
-import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { type HealthBackend, startHealthBackend } from "../../lab/health_backend.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { LineClient } from "../../lab/line_client.ts";
-import { PROMTOOL, promtool } from "../../lab/promtool.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { DYNAMIC_EXAMPLES } from "./placed_example.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { PROMTOOL, promtool } from "../../lab/testing/promtool.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** Where the agent is, on loopback. */
 interface Agent {
@@ -92,7 +95,7 @@ testSideBySide(
       assert.equal(watch.spans.length, 2, "Neither reload nor restart changed a server");
     }
 
-    second.signal("SIGSTOP");
+    await second.freeze();
     await everywhere("dynamic", { server: "good", status: "DOWN", checkStatus: "L7TOUT" });
     await byAgentCheck(/^L7TOUT$/, { good: true, bad: false });
     await everywhere("agents", { status: "DOWN" });

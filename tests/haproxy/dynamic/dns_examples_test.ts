@@ -2,27 +2,25 @@
 // second agent. HAProxy 3.0, 3.2 and 3.4 side by side, with a real name server.
 
 import assert from "node:assert/strict";
-import { connect } from "node:http2";
 import { createServer } from "node:net";
-import { type AgentProcess, startAgent } from "../../lab/agent.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { within } from "../../lab/eventually.ts";
-import { getHaproxy } from "../../lab/find_haproxy.ts";
-import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy, ServerRow } from "../../lab/haproxy.ts";
-import { HAPROXY_SERIES } from "../../lab/haproxy_packages.ts";
-import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/side_by_side.ts";
-import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { callThrough, HEALTH_CHECK } from "../call_through.ts";
+import { type AgentProcess, startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { callThrough, HEALTH_CHECK, OpenCall } from "../../lab/clients/call_through.ts";
+import { getHaproxy } from "../../lab/haproxy/find_haproxy.ts";
+import type { Haproxy, ServerRow } from "../../lab/haproxy/haproxy.ts";
+import { HAPROXY_SERIES } from "../../lab/haproxy/haproxy_packages.ts";
 import {
   DYNAMIC_EXAMPLES,
   type DynamicExample,
   placeDynamicExample,
   writeLoadedFiles,
-} from "./placed_example.ts";
+} from "../../lab/haproxy/placed_examples.ts";
+import { type StartSideBySide, testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
+import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** One HAProxy with an example's configuration. */
 interface Running {
@@ -168,7 +166,7 @@ testSideBySide("two-agents.cfg does what it says", [NAME_SERVER], async (start) 
   await first.stop();
   await all(haproxies, agent("one", "DOWN"), "agents");
   await all(haproxies, at(server, { status: "UP" }));
-  second.signal("SIGSTOP");
+  await second.freeze();
   await all(haproxies, agent("two", "DOWN"), "agents");
   await all(haproxies, at(server, { status: "DOWN" }));
   for (const { origin } of haproxies) assert.equal(await callThrough(origin, HEALTH_CHECK), 200);
@@ -283,43 +281,5 @@ class CountingListener implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-}
-
-/** A call of `Health/Watch` through HAProxy that stays open; a message comes at each change. */
-class OpenCall {
-  #session;
-  #messages = 0;
-  #read = 0;
-  #arrived = Promise.withResolvers<void>();
-
-  constructor(origin: string) {
-    this.#session = connect(origin);
-    this.#session.on("error", (error) => this.#arrived.reject(error));
-    const call = this.#session.request({
-      ":method": "POST",
-      ":path": "/grpc.health.v1.Health/Watch",
-      "content-type": "application/grpc",
-      te: "trailers",
-    });
-    call.on("error", (error) => this.#arrived.reject(error));
-    call.on("data", () => {
-      this.#messages++;
-      this.#arrived.resolve();
-      this.#arrived = Promise.withResolvers();
-    });
-    call.end(new Uint8Array(5));
-  }
-
-  /** Waits for the next message. */
-  async message(): Promise<void> {
-    while (this.#messages === this.#read) {
-      await within("a message of the open call", 5000, this.#arrived.promise);
-    }
-    this.#read++;
-  }
-
-  close(): void {
-    this.#session.destroy();
   }
 }

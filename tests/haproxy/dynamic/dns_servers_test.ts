@@ -2,17 +2,22 @@
 // and 3.4 run side by side. All that counts is what they have made of each address, and when.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy } from "../../lab/haproxy.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { ExpectedServers } from "../../lab/haproxy/expected_servers.ts";
+import type { Haproxy } from "../../lab/haproxy/haproxy.ts";
+import {
+  FALL,
+  INTER_MS,
+  placeDynamicExample,
+  writeLoadedFiles,
+} from "../../lab/haproxy/placed_examples.ts";
 import { type SeenSpan, ServerWatch } from "../../lab/haproxy/server_watch.ts";
-import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 import { NAME_SERVER, NameServer } from "../../lab/machine/name_server.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { FALL, INTER_MS, placeDynamicExample, writeLoadedFiles } from "./placed_example.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** Examples with the same servers, by A records, by SRV records, and by other ways of checking. */
 const EXAMPLES = [
@@ -133,9 +138,9 @@ testSideBySide(
         address === at(9) && up && from < thirdServes;
       assert.deepEqual(watch.spans.filter(tooEarly), [], `${name}: UP before it served`);
     }
-    first.freeze();
+    await first.freeze();
     await up("the first, which is frozen, to be DOWN", 10);
-    first.thaw();
+    await first.thaw();
     await up("the first, which goes on, to be UP", 7, 10);
     assert.deepEqual(agent.faults(), []);
   },

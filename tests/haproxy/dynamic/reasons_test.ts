@@ -2,13 +2,12 @@
 // reply_reason, and with the words of not_serving_reply.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
+import { LONG_DEADLINES, startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { DYNAMIC_EXAMPLES } from "../../lab/haproxy/placed_examples.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
 import { type CheckedServer, waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { LONG_DEADLINES } from "../../lab/long_deadlines.ts";
-import { DYNAMIC_EXAMPLES } from "./placed_example.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 
 testSideBySide("last_chk has the agent's words, however it is told to reply", [], async (start) => {
   await using backend = await startHealthBackend({

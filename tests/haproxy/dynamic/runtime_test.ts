@@ -2,18 +2,17 @@
 // docs/dynamic-servers.md show, on HAProxy 3.0, 3.2 and 3.4 side by side.
 
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { documentCommands } from "../../lab/document_commands.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import type { Haproxy } from "../../lab/haproxy.ts";
-import { testSideBySide } from "../../lab/haproxy/side_by_side.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { callThrough, HEALTH_CHECK } from "../../lab/clients/call_through.ts";
+import type { Haproxy } from "../../lab/haproxy/haproxy.ts";
+import { placeDynamicExample } from "../../lab/haproxy/placed_examples.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
 import { waitForServer } from "../../lab/haproxy/wait_for_server.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { callThrough, HEALTH_CHECK } from "../call_through.ts";
-import { placeDynamicExample } from "./placed_example.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { documentCommands, ROOT } from "../../lab/testing/repository.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 const COMMANDS = documentCommands("docs/dynamic-servers.md");
 

@@ -2,10 +2,10 @@
 // agent must not say `up` there.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** What a server offers, what the agent says of it, and what with `require_alpn = false`. */
 const OFFERS: readonly (readonly [alpn: string[] | undefined, always: RegExp, lenient: RegExp])[] =

@@ -2,19 +2,19 @@
 // within bounds; what it has begun to answer is not.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { eventually } from "../../lab/eventually.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
   ErrorCode,
   FrameType,
   goaway,
   MAX_STREAM_ID,
   resetStream,
-} from "../../lab/http2_frames.ts";
-import { responseHeaders } from "../../lab/http2_peer.ts";
-import type { ScriptedCall } from "../../lab/backends/scripted_server.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+} from "../../lab/backends/http2/frames.ts";
+import { responseHeaders } from "../../lab/backends/peers/http2_peer.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import type { ScriptedCall } from "../../lab/backends/peers/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
 
 /** Ways in which a server does not process a call. */
 const UNPROCESSED: Record<string, (call: ScriptedCall) => void | Promise<void>> = {

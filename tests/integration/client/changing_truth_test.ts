@@ -2,15 +2,14 @@
 // certificates of a new configuration. And a reload that changes nothing must not cost a connection.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { testWithOwnNames } from "../../lab/own_names.ts";
-import { reload } from "../../lab/reload.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { testWithOwnNames } from "../../lab/machine/own_names.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** How long the agent may believe what a name was, and a second of room. */
 const NAME_CACHE_MS = 6000;
@@ -67,13 +66,13 @@ testWithOwnNames(
         for (const line of lines) assert.match(await kept.ask(line), /^up\b/);
         const rule = [`"127.0.0.0/8:${plain.port + 1}"`, '"10.0.0.0/8"', '"*.other.test"'][round];
         await directory.write("agent.toml", `reply_reason = true\nallow_backends = [${rule}]\n`);
-        await reload(agent);
+        await agent.reload();
         const calls = plain.calls.length;
         for (const line of lines) assert.equal(await kept.ask(line), "down #denied\n");
         assert.equal(plain.calls.length, calls, "It was asked");
         await eventually("the connections to be closed", () => plain.open.length === 0);
         await directory.write("agent.toml", "reply_reason = true\n");
-        await reload(agent);
+        await agent.reload();
       }
     });
   },
@@ -110,11 +109,11 @@ Deno.test("a CA that was removed from its file, and a check that is not skipped 
       for (const line of lines) assert.match(await agent.ask(line), /^up\b/);
       await directory.write("ca.pem", freshPem);
       await write(false);
-      await reload(agent);
+      await agent.reload();
       for (const line of lines) assert.match(await agent.ask(line), /^down #tls: /);
       await directory.write("ca.pem", freshPem + oldPem);
       await write(true);
-      await reload(agent);
+      await agent.reload();
     }
   });
 });
@@ -136,7 +135,7 @@ testPlainAndTls(
       for (let index = 1; index <= 4; index++) {
         assert.equal(await agent.ask(backend.line()), "up\n");
         await write(index);
-        await reload(agent);
+        await agent.reload();
       }
       assert.equal(await agent.ask(backend.line()), "up\n");
       assert.equal(backend.connections.length, 1);

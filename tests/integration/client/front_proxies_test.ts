@@ -2,13 +2,7 @@
 // before it has answered, and the next one is fine.
 
 import assert from "node:assert/strict";
-import {
-  type ScriptedCall,
-  type ScriptedConnection,
-  ScriptedServer,
-  type ScriptedServerOptions,
-} from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
   concat,
   ErrorCode,
@@ -16,10 +10,16 @@ import {
   MAX_STREAM_ID,
   resetStream,
   settings,
-} from "../../lab/http2_frames.ts";
-import { healthAnswer } from "../../lab/http2_peer.ts";
-import { sideBySide } from "../../lab/side_by_side.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+} from "../../lab/backends/http2/frames.ts";
+import { healthAnswer } from "../../lab/backends/peers/http2_peer.ts";
+import {
+  type ScriptedCall,
+  type ScriptedConnection,
+  ScriptedServer,
+  type ScriptedServerOptions,
+} from "../../lab/backends/peers/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { sideBySide } from "../../lab/testing/side_by_side.ts";
 
 /** What the old process of a proxy does with a connection; to be read after "a proxy that reloads and". */
 interface Reload {

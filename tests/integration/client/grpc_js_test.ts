@@ -2,17 +2,19 @@
 
 import assert from "node:assert/strict";
 import { runArguments } from "../../../tools/packaging/run_arguments.ts";
-import type { AgentProcess } from "../../lab/agent.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { type HealthBackend, startHealthBackend } from "../../lab/health_backend.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { reload } from "../../lab/reload.ts";
-import { checkJson, runAgent } from "../../lab/run_agent.ts";
-import { silent, stallingTls } from "../../lab/tcp_peers.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import type { AgentProcess } from "../../lab/agent/agent_process.ts";
+import { checkJson, runAgent } from "../../lab/agent/run_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../lab/backends/libraries/health_backend.ts";
+import { silent, stallingTls } from "../../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 const CLIENTS = ["native", "grpc-js"] as const;
 type Client = (typeof CLIENTS)[number];
@@ -104,7 +106,7 @@ Deno.test("SIGHUP goes from one client to the other and back; calls under way en
       await eventually("the check to begin", async () => (await slow.report()).calls > calls);
       assert.equal(await lastClient(slow), before);
       await use(after);
-      const entries = await reload(agent);
+      const entries = await agent.reload();
       assert.deepEqual(entries.at(-1)?.changed, ["grpc_client"]);
       assert.equal(await agent.ask(second ?? ""), "up\n");
       assert.equal(await lastClient(slow), after);

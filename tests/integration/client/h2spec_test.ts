@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { h2specProblem, runH2spec } from "../../lab/backends/h2spec.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { testThatNeeds } from "../../lab/test_that_needs.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import { h2specProblem, runH2spec } from "../../lab/backends/h2spec/h2spec.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 /**
  * Cases about a stream that is still open. h2spec's answers are no answers to gRPC calls: the client has
@@ -20,7 +20,7 @@ const EXCEPTED = [
 /** So short that the silent servers of h2spec cost little; it gives the client three seconds for a case. */
 const FLAGS = ["--check-timeout", "800", "--log-level", "error"];
 
-const PROGRAM = `${ROOT}tests/lab/backends/h2spec_client.ts`;
+const PROGRAM = `${ROOT}tests/lab/backends/h2spec/h2spec_client.ts`;
 
 testThatNeeds(
   { missing: await h2specProblem() },

@@ -2,13 +2,8 @@
 // and what the agent sends meanwhile is legal.
 
 import assert from "node:assert/strict";
-import {
-  type ScriptedCall,
-  type ScriptedConnection,
-  ScriptedServer,
-} from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { eventually } from "../../lab/eventually.ts";
+import { checkJson } from "../../lab/agent/run_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
   concat,
   data,
@@ -29,11 +24,16 @@ import {
   resetStream,
   settings,
   windowUpdate,
-} from "../../lab/http2_frames.ts";
-import { healthAnswer, responseHeaders, trailers } from "../../lab/http2_peer.ts";
-import { checkJson } from "../../lab/run_agent.ts";
-import { sideBySide } from "../../lab/side_by_side.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+} from "../../lab/backends/http2/frames.ts";
+import { healthAnswer, responseHeaders, trailers } from "../../lab/backends/peers/http2_peer.ts";
+import {
+  type ScriptedCall,
+  type ScriptedConnection,
+  ScriptedServer,
+} from "../../lab/backends/peers/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { sideBySide } from "../../lab/testing/side_by_side.ts";
 
 /** A form of a good answer; `name` is read after "a backend that". */
 interface GoodAnswer {

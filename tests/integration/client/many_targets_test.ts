@@ -1,14 +1,13 @@
 // A thousand targets at the same time: what the agent itself takes to ask them is never said of a backend.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../../lab/agent.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { startGoBackend, testWithGo } from "../../lab/go_backend.ts";
-import type { LineClient } from "../../lab/line_client.ts";
-import { reload } from "../../lab/reload.ts";
-import { blackHole } from "../../lab/tcp_peers.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import type { AgentProcess } from "../../lab/agent/agent_process.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { startGoBackend, testWithGo } from "../../lab/backends/libraries/library_backends.ts";
+import { blackHole } from "../../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import type { LineClient } from "../../lab/clients/line_client.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 
 /**
  * HAProxy drops what comes later than its agent-inter, 2 s by default. As much again is for this process, which
@@ -67,7 +66,7 @@ testWithGo(
       await using clients = await Clients.connect(agent, lines.length);
       assert.deepEqual(await clients.ask(lines), { up: 1000 }, "Cold");
       for (const nth of [1, 2]) {
-        await reload(agent);
+        await agent.reload();
         assert.deepEqual(await clients.ask(lines), { up: 1000 }, `After reload ${nth}`);
       }
     });
@@ -86,7 +85,7 @@ testWithGo(
       await using clients = await Clients.connect(agent, lines.length);
       assert.deepEqual(await clients.ask(lines), { up: 200 }, "Cold");
       for (const nth of [1, 2]) {
-        await reload(agent);
+        await agent.reload();
         assert.deepEqual(await clients.ask(lines), { up: 200 }, `After reload ${nth}`);
       }
     });

@@ -2,21 +2,24 @@
 // last real answer, or not at all, never `down`, and nothing of it is counted for or against the backend.
 
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../../lab/agent.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { type HealthBackend, startHealthBackend } from "../../lab/health_backend.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { LONG_DEADLINES } from "../../lab/long_deadlines.ts";
+import type { AgentProcess } from "../../lab/agent/agent_process.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import {
+  type HealthBackend,
+  startHealthBackend,
+} from "../../lab/backends/libraries/health_backend.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { LONG_DEADLINES } from "../../lab/agent/agent_process.ts";
 import { openDoors } from "../../lab/machine/network_door.ts";
 import { FEW_PORTS, takePorts } from "../../lab/machine/taken_ports.ts";
-import { testWithOwnNetwork } from "../../lab/own_network.ts";
-import { PROMTOOL, promtool } from "../../lab/promtool.ts";
-import { checkJson } from "../../lab/run_agent.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { testThatNeeds } from "../../lab/test_that_needs.ts";
-import { counting, withAgent } from "../../lab/with_agent.ts";
+import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
+import { PROMTOOL, promtool } from "../../lab/testing/promtool.ts";
+import { checkJson } from "../../lab/agent/run_agent.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
+import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
+import { counting, withAgent } from "../../lab/agent/with_agent.ts";
 
 const NO_PORT = /^EADDRNOTAVAIL: no local port is left towards this address/;
 

@@ -2,12 +2,12 @@
 // the destination, not a lack of the agent, so the answer is `down` at once, and the reason has the errno.
 
 import assert from "node:assert/strict";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { ROOT } from "../../lab/lab_process.ts";
-import { testWithOwnNetwork } from "../../lab/own_network.ts";
-import { checkJson } from "../../lab/run_agent.ts";
-import { testThatNeeds } from "../../lab/test_that_needs.ts";
-import { counting, withAgent } from "../../lab/with_agent.ts";
+import { checkJson } from "../../lab/agent/run_agent.ts";
+import { counting, withAgent } from "../../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 /** Kinds of routing rules, and the errno with which the kernel refuses to connect. */
 const RULES = [

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
-import { startAgent } from "../../lab/agent.ts";
-import { startJavaBackend, testWithJava } from "../../lab/backends/java_backend.ts";
-import { startRustBackend, testWithRust } from "../../lab/backends/rust_backend.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { startGoBackend, testWithGo } from "../../lab/go_backend.ts";
-import type { HealthBackend, HealthBackendOptions } from "../../lab/health_backend.ts";
-import { LONG_DEADLINES } from "../../lab/long_deadlines.ts";
+import { startAgent } from "../../lab/agent/agent_process.ts";
+import { LONG_DEADLINES } from "../../lab/agent/agent_process.ts";
+import type {
+  HealthBackend,
+  HealthBackendOptions,
+} from "../../lab/backends/libraries/health_backend.ts";
+import {
+  startGoBackend,
+  startJavaBackend,
+  startRustBackend,
+  testWithGo,
+  testWithJava,
+  testWithRust,
+} from "../../lab/backends/libraries/library_backends.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 /** Libraries that servers are made with, each a server process. */
 const LIBRARIES = [

@@ -2,14 +2,18 @@
 // name that the request or the profile says, its certificate must be for it, and `:authority` is sent as asked.
 
 import assert from "node:assert/strict";
-import { ClientHellos } from "../../lab/backends/client_hello.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { wayTo } from "../../lab/front.ts";
-import { startGoBackend, testWithGo } from "../../lab/go_backend.ts";
-import { startPythonBackend, testWithPython } from "../../lab/python_backend.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import type { StartBackend } from "../../lab/test_with_backends.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import {
+  startGoBackend,
+  startPythonBackend,
+  testWithGo,
+  testWithPython,
+} from "../../lab/backends/libraries/library_backends.ts";
+import type { StartBackend } from "../../lab/backends/libraries/library_backends.ts";
+import { wayTo } from "../../lab/backends/peers/front.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { ClientHellos } from "../../lab/backends/tls/client_hello.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** Names that are no addresses, and the one in the certificate. */
 const NAMES: readonly (readonly [asked: string, certified: string])[] = [

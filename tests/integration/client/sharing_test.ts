@@ -3,14 +3,13 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import type { AgentProcess } from "../../lab/agent.ts";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { headers } from "../../lab/http2_frames.ts";
-import type { ScriptedCall } from "../../lab/backends/scripted_server.ts";
-import { reload } from "../../lab/reload.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import type { AgentProcess } from "../../lab/agent/agent_process.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { headers } from "../../lab/backends/http2/frames.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import type { ScriptedCall } from "../../lab/backends/peers/scripted_server.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** Ends a call with UNAVAILABLE. */
 function fail(call: ScriptedCall): Promise<void> {
@@ -168,10 +167,10 @@ Deno.test("a kept verdict answers nobody any more when a reload forbids the targ
     assert.equal(await agent.ask(backend.line()), "up\n");
     assert.equal(backend.calls.length, 1);
     await directory.write("agent.toml", `${age}allow_backends = ["10.0.0.0/8"]\n`);
-    await reload(agent);
+    await agent.reload();
     assert.equal(await agent.ask(backend.line()), "down\n");
     await directory.write("agent.toml", `${age}allow_clients = ["10.0.0.0/8"]\n`);
-    await reload(agent);
+    await agent.reload();
     assert.equal(await agent.ask(backend.line()), "");
     assert.equal(backend.calls.length, 1);
   });

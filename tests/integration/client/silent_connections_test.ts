@@ -3,19 +3,21 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { ScriptedServer, type ScriptedServerOptions } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { CuttingProxy } from "../../lab/cutting_proxy.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { FrameType } from "../../lab/http2_frames.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { startHealthBackend } from "../../lab/health_backend.ts";
-import { freeze } from "../../lab/machine/frozen.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { FrameType } from "../../lab/backends/http2/frames.ts";
+import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
+import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
+import { CuttingProxy } from "../../lab/backends/peers/cutting_proxy.ts";
+import {
+  ScriptedServer,
+  type ScriptedServerOptions,
+} from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 import { openDoors } from "../../lab/machine/network_door.ts";
-import { testWithOwnNetwork } from "../../lab/own_network.ts";
-import { testWithBackends } from "../../lab/test_with_backends.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
 
 /** HAProxy drops what comes later: its default agent-inter. */
 const CONTRACT_MS = 2000;
@@ -135,7 +137,7 @@ testPlainAndTls(
         "all calls to arrive",
         () => new Set(backend.calls.map(({ service }) => service)).size === 1 + names.length,
       );
-      await freeze(agent);
+      await agent.freeze();
       try {
         continued.resolve();
         await eventually("all answers to be sent", () => answered > names.length);
@@ -161,7 +163,7 @@ Deno.test(
       assert.match(await agent.ask(known), /^up\b/);
       const replies = [known, unknown].map((line) => agent.ask(line));
       await eventually("both calls to arrive", () => backend.calls.length >= 3);
-      await freeze(agent);
+      await agent.freeze();
       try {
         await pause(CONTRACT_MS + 1000); // far beyond the deadline
       } finally {

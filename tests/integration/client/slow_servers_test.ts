@@ -2,13 +2,13 @@
 // that gave up has begun serves the next one.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { eventually } from "../../lab/eventually.ts";
-import type { HealthStatus } from "../../lab/health_backend.ts";
-import { testWithBackends } from "../../lab/test_with_backends.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import type { HealthStatus } from "../../lab/backends/libraries/health_backend.ts";
+import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
 
 const UP = new Set(["up\n"]);
 

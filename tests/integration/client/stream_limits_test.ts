@@ -2,13 +2,13 @@
 // answered in time, and no connection carries more than its server allows.
 
 import assert from "node:assert/strict";
-import { ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import type { HealthStatus } from "../../lab/health_backend.ts";
-import { ErrorCode, resetStream, settings } from "../../lab/http2_frames.ts";
-import { testWithBackends } from "../../lab/test_with_backends.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
+import { ErrorCode, resetStream, settings } from "../../lab/backends/http2/frames.ts";
+import type { HealthStatus } from "../../lab/backends/libraries/health_backend.ts";
+import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
+import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
 
 const SERVICES = Array.from({ length: 8 }, (_, index) => `service.N${index}`);
 const HANDLER_MS = 600;

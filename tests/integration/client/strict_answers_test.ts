@@ -2,8 +2,7 @@
 // wrong with it.
 
 import assert from "node:assert/strict";
-import { type ScriptedCall, ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
   concat,
   data,
@@ -18,10 +17,11 @@ import {
   ping,
   settings,
   windowUpdate,
-} from "../../lab/http2_frames.ts";
-import { healthAnswer, responseHeaders, trailers } from "../../lab/http2_peer.ts";
-import { sideBySide } from "../../lab/side_by_side.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+} from "../../lab/backends/http2/frames.ts";
+import { healthAnswer, responseHeaders, trailers } from "../../lab/backends/peers/http2_peer.ts";
+import { type ScriptedCall, ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { sideBySide } from "../../lab/testing/side_by_side.ts";
 
 /** A wrong answer; `name` is read after "a backend that". */
 interface WrongAnswer {

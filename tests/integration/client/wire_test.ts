@@ -1,10 +1,7 @@
 // What the agent sends to a backend, byte for byte, and how it keeps to the limits that a backend sets it.
 
 import assert from "node:assert/strict";
-import { type ClientFrame, ScriptedServer } from "../../lab/backends/scripted_server.ts";
-import { testPlainAndTls } from "../../lab/backends/test_plain_and_tls.ts";
-import { errorCodeOf } from "../../lab/backends/wire_observer.ts";
-import { eventually } from "../../lab/eventually.ts";
+import { withAgent } from "../../lab/agent/with_agent.ts";
 import {
   concat,
   data,
@@ -20,11 +17,14 @@ import {
   Setting,
   settings,
   windowUpdate,
-} from "../../lab/http2_frames.ts";
-import { healthAnswer, responseHeaders, trailers } from "../../lab/http2_peer.ts";
-import { sideBySide } from "../../lab/side_by_side.ts";
-import { TempDirectory } from "../../lab/temp_directory.ts";
-import { withAgent } from "../../lab/with_agent.ts";
+} from "../../lab/backends/http2/frames.ts";
+import { errorCodeOf } from "../../lab/backends/http2/wire_observer.ts";
+import { healthAnswer, responseHeaders, trailers } from "../../lab/backends/peers/http2_peer.ts";
+import { type ClientFrame, ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
+import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { sideBySide } from "../../lab/testing/side_by_side.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 testPlainAndTls(
   "a first request goes out in one write, before the server has said anything, and a later one too",

@@ -11,7 +11,7 @@ interface ExpectedSpan {
   to: number;
 }
 
-/** What is true of servers over time, against which what an HAProxy has seen is judged. */
+/** What servers should look like over time; what an HAProxy has seen is compared with it. */
 export class ExpectedServers {
   #spans = new Map<string, ExpectedSpan[]>();
 

@@ -1,4 +1,4 @@
-import type { Haproxy } from "../haproxy.ts";
+import type { Haproxy } from "./haproxy.ts";
 
 /** Milliseconds between two looks. */
 const EVERY_MS = 50;

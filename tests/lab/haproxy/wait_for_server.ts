@@ -1,5 +1,5 @@
-import { eventually } from "../eventually.ts";
-import type { Haproxy, ServerRow } from "../haproxy.ts";
+import { eventually } from "../testing/eventually.ts";
+import type { Haproxy, ServerRow } from "./haproxy.ts";
 
 /** What one server of a backend should look like by HAProxy's own check; what is left out may be anything. */
 export interface CheckedServer {

@@ -1,13 +1,16 @@
-import { eventually } from "../eventually.ts";
-import { freePort } from "../free_port.ts";
-import { LabProcess } from "../lab_process.ts";
-import type { Need } from "../test_that_needs.ts";
+import { existsSync } from "node:fs";
+import { eventually } from "../testing/eventually.ts";
+import type { Need } from "../testing/test_that_needs.ts";
+import { freePort } from "./free_port.ts";
+import { LabProcess } from "./lab_process.ts";
 
 /** Debian's NSD: an authoritative name server that takes new records at SIGHUP and misses no question. */
 const NSD = "/usr/sbin/nsd";
 
 /** What a test with a name server needs; see `test_that_needs.ts`. */
-export const NAME_SERVER: Need = { missing: nsdMissing() };
+export const NAME_SERVER: Need = {
+  missing: existsSync(NSD) ? undefined : "a name server is missing: install Debian's nsd",
+};
 
 /** The zone whose records a test sets. */
 const ZONE = "internal";
@@ -123,14 +126,5 @@ zone:
     } catch {
       return false; // not there yet
     }
-  }
-}
-
-function nsdMissing(): string | undefined {
-  try {
-    Deno.statSync(NSD);
-    return undefined;
-  } catch {
-    return "a name server is missing: install Debian's nsd";
   }
 }

@@ -1,9 +1,10 @@
-import { LabProcess, ROOT } from "../lab_process.ts";
-import { close, PeerServer, send } from "../peer_server.ts";
-import { TempDirectory } from "../temp_directory.ts";
+import { close, pass, PeerServer } from "../backends/peers/peer_server.ts";
+import { TempDirectory } from "../testing/temp_directory.ts";
+import { LabProcess } from "./lab_process.ts";
 
 /**
- * Leads loopback ports of this process' network into another network, where an agent listens on them.
+ * Leads loopback ports of this process' network into another network, where an agent listens on them. Unix
+ * sockets, which are the same in every network, lead from here to a process of this module in the other one.
  *
  * @param wrapper starts a process in the other network
  * @returns what closes the ways when it is disposed of
@@ -15,7 +16,7 @@ export async function openDoors(
   await using stack = new AsyncDisposableStack();
   const directory = stack.use(await TempDirectory.create());
   const path = (port: number) => `${directory.path}/${port}`;
-  const relay = `${ROOT}tests/lab/machine/network_door_relay.ts`;
+  const relay = new URL(import.meta.url).pathname;
   const [program = "", ...before] = [...wrapper, Deno.execPath()];
   const args = [...before, "run", "--allow-all", relay, ...ports.map(path)];
   const process = stack.use(new LabProcess(program, { args }));
@@ -38,9 +39,24 @@ export async function openDoors(
   return stack.move();
 }
 
-async function pass(from: Deno.Conn, to: Deno.Conn): Promise<void> {
-  const buffer = new Uint8Array(16_384);
-  for (let count; (count = await from.read(buffer)) !== null;) {
-    await send(to, buffer.subarray(0, count));
+/** Leads a connection from a Unix socket to a loopback port of this process' network. */
+async function relay(connection: Deno.Conn, port: number): Promise<void> {
+  const onward = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+  if (onward === undefined) return connection.close(); // nobody listens there
+  onward.setNoDelay();
+  await Promise.race([pass(connection, onward), pass(onward, connection)]).catch(() => {});
+  connection.close();
+  onward.close();
+}
+
+async function accept(listener: Deno.UnixListener, port: number): Promise<void> {
+  for await (const connection of listener) void relay(connection, port);
+}
+
+if (import.meta.main) {
+  for (const path of Deno.args) {
+    const port = Number(path.slice(path.lastIndexOf("/") + 1)); // the file's name
+    void accept(Deno.listen({ transport: "unix", path }), port);
   }
+  console.log("listening");
 }

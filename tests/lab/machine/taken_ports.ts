@@ -1,4 +1,5 @@
-import { LabProcess, ROOT } from "../lab_process.ts";
+import { ROOT } from "../testing/repository.ts";
+import { LabProcess } from "./lab_process.ts";
 
 /**
  * Shell commands for a network of a test's own: a hundred local ports for each address, none of which comes

@@ -3,7 +3,7 @@ import type { Destination } from "../../../src/backend/dial.ts";
 import type { DialFailure } from "../../../src/backend/dial.ts";
 import { type Endpoint, Waiter } from "../../../src/backend/placement.ts";
 import { Deadlines } from "../../../src/deadline.ts";
-import { at, healthCall } from "../../lab/pool_lab.ts";
+import { at, healthCall } from "../../lab/unit/pool_lab.ts";
 
 const LACK = { kind: "local", detail: "ENOBUFS" } as const;
 const REFUSED = { kind: "unreachable", detail: "connect ECONNREFUSED" } as const;

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
-import { GatedPeer } from "../../lab/gated_peer.ts";
-import { goaway, settings } from "../../lab/http2_frames.ts";
-import { healthAnswer, http2Peer } from "../../lab/http2_peer.ts";
-import { PeerServer } from "../../lab/peer_server.ts";
-import { at, PoolLab } from "../../lab/pool_lab.ts";
-import { settingsOf } from "../../lab/session_script.ts";
-import { blackHole, silent } from "../../lab/tcp_peers.ts";
+import { goaway, settings } from "../../lab/backends/http2/frames.ts";
+import { GatedPeer, healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
+import { PeerServer } from "../../lab/backends/peers/peer_server.ts";
+import { blackHole, silent } from "../../lab/backends/peers/tcp_peers.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { at, PoolLab } from "../../lab/unit/pool_lab.ts";
+import { settingsOf } from "../../lab/unit/session_script.ts";
 
 const MAX_CONCURRENT_STREAMS = 3;
 const oneStream = settingsOf([MAX_CONCURRENT_STREAMS, 1]);

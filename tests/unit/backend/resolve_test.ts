@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../../src/access/backend_rules.ts";
 import { DnsCache, type LookUp, NameLookup, Resolver } from "../../../src/backend/resolve.ts";
-import { controlledNames } from "../../lab/controlled_names.ts";
-import { FakeTime } from "../../lab/fake_time.ts";
+import { controlledNames } from "../../lab/unit/controlled_names.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 const FOUND: LookUp = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Socket } from "node:net";
 import { TcpTransport, TlsTransport, type Transport } from "../../../src/backend/transport.ts";
-import { PeerServer, send } from "../../lab/peer_server.ts";
+import { PeerServer, send } from "../../lab/backends/peers/peer_server.ts";
 
 /** Reads all of a stream. @returns the bytes, and whether it was closed properly */
 function readAll(transport: Transport): Promise<{ bytes: number[]; proper: boolean }> {

@@ -9,8 +9,6 @@ import {
 import type { HealthCheck } from "../../../src/check/health_client.ts";
 import { encodeHealthCall } from "../../../src/grpc/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
-import { eventually } from "../../lab/eventually.ts";
-import { freePort } from "../../lab/free_port.ts";
 import {
   data,
   frame,
@@ -21,18 +19,20 @@ import {
   PREFACE,
   resetStream,
   settings,
-} from "../../lab/http2_frames.ts";
+} from "../../lab/backends/http2/frames.ts";
 import {
   healthAnswer,
   type Http2Call,
   http2Peer,
   responseHeaders,
   trailers,
-} from "../../lab/http2_peer.ts";
-import { type Peer, PeerServer, send } from "../../lab/peer_server.ts";
-import { at, PoolLab } from "../../lab/pool_lab.ts";
-import { describeFrame, settingsOf } from "../../lab/session_script.ts";
-import { blackHole, http1, saying, silent } from "../../lab/tcp_peers.ts";
+} from "../../lab/backends/peers/http2_peer.ts";
+import { type Peer, PeerServer, send } from "../../lab/backends/peers/peer_server.ts";
+import { blackHole, http1, saying, silent } from "../../lab/backends/peers/tcp_peers.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { at, PoolLab } from "../../lab/unit/pool_lab.ts";
+import { describeFrame, settingsOf } from "../../lab/unit/session_script.ts";
 
 type Answer = (call: Http2Call) => void | Promise<void>;
 

@@ -12,8 +12,8 @@ import type { TlsProfile } from "../../../src/tls/profile.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
-import { controlledNames } from "../../lab/controlled_names.ts";
-import { eventually } from "../../lab/eventually.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
+import { controlledNames } from "../../lab/unit/controlled_names.ts";
 
 const SERVING: Verdict = { kind: "serving" };
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Outcome, RunningCheck } from "../../../src/check/health_client.ts";
 import { SingleFlight } from "../../../src/check/single_flight.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
-import { FakeTime } from "../../lab/fake_time.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 const SERVING: Verdict = { kind: "serving" };
 const PATIENCE_MS = 400;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadConfiguration } from "../../../src/config/load.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 // Each file in bad_config/ is a configuration that must be refused: *.toml as the file of --config, *.env
 // as the environment (NAME=VALUE lines). Its comments that begin with "#!" are all the mistakes that it

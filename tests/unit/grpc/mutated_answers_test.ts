@@ -3,9 +3,6 @@ import { Buffer } from "node:buffer";
 import { loadSync } from "@grpc/proto-loader";
 import fc from "fast-check";
 import { isDecided, readHealthAnswer } from "../../../src/grpc/response.ts";
-import { HpackReader } from "../../lab/backends/hpack_reader.ts";
-import { partsOf } from "../../lab/every_cut.ts";
-import { HpackEncoder } from "../../lab/hpack_encoder.ts";
 import {
   concat,
   data,
@@ -16,14 +13,17 @@ import {
   healthResponse,
   resetStream,
   settings,
-} from "../../lab/http2_frames.ts";
+  windowUpdate,
+} from "../../lab/backends/http2/frames.ts";
+import { HpackEncoder } from "../../lab/backends/http2/hpack_encoder.ts";
+import { HpackReader } from "../../lab/backends/http2/hpack_reader.ts";
+import { partsOf } from "../../lab/unit/every_cut.ts";
 import {
   type Field,
   fieldsFrame,
   ScriptedSession,
   settingsOf,
-  windowUpdate,
-} from "../../lab/session_script.ts";
+} from "../../lab/unit/session_script.ts";
 
 /** What the agent makes of what a server sends after a request on stream 1, read in parts. */
 function agentReads(parts: readonly Uint8Array[]): string {

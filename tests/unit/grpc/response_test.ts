@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isDecided, readHealthAnswer } from "../../../src/grpc/response.ts";
-import { concat, grpcMessage, healthResponse } from "../../lab/http2_frames.ts";
-import type { Field } from "../../lab/session_script.ts";
+import { concat, grpcMessage, healthResponse } from "../../lab/backends/http2/frames.ts";
+import type { Field } from "../../lab/unit/session_script.ts";
 
 /** What an answer has unlike a good one, which says SERVING. */
 interface Change {

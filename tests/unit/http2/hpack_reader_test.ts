@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { decodeHuffman, HpackError } from "../../../src/http2/hpack_reader.ts";
-import { fromBits, HUFFMAN_CODES, huffmanEncode } from "../../lab/rfc7541_tables.ts";
+import { fromBits, HUFFMAN_CODES, huffmanEncode } from "../../lab/backends/http2/rfc7541_tables.ts";
 
 const EOS = HUFFMAN_CODES[256] ?? "";
 

@@ -9,8 +9,8 @@ import {
   STATIC_TABLE,
 } from "../../../src/http2/hpack.ts";
 import { HpackError, HpackReader } from "../../../src/http2/hpack_reader.ts";
-import { HpackEncoder } from "../../lab/hpack_encoder.ts";
-import { STATIC_FIELDS } from "../../lab/rfc7541_tables.ts";
+import { HpackEncoder } from "../../lab/backends/http2/hpack_encoder.ts";
+import { STATIC_FIELDS } from "../../lab/backends/http2/rfc7541_tables.ts";
 
 const MAX_LIST_BYTES = 16384;
 

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { Setting } from "../../../src/http2/frame.ts";
 import type { StreamEnd } from "../../../src/http2/stream.ts";
-import { everyCut } from "../../lab/every_cut.ts";
-import { HpackEncoder } from "../../lab/hpack_encoder.ts";
-import { concat, data, frame, goaway, resetStream, settings } from "../../lab/http2_frames.ts";
+import {
+  concat,
+  data,
+  frame,
+  goaway,
+  resetStream,
+  settings,
+  windowUpdate,
+} from "../../lab/backends/http2/frames.ts";
+import { HpackEncoder } from "../../lab/backends/http2/hpack_encoder.ts";
+import { everyCut } from "../../lab/unit/every_cut.ts";
 import {
   block,
   describeFrame,
@@ -11,8 +19,7 @@ import {
   fieldsFrame,
   ScriptedSession,
   settingsOf,
-  windowUpdate,
-} from "../../lab/session_script.ts";
+} from "../../lab/unit/session_script.ts";
 
 const OK_HEAD: readonly Field[] = [[":status", "200"], ["content-type", "application/grpc"]];
 const OK_TRAILERS: readonly Field[] = [["grpc-status", "0"]];

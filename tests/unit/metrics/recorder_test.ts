@@ -4,7 +4,7 @@ import { Metrics } from "../../../src/metrics/metrics.ts";
 import { Recorder } from "../../../src/metrics/recorder.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
-import { FakeTime } from "../../lab/fake_time.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 function logsInto(
   lines: string[],

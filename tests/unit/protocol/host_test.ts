@@ -2,7 +2,7 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { isIPv4 } from "node:net";
 import { isBrokenIPv4, isOldIPv4Spelling, parseHost } from "../../../src/protocol/host.ts";
-import { testThatNeeds } from "../../lab/test_that_needs.ts";
+import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 /** What the C library reads as an IPv4 address, of the names on standard input. */
 const ORACLE = `

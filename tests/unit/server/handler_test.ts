@@ -10,7 +10,7 @@ import type { Verdict } from "../../../src/protocol/verdict.ts";
 import type { Peer } from "../../../src/server/asked_line.ts";
 import { Handler, type HandlerOptions, LastAnswers } from "../../../src/server/handler.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
-import { FakeTime } from "../../lab/fake_time.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 const LINE = "10.0.3.7 1 no-ssl api";
 const PEER: Peer = { host: "10.0.0.1", text: "10.0.0.1:1" };

@@ -1,10 +1,10 @@
-import "../../lab/reflect_metadata.ts";
+import "../../lab/backends/tls/reflect_metadata.ts";
 import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
 import { extensionsOf, oddityOf, oddityOfServer } from "../../../src/tls/certificate.ts";
-import { CertificateAuthority, type IssueOptions } from "../../lab/certificates.ts";
+import { CertificateAuthority, type IssueOptions } from "../../lab/backends/tls/certificates.ts";
 
 /** DER of a value that nobody looks into. */
 const ANY = new Uint8Array([0x05, 0x00]);

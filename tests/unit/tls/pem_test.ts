@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { certificatesOf, holdsPrivateKey, privateKeyOf } from "../../../src/tls/pem.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
-import { openssl, opensslProblem } from "../../lab/openssl.ts";
-import { testThatNeeds } from "../../lab/test_that_needs.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { openssl, opensslProblem } from "../../lab/backends/tls/openssl.ts";
+import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
 
 async function makePair(): Promise<{ readonly cert: string; readonly key: string }> {
   await using authority = await CertificateAuthority.create();

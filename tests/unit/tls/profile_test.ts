@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadTlsProfile, MachineCas, type TlsProfileSettings } from "../../../src/tls/profile.ts";
-import { CertificateAuthority } from "../../lab/certificates.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 
 const NO_FILE = "No such file or directory (os error 2)";
 

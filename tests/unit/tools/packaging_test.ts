@@ -5,7 +5,7 @@ import { debianChangelog, releaseNotes, releases } from "../../../tools/packagin
 import { bashCompletion, zshCompletion } from "../../../tools/packaging/completion.ts";
 import { manualPage } from "../../../tools/packaging/manual_page.ts";
 import { packagedUnit } from "../../../tools/packaging/packaged_unit.ts";
-import { ROOT } from "../../lab/lab_process.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 
 const FLAGS = [...SETTING_ROWS.map(({ flag }) => flag), ...Object.keys(OTHER_FLAGS)];
 

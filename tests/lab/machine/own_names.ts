@@ -1,0 +1,97 @@
+import { createSocket } from "node:dgram";
+import { succeeds, testThatNeeds } from "../testing/test_that_needs.ts";
+
+/** An address of the loopback network on which nobody listens; another one for each test. */
+function unusedAddress(): string {
+  const byte = () => 1 + Math.floor(Math.random() * 254);
+  return `127.53.${byte()}.${byte()}`;
+}
+
+/** The bytes of a DNS message before its question. */
+const DNS_HEADER = 12;
+
+/** Addresses by name; of a name without any the name server says that it does not exist. */
+export type Hosts = Readonly<Record<string, readonly string[]>>;
+
+type TestOfNames = (wrapper: string[], change: (hosts: Hosts) => Promise<void>) => Promise<void>;
+
+/**
+ * A test in which the agent knows names of the test's own; see {@linkcode testThatNeeds} for machines where
+ * that cannot be had, and {@linkcode withOwnNames} for what the test is given.
+ */
+export function testWithOwnNames(name: string, hosts: Hosts, test: TestOfNames): void {
+  testThatNeeds({ missing: namesProblem() }, name, () => withOwnNames(hosts, test));
+}
+
+/** Why nobody here can have names of their own; undefined when that is possible. */
+export function namesProblem(): string | undefined {
+  return succeeds("unshare", "--mount", "true")
+    ? undefined
+    : "it takes root to give the agent names of its own";
+}
+
+/**
+ * Runs a test in which the agent knows names of the test's own; every other name it asks of a name server
+ * that takes questions and never answers them, unless the name is said not to exist.
+ *
+ * The agent gets a mount namespace with another /etc/hosts and /etc/resolv.conf, which takes root.
+ *
+ * @param hosts addresses by name, in the order of preference
+ * @param test is given the wrapper with which to start the agent, and a way to change the names
+ */
+export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<void> {
+  const directory = await Deno.makeTempDir({ prefix: "names-" });
+  const socket = createSocket("udp4");
+  const nameServer = unusedAddress();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once("error", reject);
+      socket.bind(53, nameServer, resolve);
+    });
+    await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n`);
+    let gone: string[] = [];
+    socket.on("message", (question, { port, address }) => {
+      const asked = nameIn(question);
+      // The resolver may try it with a search domain as well.
+      if (!gone.some((name) => `${asked}.`.startsWith(`${name}.`))) return;
+      socket.send(doesNotExist(question), port, address);
+    });
+    const change = async (hosts: Hosts) => {
+      gone = Object.keys(hosts).filter((name) => hosts[name]?.length === 0);
+      // Written in place: what is mounted is the file, not its name.
+      await Deno.writeTextFile(`${directory}/hosts`, hostsFile(hosts));
+    };
+    await change(hosts);
+    const mounts = ["hosts", "resolv.conf"].map((file) => `mount --bind "$0/${file}" /etc/${file}`);
+    const script = [...mounts, 'exec "$@"'].join(" && ");
+    await test(["unshare", "--mount", "sh", "-c", script, directory], change);
+  } finally {
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+function hostsFile(hosts: Hosts): string {
+  return Object.entries({ localhost: ["127.0.0.1"], ...hosts })
+    .flatMap(([name, addresses]) => addresses.map((address) => `${address} ${name}\n`))
+    .join("");
+}
+
+/** The name that a DNS message asks for: labels with their lengths before them (RFC 1035, section 4.1.2). */
+function nameIn(message: Uint8Array): string {
+  const labels: string[] = [];
+  let at = DNS_HEADER;
+  while (message[at]) {
+    const end = at + 1 + (message[at] ?? 0);
+    labels.push(new TextDecoder().decode(message.subarray(at + 1, end)).toLowerCase());
+    at = end;
+  }
+  return labels.join(".");
+}
+
+/** The answer NXDOMAIN to a question that is sent back with it (RFC 1035, section 4.1.1). */
+function doesNotExist(question: Uint8Array): Uint8Array {
+  const answer = Uint8Array.from(question);
+  answer.set([0x81, 0x83], 2); // a response, recursion desired and available, no such name
+  return answer;
+}

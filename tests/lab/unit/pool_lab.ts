@@ -1,0 +1,73 @@
+import type { CallRequest, CloseReason } from "../../../src/backend/connection.ts";
+import type { Destination } from "../../../src/backend/dial.ts";
+import type { PendingPlacement, PlaceOptions } from "../../../src/backend/placement.ts";
+import { Pool, type PoolOptions } from "../../../src/backend/pool.ts";
+import { Deadlines } from "../../../src/deadline.ts";
+import { encodeHealthCall } from "../../../src/grpc/request.ts";
+import { isDecided } from "../../../src/grpc/response.ts";
+import type { StreamEnd } from "../../../src/http2/stream.ts";
+import { eventually } from "../testing/eventually.ts";
+
+/** A destination on loopback. */
+export function at(port: number, address = "127.0.0.1"): Destination {
+  return { host: address, address, port, tls: undefined };
+}
+
+/** A pool, and what becomes of its connections; at the end all of them must be closed. */
+export class PoolLab implements AsyncDisposable {
+  readonly deadlines = new Deadlines();
+  readonly pool: Pool;
+  /** Connections and dials that were begun. */
+  opened = 0;
+  /** Why they ended, in the order in which they did. */
+  readonly closed: CloseReason[] = [];
+
+  constructor(options: Partial<PoolOptions> = {}) {
+    this.pool = new Pool(
+      {
+        connectTimeoutMs: 5000,
+        keep: true,
+        idleTimeoutMs: 60_000,
+        maxConnections: 100,
+        maxAgeMs: 60_000,
+        ...options,
+      },
+      { onOpened: () => this.opened++, onClosed: (reason) => this.closed.push(reason) },
+      this.deadlines,
+    );
+  }
+
+  /** Has a health call placed. @param onEnd told how it ended */
+  place(
+    destinations: readonly Destination[],
+    options: PlaceOptions = {},
+    onEnd: (end: StreamEnd) => void = () => {},
+  ): PendingPlacement {
+    return this.pool.place(destinations, healthCall(onEnd), options);
+  }
+
+  /** Makes a health call. @returns how it ended, or why it was not made */
+  async call(destinations: readonly Destination[], options: PlaceOptions = {}): Promise<string> {
+    const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
+    const placement = await this.place(destinations, options, resolve).placed;
+    return placement.ok ? (await ended).kind : placement.failure.verdict.kind;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.pool.close();
+    await eventually("the end of all connections", () => this.closed.length === this.opened);
+    this.deadlines.close();
+  }
+}
+
+/** A health call of the service "". */
+export function healthCall(onEnd: (end: StreamEnd) => void): CallRequest {
+  const call = encodeHealthCall({ authority: "api", tls: false, service: "" }, new Map());
+  return {
+    headerBlock: () => call.headerBlock(1000),
+    headerListBytes: call.headerListBytes,
+    body: call.body,
+    isDecided,
+    onEnd,
+  };
+}
