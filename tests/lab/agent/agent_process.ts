@@ -97,6 +97,9 @@ export const LONG_DEADLINES: readonly string[] = [
 /** Time an agent has to start, in milliseconds. */
 const START_TIMEOUT_MS = 15_000;
 
+/** A database, and what SQLite keeps beside it. */
+const DENO_CACHE = /_cache_v\d+(-wal|-shm)?$/;
+
 /**
  * Starts the real agent on loopback: the bundle, or the executable named by the environment variable
  * AGENT, so that the same tests judge a build.
@@ -233,22 +236,28 @@ export class AgentProcess implements AsyncDisposable {
     }, timeoutMs);
   }
 
-  /** The number of open file descriptors. */
+  /** The number of open file descriptors, but for those of Deno's caches, which it opens when it likes. */
   fds(): number {
-    return [...Deno.readDirSync(`/proc/${this.pid}/fd`)].length;
+    return this.#openFiles().filter((target) => !DENO_CACHE.test(target)).length;
+  }
+
+  /** What its descriptors lead to. */
+  #openFiles(): string[] {
+    const folder = `/proc/${this.pid}/fd`;
+    return [...Deno.readDirSync(folder)].flatMap(({ name }) => {
+      try {
+        return [Deno.readLinkSync(`${folder}/${name}`)];
+      } catch {
+        return []; // closed meanwhile
+      }
+    });
   }
 
   /** The number of sockets that lead to a port, connected or still connecting. */
   socketsTo(port: number): number {
     const { pid } = this;
     const open = new Set(
-      [...Deno.readDirSync(`/proc/${pid}/fd`)].map(({ name }) => {
-        try {
-          return /^socket:\[(\d+)\]$/.exec(Deno.readLinkSync(`/proc/${pid}/fd/${name}`))?.[1];
-        } catch {
-          return undefined; // closed meanwhile
-        }
-      }),
+      this.#openFiles().map((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1]),
     );
     const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
     return ["tcp", "tcp6"]
