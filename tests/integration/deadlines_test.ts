@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { type AgentProcess, SHORT_DEADLINES } from "../lab/agent/agent_process.ts";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
@@ -116,13 +116,9 @@ testFaults(
   1,
 );
 
-/** Deadlines in the proportions of the default, to wait for with C core and Go; grpc-js has the default. */
-const SOONER = [
-  ...["--grpc-connect-timeout", "500", "--grpc-rpc-timeout", "750", "--check-timeout", "1000"],
-];
-
+/** C core and Go are waited for with short deadlines; grpc-js has the default ones. */
 function deadlinesFor(start: StartBackend): string[] {
-  return start === startHealthBackend ? [] : SOONER;
+  return start === startHealthBackend ? [] : [...SHORT_DEADLINES];
 }
 
 testWithBackends(
