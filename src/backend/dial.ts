@@ -81,7 +81,9 @@ export class Dial {
   /** How far it is, for the reason of a timeout. */
   phase: "connect" | "tls" = "connect";
   readonly result: Promise<Dialled>;
-  /** In milliseconds of `performance.now()`; before, it waits for its turn. */
+  /** Since when it has waited for its turn, in milliseconds of `performance.now()`. */
+  readonly queuedAt = performance.now();
+  /** When it had its turn. */
   begunAt = Infinity;
   readonly #destination: Destination;
   readonly #turns: DialTurns;
@@ -121,7 +123,8 @@ export class Dial {
   async #run(): Promise<Dialled> {
     const { address: hostname, port, tls } = this.#destination;
     const { signal } = this.#abort;
-    const connected = await this.#turns.connects.enter(signal);
+    const { connects, handshakes } = this.#turns;
+    const connected = connects.tryEnter() ?? await connects.enter(signal);
     this.#begin();
     if (tls === undefined) {
       const socket = await Deno.connect({ hostname, port, signal }).finally(connected);
@@ -131,7 +134,7 @@ export class Dial {
     const socket = await connectNode(hostname, port, signal).finally(connected);
     const connectedAt = performance.now();
     this.phase = "tls";
-    const leave = await this.#turns.handshakes.enter(signal);
+    const leave = handshakes.tryEnter() ?? await handshakes.enter(signal);
     this.#turnAt = performance.now();
     this.#waitedForTurn = this.#turnAt - connectedAt > HANDSHAKE_LIMIT.turnMs;
     try {
@@ -222,6 +225,13 @@ class Turns {
     this.#deadlines = deadlines;
   }
 
+  /** @returns ends the turn, idempotent; `undefined` where there is none free */
+  tryEnter(): (() => void) | undefined {
+    if (this.#atWork >= this.#limit.maxAtWork) return undefined;
+    this.#atWork++;
+    return this.#begin();
+  }
+
   /**
    * Waits for a turn.
    *
@@ -229,8 +239,11 @@ class Turns {
    * @throws {Error} when the signal is aborted first
    */
   async enter(signal: AbortSignal): Promise<() => void> {
-    if (this.#atWork < this.#limit.maxAtWork) this.#atWork++;
-    else await this.#waitForTurn(signal);
+    await this.#waitForTurn(signal);
+    return this.#begin();
+  }
+
+  #begin(): () => void {
     let ended = false;
     const leave = () => {
       if (ended) return;

@@ -33,6 +33,12 @@ export interface PendingPlacement {
 /** The next address of a name is tried beside one that has not answered for so long (RFC 8305). */
 const NEXT_ADDRESS_MS = 250;
 
+/**
+ * A dial that has waited for its turn for so long, in milliseconds, has nothing to say of its backend. A thousand
+ * backends that are silent all at once are through sooner: they are down.
+ */
+const MAX_QUEUED_MS = 1000;
+
 /** One destination's connections, dials, and the calls that wait for them. */
 export interface Endpoint {
   readonly key: string;
@@ -97,8 +103,11 @@ export class Waiter implements PendingPlacement {
   get waitsForAgent(): string | undefined {
     for (const { crowded, dials } of this.tried) {
       if (crowded && dials.size === 0) return "All connections that max_channels allows are in use";
-      for (const { begunAt } of dials) {
-        if (begunAt === Infinity) return "The agent had too many connections to make at once";
+      for (const { begunAt, queuedAt } of dials) {
+        const queuedMs = performance.now() - queuedAt;
+        if (begunAt === Infinity && queuedMs >= MAX_QUEUED_MS) {
+          return "The agent had too many connections to make at once";
+        }
       }
     }
     return undefined;

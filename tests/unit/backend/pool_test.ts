@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Destination } from "../../../src/backend/dial.ts";
 import { goaway, settings } from "../../lab/backends/http2/frames.ts";
 import { GatedPeer, healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
 import { PeerServer } from "../../lab/backends/peers/peer_server.ts";
@@ -188,6 +189,41 @@ Deno.test("Pool ends a dial at its own limit, and says what it waited for", asyn
   const placement = await pending.placed;
   assert.ok(!placement.ok && placement.failure.verdict.kind === "timeout");
   assert.equal(placement.failure.verdict.detail, "The TCP connection was not made in time");
+});
+
+/** Addresses of the loopback network, each a destination of its own. */
+function destinations(count: number, port: number): Destination[] {
+  return Array.from(
+    { length: count },
+    (_, index) => at(port, `127.9.${index >> 8}.${index & 255}`),
+  );
+}
+
+Deno.test("Pool has dials take turns: of many at once each has its whole time from its turn on", async () => {
+  await using hole = await blackHole(freePort(), "0.0.0.0");
+  await using lab = new PoolLab({ connectTimeoutMs: 300 });
+  const places = destinations(100, hole.port).map((destination) => lab.place([destination]));
+  const begun = performance.now();
+  const waitsFor = places.map(({ waitsForAgent }) => waitsForAgent);
+  assert.deepEqual(new Set(waitsFor), new Set([undefined]), "A short wait is not told");
+  const ends = await Promise.all(places.map(async ({ placed }) => {
+    const placement = await placed;
+    assert.ok(!placement.ok && placement.failure.verdict.kind === "timeout");
+    return performance.now() - begun;
+  }));
+  // Sixteen begin at once, and the next when those have been at it for 10 ms.
+  assert.ok(Math.max(...ends) >= 300 + 5 * 10, `The last ended after ${Math.max(...ends)} ms`);
+});
+
+Deno.test("Pool says when a dial has waited long for its turn: that is the agent's, not the backend's", async () => {
+  await using hole = await blackHole(freePort(), "0.0.0.0");
+  await using lab = new PoolLab({ connectTimeoutMs: 300, maxConnections: 10_000 });
+  const places = destinations(3000, hole.port).map((destination) => lab.place([destination]));
+  const last = places.at(-1);
+  await eventually("the last to say so", () => last?.waitsForAgent !== undefined);
+  assert.equal(last?.waitsForAgent, "The agent had too many connections to make at once");
+  assert.equal(places[0]?.waitsForAgent, undefined);
+  for (const place of places) place.leave();
 });
 
 Deno.test("Pool replaces an old connection once the new one is made, and answers meanwhile", async () => {
