@@ -3,6 +3,7 @@ import type { Deadline, Deadlines } from "../deadline.ts";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import { type DialLimits, HANDSHAKE_LIMIT } from "./dial_limits.ts";
 import { missingResource } from "./local_resources.ts";
 import {
   type BackendTls,
@@ -55,24 +56,6 @@ export type Dialled =
   | { readonly ok: true; readonly transport: Transport; readonly timings: DialTimings }
   | { readonly ok: false; readonly failure: DialFailure };
 
-/**
- * Steps of dials that may be at work at once, and for how long, in milliseconds: after that one waits for its
- * peer and costs the agent nothing, and the next begins.
- */
-interface StepLimit {
-  readonly maxAtWork: number;
-  readonly turnMs: number;
-}
-
-/**
- * Deno begins to connect when its event loop comes to it: of a thousand dials at once, on a busy machine, the
- * last had little of their time left by then.
- */
-const CONNECT_LIMIT: StepLimit = { maxAtWork: 16, turnMs: 10 };
-
-/** A handshake costs half a millisecond of processor time: a thousand begun together would all end too late. */
-const HANDSHAKE_LIMIT: StepLimit = { maxAtWork: 32, turnMs: 50 };
-
 /** A handshake that has had so long, in milliseconds, and not ended is the peer's fault, not that of the queue. */
 const ENOUGH_FOR_HANDSHAKE_MS = 300;
 
@@ -81,30 +64,30 @@ export class Dial {
   /** How far it is, for the reason of a timeout. */
   phase: "connect" | "tls" = "connect";
   readonly result: Promise<Dialled>;
-  /** Since when it has waited for its turn, in milliseconds of `performance.now()`. */
+  /** Since when it has waited for {@linkcode DialLimits.connects}, in milliseconds of `performance.now()`. */
   readonly queuedAt = performance.now();
-  /** When it had its turn. */
+  /** When it began to connect. */
   begunAt = Infinity;
   readonly #destination: Destination;
-  readonly #turns: DialTurns;
+  readonly #limits: DialLimits;
   readonly #timeoutMs: number;
   readonly #deadlines: Deadlines;
   #deadline: Deadline | undefined;
   readonly #abort = new AbortController();
   #passed: "no" | "timeout" | "held_up" = "no";
-  /** When the handshake had its turn, in milliseconds of `performance.now()`. */
-  #turnAt: number | undefined;
-  #waitedForTurn = false;
+  /** When the handshake began, in milliseconds of `performance.now()`. */
+  #handshakeAt: number | undefined;
+  #handshakeWaited = false;
 
   /** @param timeoutMs how long TCP and TLS may take together, once they have begun, in milliseconds */
   constructor(
     destination: Destination,
     timeoutMs: number,
-    turns: DialTurns,
+    limits: DialLimits,
     deadlines: Deadlines,
   ) {
     this.#destination = destination;
-    this.#turns = turns;
+    this.#limits = limits;
     this.#timeoutMs = timeoutMs;
     this.#deadlines = deadlines;
     this.result = this.#run()
@@ -123,8 +106,8 @@ export class Dial {
   async #run(): Promise<Dialled> {
     const { address: hostname, port, tls } = this.#destination;
     const { signal } = this.#abort;
-    const { connects, handshakes } = this.#turns;
-    const connected = connects.tryEnter() ?? await connects.enter(signal);
+    const { connects, handshakes } = this.#limits;
+    const connected = connects.tryAcquire() ?? await connects.acquire(signal);
     this.#begin();
     if (tls === undefined) {
       const socket = await Deno.connect({ hostname, port, signal }).finally(connected);
@@ -134,9 +117,9 @@ export class Dial {
     const socket = await connectNode(hostname, port, signal).finally(connected);
     const connectedAt = performance.now();
     this.phase = "tls";
-    const leave = handshakes.tryEnter() ?? await handshakes.enter(signal);
-    this.#turnAt = performance.now();
-    this.#waitedForTurn = this.#turnAt - connectedAt > HANDSHAKE_LIMIT.turnMs;
+    const release = handshakes.tryAcquire() ?? await handshakes.acquire(signal);
+    this.#handshakeAt = performance.now();
+    this.#handshakeWaited = this.#handshakeAt - connectedAt > HANDSHAKE_LIMIT.holdMs;
     try {
       if (socket.destroyed) throw new HandshakeError("The peer closed the connection", true);
       const secured = await handshake(socket, tls);
@@ -146,11 +129,11 @@ export class Dial {
       };
       return { ok: true, transport: new TlsTransport(secured), timings };
     } finally {
-      leave();
+      release();
     }
   }
 
-  /** Its time begins with it: what it has waited for its turn is the agent's. */
+  /** Its time begins with it: what it has waited before is the agent's. */
   #begin(): void {
     this.begunAt = performance.now();
     this.#deadline = this.#deadlines.setForOtherSide((heldUp) => {
@@ -159,12 +142,12 @@ export class Dial {
     }, this.#timeoutMs);
   }
 
-  /** Whether the handshake had to wait for its turn, and then had too little time to say anything of the peer. */
+  /** Whether the handshake had to wait for others, and then had too little time to say anything of the peer. */
   #wasQueuedAway(): boolean {
     if (this.phase !== "tls") return false;
-    if (this.#turnAt === undefined) return true;
-    const hadMs = performance.now() - this.#turnAt;
-    return this.#waitedForTurn && hadMs < Math.min(ENOUGH_FOR_HANDSHAKE_MS, this.#timeoutMs / 2);
+    if (this.#handshakeAt === undefined) return true;
+    const hadMs = performance.now() - this.#handshakeAt;
+    return this.#handshakeWaited && hadMs < Math.min(ENOUGH_FOR_HANDSHAKE_MS, this.#timeoutMs / 2);
   }
 
   #failure(error: unknown): Omit<DialFailure, "phase"> {
@@ -201,78 +184,6 @@ export const TIMEOUTS = {
   connect: "The TCP connection was not made in time",
   tls: "The TLS handshake did not end in time",
 } as const;
-
-/** The turns of all dials of an agent. */
-export class DialTurns {
-  readonly connects: Turns;
-  readonly handshakes: Turns;
-
-  constructor(deadlines: Deadlines) {
-    this.connects = new Turns(CONNECT_LIMIT, deadlines);
-    this.handshakes = new Turns(HANDSHAKE_LIMIT, deadlines);
-  }
-}
-
-/** Lets steps of dials begin only so many at a time. */
-class Turns {
-  readonly #limit: StepLimit;
-  readonly #deadlines: Deadlines;
-  readonly #waiting = new Set<() => void>();
-  #atWork = 0;
-
-  constructor(limit: StepLimit, deadlines: Deadlines) {
-    this.#limit = limit;
-    this.#deadlines = deadlines;
-  }
-
-  /** @returns ends the turn, idempotent; `undefined` where there is none free */
-  tryEnter(): (() => void) | undefined {
-    if (this.#atWork >= this.#limit.maxAtWork) return undefined;
-    this.#atWork++;
-    return this.#begin();
-  }
-
-  /**
-   * Waits for a turn.
-   *
-   * @returns ends the turn; idempotent
-   * @throws {Error} when the signal is aborted first
-   */
-  async enter(signal: AbortSignal): Promise<() => void> {
-    await this.#waitForTurn(signal);
-    return this.#begin();
-  }
-
-  #begin(): () => void {
-    let ended = false;
-    const leave = () => {
-      if (ended) return;
-      ended = true;
-      deadline.cancel();
-      const [next] = this.#waiting;
-      if (next === undefined) this.#atWork--;
-      else next(); // takes the place over
-    };
-    const deadline = this.#deadlines.set(leave, this.#limit.turnMs);
-    return leave;
-  }
-
-  #waitForTurn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const begin = () => {
-        this.#waiting.delete(begin);
-        signal.removeEventListener("abort", giveUp);
-        resolve();
-      };
-      const giveUp = () => {
-        this.#waiting.delete(begin);
-        reject(new Error("The connection was given up"));
-      };
-      this.#waiting.add(begin);
-      signal.addEventListener("abort", giveUp, { once: true });
-    });
-  }
-}
 
 async function connectNode(host: string, port: number, signal: AbortSignal): Promise<Socket> {
   const { connect } = await import("node:net");

@@ -34,8 +34,8 @@ export interface PendingPlacement {
 const NEXT_ADDRESS_MS = 250;
 
 /**
- * A dial that has waited for its turn for so long, in milliseconds, has nothing to say of its backend. A thousand
- * backends that are silent all at once are through sooner: they are down.
+ * A dial that has waited for so long for others to begin, in milliseconds, has nothing to say of its backend. A
+ * thousand backends that are silent all at once are through sooner: they are down.
  */
 const MAX_QUEUED_MS = 1000;
 

@@ -6,8 +6,8 @@ import {
   Dial,
   type DialFailure,
   type DialTimings,
-  DialTurns,
 } from "./dial.ts";
+import { DialLimits } from "./dial_limits.ts";
 import {
   type Endpoint,
   type PendingPlacement,
@@ -70,7 +70,7 @@ const CLOSED: Placement = {
 export class Pool {
   readonly #observer: PoolObserver;
   readonly #deadlines: Deadlines;
-  readonly #turns: DialTurns;
+  readonly #limits: DialLimits;
   readonly #endpoints = new Map<string, Endpoint>();
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
@@ -86,7 +86,7 @@ export class Pool {
     this.#options = options;
     this.#observer = observer;
     this.#deadlines = deadlines;
-    this.#turns = new DialTurns(deadlines);
+    this.#limits = new DialLimits(deadlines);
     this.#sweep = this.#scheduleSweep();
   }
 
@@ -265,7 +265,7 @@ export class Pool {
   async #dial(endpoint: Endpoint): Promise<DialFailure | undefined> {
     const { destination, dials } = endpoint;
     const { connectTimeoutMs } = this.#options;
-    const dial = new Dial(destination, connectTimeoutMs, this.#turns, this.#deadlines);
+    const dial = new Dial(destination, connectTimeoutMs, this.#limits, this.#deadlines);
     dials.add(dial);
     this.#size++;
     this.#observer.onOpened();
