@@ -65,7 +65,7 @@ Deno.test("HTTP answers again when a scrape has met the lack of a descriptor tha
     let host = 1;
     do {
       // Each address has a connection of its own.
-      for (; agent.fds() < LIMIT; host++) {
+      for (; agent.openFiles().length < LIMIT; host++) {
         const line = `127.0.2.${host} ${backend.port} no-ssl a.test\n`;
         assert.equal(await keeper.ask(line), "up\n");
       }

@@ -245,11 +245,11 @@ export class AgentProcess implements AsyncDisposable {
 
   /** The number of open file descriptors, but for those of Deno's caches, which it opens when it likes. */
   fds(): number {
-    return this.#openFiles().filter((target) => !DENO_CACHE.test(target)).length;
+    return this.openFiles().filter((target) => !DENO_CACHE.test(target)).length;
   }
 
   /** What its descriptors lead to. */
-  #openFiles(): string[] {
+  openFiles(): string[] {
     const folder = `/proc/${this.pid}/fd`;
     return [...Deno.readDirSync(folder)].flatMap(({ name }) => {
       try {
@@ -264,7 +264,7 @@ export class AgentProcess implements AsyncDisposable {
   socketsTo(port: number): number {
     const { pid } = this;
     const open = new Set(
-      this.#openFiles().map((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1]),
+      this.openFiles().map((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1]),
     );
     const end = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
     return ["tcp", "tcp6"]
