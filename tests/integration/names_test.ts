@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { SHORT_DEADLINES } from "../lab/agent/agent_process.ts";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
@@ -43,7 +44,7 @@ testWithOwnNames(
   {},
   async (wrapper) => {
     await using backend = await startHealthBackend();
-    await withAgent({ wrapper }, async (agent) => {
+    await withAgent({ wrapper, flags: [...SHORT_DEADLINES] }, async (agent) => {
       const byName = `localhost ${backend.port} no-ssl backend.test\n`;
       assert.equal(await agent.ask(byName), "up\n");
       const names = Array.from({ length: 60 }, (_, index) => `name-${index}.test`);

@@ -65,7 +65,11 @@ export class LabProcess implements AsyncDisposable {
 
   /** Sends a signal; nothing happens when the process is gone. */
   signal(signal: Deno.Signal): void {
-    if (this.#running) this.#child.kill(signal);
+    try {
+      if (this.#running) this.#child.kill(signal);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has just ended
+    }
   }
 
   /**
