@@ -1,7 +1,7 @@
 import type { Deadlines } from "../deadline.ts";
 
 /** How many steps of one kind may be at work at once. */
-export interface Limit {
+interface Limit {
   readonly maxAtWork: number;
   /** After so long, in milliseconds, one waits for its peer and costs the agent nothing: the next begins. */
   readonly holdMs: number;

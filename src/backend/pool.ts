@@ -124,11 +124,14 @@ export class Pool {
   ): PendingPlacement {
     const waiter = new Waiter(destinations, request, options, this.#deadlines);
     const call = this.send(destinations, request, options);
-    if (call !== undefined) waiter.settle({ ok: true, call });
-    else {waiter.begin(
-        (destination) => this.#endpointOf(destination),
-        (endpoint) => this.#serve(endpoint),
-      );}
+    if (call !== undefined) {
+      waiter.settle({ ok: true, call });
+      return waiter;
+    }
+    waiter.begin(
+      (destination) => this.#endpointOf(destination),
+      (endpoint) => this.#serve(endpoint),
+    );
     return waiter;
   }
 
@@ -229,7 +232,9 @@ export class Pool {
       if (connection !== undefined) this.#give(endpoint, connection, waiter);
     }
     const { connections, dials, waiting, pause } = endpoint;
-    if (this.#closed) { for (const waiter of [...waiting]) waiter.settle(CLOSED); }
+    if (this.#closed) {
+      for (const waiter of [...waiting]) waiter.settle(CLOSED);
+    }
     if (waiting.size === 0) return this.#forgetIfEmpty(endpoint);
     const unserved = this.#countUnserved(endpoint);
     if (pause !== undefined || unserved === 0) return;
