@@ -110,7 +110,7 @@ export class Agent {
     this.#metrics.reloadSuccessful.set(0);
   }
 
-  /** Stops listening, answers the checks under way, closes the connections. Never answers `down`. */
+  /** Stops listening, has the checks under way answered, closes the connections. No stop is a `down`. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#server.stop();

@@ -45,7 +45,10 @@ export class LruMap<Key, Value> {
     this.#entries.set(key, value);
   }
 
-  /** Entries, once the map is filling the least recently used first. */
+  /**
+   * Entries; in the order of their use only once the map is half full. Before, in the order in which they came:
+   * no caller may take the first for the one not used for longest.
+   */
   [Symbol.iterator](): IterableIterator<[Key, Value]> {
     return this.#entries[Symbol.iterator]();
   }

@@ -17,8 +17,7 @@ export interface PlaceOptions {
 
 /** A call that waits for a connection. */
 export interface PendingPlacement {
-  /** Where it has been placed at once. */
-  readonly placement: Placement | undefined;
+  /** Never settles after {@linkcode leave}. */
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
@@ -54,7 +53,7 @@ export interface Endpoint {
 
 /** A call on its way through the addresses of its backend. */
 export class Waiter implements PendingPlacement {
-  placement: Placement | undefined;
+  readonly placed: Promise<Placement>;
   readonly request: CallRequest;
   readonly openedAfter: number;
   readonly exclusive: boolean;
@@ -64,8 +63,7 @@ export class Waiter implements PendingPlacement {
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
   readonly #deadlines: Deadlines;
-  #placed: Promise<Placement> | undefined;
-  #resolve: (placement: Placement) => void = () => {};
+  readonly #resolve: (placement: Placement) => void;
   #begun: {
     readonly endpointOf: (destination: Destination) => Endpoint;
     readonly serve: (endpoint: Endpoint) => void;
@@ -87,12 +85,9 @@ export class Waiter implements PendingPlacement {
     this.exclusive = exclusive;
     this.#untried = [...destinations];
     this.#deadlines = deadlines;
-  }
-
-  get placed(): Promise<Placement> {
-    return this.#placed ??= this.placement !== undefined
-      ? Promise.resolve(this.placement)
-      : new Promise((resolve) => this.#resolve = resolve);
+    const { promise, resolve } = Promise.withResolvers<Placement>();
+    this.placed = promise;
+    this.#resolve = resolve;
   }
 
   get waitsFor(): string {
@@ -141,7 +136,6 @@ export class Waiter implements PendingPlacement {
 
   settle(placement: Placement): void {
     this.leave();
-    this.placement = placement;
     this.#resolve(placement);
   }
 

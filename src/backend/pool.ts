@@ -112,8 +112,8 @@ export class Pool {
   }
 
   /**
-   * Sends a call on a connection to one of the destinations: on one that is kept, in their order, or else
-   * on a new one, each tried after a failure of the one before, or a moment of its silence.
+   * Sends a call that {@linkcode send} could not send, as soon as a connection to one of the destinations can take
+   * it. They are tried in their order, each after a failure of the one before, or a moment of its silence.
    *
    * @param destinations the addresses of one backend; at least one
    */
@@ -123,11 +123,6 @@ export class Pool {
     options: PlaceOptions = NO_OPTIONS,
   ): PendingPlacement {
     const waiter = new Waiter(destinations, request, options, this.#deadlines);
-    const call = this.send(destinations, request, options);
-    if (call !== undefined) {
-      waiter.settle({ ok: true, call });
-      return waiter;
-    }
     waiter.begin(
       (destination) => this.#endpointOf(destination),
       (endpoint) => this.#serve(endpoint),

@@ -93,14 +93,6 @@ export class Damping {
       ? before.standing
       : damp(before?.standing, state, atOnce, thresholds);
     this.#known.set(key, { standing, run, at: now });
-    this.#forget(now);
     return standing;
-  }
-
-  #forget(now: number): void {
-    for (const [key, { at }] of this.#known) {
-      if (now - at < FORGET_AFTER_MS) return;
-      this.#known.delete(key);
-    }
   }
 }

@@ -1,10 +1,7 @@
 import type { Metrics } from "../metrics/metrics.ts";
-import { STATUS_PAGE_POLICY, statusPage } from "../status/page.ts";
+import { REFRESH_S, STATUS_PAGE_POLICY, statusPage } from "../status/page.ts";
 import { collectStatus, type StatusSources } from "../status/status.ts";
 import type { HttpAnswer, HttpPaths } from "./server.ts";
-
-/** How often the page reloads itself where that is wanted, in seconds. */
-const REFRESH_S = 5;
 
 /** @returns what the agent shows of itself over HTTP */
 export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {

@@ -26,7 +26,7 @@ export const Registry: typeof prom.Registry = registry;
 /** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
 export type CheckResult = "up" | "down" | "error";
 
-/** The agent's metrics. The five names are those of the Rust agent, which dashboards already know. */
+/** The agent's metrics. Those without `haproxy_grpc_agent_` have the Rust agent's names: dashboards know them. */
 export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
   /** Where collectors that look at something at each scrape register themselves. */
   readonly registry = new Registry();

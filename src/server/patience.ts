@@ -170,11 +170,9 @@ export class ClientPatience {
   }
 
   #habitOf(client: string, line: string, question: BackendQuestion, now: number): Habit {
-    let habits = this.#clients.get(client);
-    if (habits === undefined) {
-      habits = new LruMap(MAX_LINES_OF_CLIENT);
-      this.#clients.set(client, habits);
-    }
+    const habits = this.#clients.get(client) ?? new LruMap(MAX_LINES_OF_CLIENT);
+    this.#clients.delete(client);
+    this.#clients.set(client, habits);
     const known = habits.get(line);
     if (known !== undefined) return known;
     const habit = { question, runs: [], probedAt: now };
@@ -183,7 +181,7 @@ export class ClientPatience {
     return habit;
   }
 
-  /** The clients that have not asked for longest go. */
+  /** The clients that have not hung up for longest go. */
   #makeRoom(): void {
     const clients = [...this.#clients];
     let lines = clients.reduce((sum, [, { size }]) => sum + size, 0);

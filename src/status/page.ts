@@ -17,6 +17,9 @@ export const STATUS_PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+/** How often the page reloads itself where that is wanted, in seconds. */
+export const REFRESH_S = 5;
+
 /**
  * Writes the status page: one document that needs nothing else, no script either.
  *
@@ -27,7 +30,7 @@ export function statusPage(status: Status, refreshes: boolean): string {
   const { headline, mood } = headlineOf(status);
   const refresh = refreshes
     ? markup`<a href="/">Stop refreshing</a>`
-    : markup`<a href="/?refresh">Refresh every 5 s</a>`;
+    : markup`<a href="/?refresh">Refresh every ${REFRESH_S} s</a>`;
   return markup`<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -37,7 +37,7 @@ export class PoolLab implements AsyncDisposable {
     );
   }
 
-  /** Has a health call placed. @param onEnd told how it ended */
+  /** Has a health call wait for a connection. @param onEnd told how it ended */
   place(
     destinations: readonly Destination[],
     options: PlaceOptions = {},
@@ -49,8 +49,12 @@ export class PoolLab implements AsyncDisposable {
   /** Makes a health call. @returns how it ended, or why it was not made */
   async call(destinations: readonly Destination[], options: PlaceOptions = {}): Promise<string> {
     const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
-    const placement = await this.place(destinations, options, resolve).placed;
-    return placement.ok ? (await ended).kind : placement.failure.verdict.kind;
+    const request = healthCall(resolve);
+    if (this.pool.send(destinations, request, options) === undefined) {
+      const placement = await this.pool.place(destinations, request, options).placed;
+      if (!placement.ok) return placement.failure.verdict.kind;
+    }
+    return (await ended).kind;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
