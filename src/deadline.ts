@@ -1,6 +1,9 @@
 /** A deadline that fires later than this, in milliseconds, had to wait for the process itself. */
 const LATE_MS = 20;
 
+/** The event loop turns freely when a turn takes no longer than this, in milliseconds. */
+const FREE_TURN_MS = 20;
+
 /**
  * After such a delay what has arrived meanwhile is read first, for so long, in milliseconds: timers come
  * before reads.
@@ -45,14 +48,14 @@ class Entry implements Deadline {
   due: number;
   readonly onPassed: OnDeadline;
   /** Where it is the other side's: until when it is put off at most. */
-  readonly putOffUntil: number;
+  readonly putOffUntil: number | undefined;
   /** Where it is the other side's and its time is up: since when it has waited for a free turn of the loop. */
   turnBegan: number | undefined;
-  /** What is said to `onPassed` after that turn. */
+  /** Whether the process stood still while its time ran. */
   heldUp = false;
   cancelled = false;
 
-  constructor(due: number, onPassed: OnDeadline, putOffUntil: number) {
+  constructor(due: number, onPassed: OnDeadline, putOffUntil?: number) {
     this.due = due;
     this.onPassed = onPassed;
     this.putOffUntil = putOffUntil;
@@ -110,7 +113,7 @@ export class Deadlines {
    * @param now from when on, in milliseconds of `performance.now()`
    */
   set(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
-    const entry = new Entry(now + Math.max(0, timeoutMs), onPassed, -Infinity);
+    const entry = new Entry(now + Math.max(0, timeoutMs), onPassed);
     this.#add(entry);
     return entry;
   }
@@ -180,7 +183,10 @@ export class Deadlines {
   }
 
   #pass(entry: Entry, heldUp: boolean): void {
-    if (entry.cancelled || this.#waitsForTurn(entry, heldUp)) return;
+    if (entry.cancelled) return;
+    // One that is put off has had its time already: what it was late by then counts.
+    if (entry.turnBegan === undefined) entry.heldUp = heldUp;
+    if (isPutOff(entry)) return this.#awaitTurn(entry);
     try {
       entry.onPassed(entry.heldUp);
     } catch (error) {
@@ -188,16 +194,16 @@ export class Deadlines {
     }
   }
 
-  /** @returns whether it is put off to the next turn of the event loop, since the loop is not free */
-  #waitsForTurn(entry: Entry, heldUp: boolean): boolean {
-    const now = performance.now();
-    const { turnBegan } = entry;
-    if (turnBegan === undefined) entry.heldUp = heldUp;
-    else if (now - turnBegan <= LATE_MS) return false;
-    if (now > entry.putOffUntil) return false;
-    entry.turnBegan = now;
-    entry.due = now;
+  /** Has it pass again in the next turn of the event loop. */
+  #awaitTurn(entry: Entry): void {
+    entry.turnBegan = entry.due = performance.now();
     this.#add(entry);
-    return true;
   }
+}
+
+/** Whether it waits for another turn of the event loop: the loop was not seen to turn freely yet. */
+function isPutOff({ putOffUntil, turnBegan }: Entry): boolean {
+  const now = performance.now();
+  const isFree = turnBegan !== undefined && now - turnBegan <= FREE_TURN_MS;
+  return putOffUntil !== undefined && now <= putOffUntil && !isFree;
 }

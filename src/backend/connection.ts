@@ -62,7 +62,7 @@ export class Call implements StreamRequest {
   readonly #session: Session;
   readonly #streamId: number;
 
-  /** Sends it. */
+  /** Sends it. It may end before this returns: where the server takes no headers of this size. */
   constructor(connection: Connection, session: Session, request: CallRequest) {
     this.connection = connection;
     this.headerBlock = request.headerBlock();

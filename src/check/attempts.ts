@@ -29,10 +29,10 @@ const MAX_ATTEMPTS_OF_EXHAUSTED = 2;
 const PAUSES_MS = [0, 0, 10, 50];
 
 /**
- * From this attempt on the connection is for this call alone: some servers serve one call a connection, and
+ * After so many attempts the connection is for this call alone: some servers serve one call a connection, and
  * then it goes to another of the checks that are made at the same time.
  */
-const FIRST_EXCLUSIVE_ATTEMPT = 2;
+const ATTEMPTS_BEFORE_EXCLUSIVE = 2;
 
 /** A call without an answer for this part of its time, or this long, is asked for a sign of life. */
 const HEDGE_PART = 1 / 4;
@@ -73,9 +73,11 @@ export class Attempts implements RunningCheck {
   /** Addresses at which an attempt had no answer: the others come first. */
   #failed: Set<string> | undefined;
   #placement: PendingPlacement | undefined;
-  /** When the last attempt began to look for a connection, and of what it is known how long it took. */
+  /** When the last attempt began to look for a connection, in milliseconds of `performance.now()`. */
   #placedAt = 0;
+  /** When its call was sent. */
   #sentAt = 0;
+  /** The steps of it that have ended. */
   #timings: CheckTimings = {};
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
@@ -152,7 +154,7 @@ export class Attempts implements RunningCheck {
 
   /** One call, and a second one on a new connection while the first is silent: the first whole answer wins. */
   async #attempt(): Promise<AttemptOutcome> {
-    const exclusive = this.#made >= FIRST_EXCLUSIVE_ATTEMPT;
+    const exclusive = this.#made >= ATTEMPTS_BEFORE_EXCLUSIVE;
     this.#made++;
     const { deadlines, rpcTimeoutMs } = this.#context;
     const endsBy = this.#check.at + this.#check.timeoutMs;
@@ -248,8 +250,8 @@ export class Attempts implements RunningCheck {
 }
 
 /**
- * Takes the first whole answer. Where neither call brings one, the newer outcome counts, or the older one where
- * the newer call may have gone to another address.
+ * Takes the first whole answer. Where neither call brings one: the outcome of the newer one, but that of the older
+ * where the newer one may have gone to another address, which says nothing of the first.
  *
  * @param elsewhere whether it may have
  */

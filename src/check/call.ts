@@ -21,11 +21,24 @@ export interface Silence {
   readonly ended: Promise<CallEnd>;
 }
 
-/** How long a sign of life may take, and how often a slow call is looked at, in milliseconds. */
-const MAX_PING_MS = 250;
+/** How often a call without an answer is looked at, in milliseconds: a sign of life may take as long. */
+const LOOK_EVERY_MS = 250;
 
 /** A connection that gives no sign of life is given up after so long, in milliseconds: it may merely be slow. */
 const MIN_SILENCE_MS = 200;
+
+/** What is known of a call that has no answer yet. */
+type Liveness =
+  | { readonly kind: "waiting" }
+  /** The server was asked for a sign of life when so many had come. */
+  | { readonly kind: "asked"; readonly signsBefore: number }
+  /** The server lives: the call is merely slow. */
+  | { readonly kind: "slow" }
+  /** Whoever waits has been told; the end is still of use. */
+  | { readonly kind: "silent"; readonly onLateEnd: (end: CallEnd) => void };
+
+const WAITING: Liveness = { kind: "waiting" };
+const SLOW: Liveness = { kind: "slow" };
 
 /** A call, and whether it looks as though no answer will come. */
 export class WatchedCall implements CallRequest {
@@ -43,13 +56,10 @@ export class WatchedCall implements CallRequest {
   #resolve!: (heard: CallEnd | Silence) => void;
   #call: Call | undefined;
   #end: CallEnd | undefined;
-  /** Once it is silent: told of the end all the same. */
-  #onLateEnd: ((end: CallEnd) => void) | undefined;
+  #liveness: Liveness = WAITING;
   #timer: Deadline | undefined;
   #settledBy = Infinity;
   #hedgeMs = Infinity;
-  /** What has come by the time of the PING says nothing of the time after it. */
-  #signsBefore: number | undefined;
 
   /**
    * @param rpcTimeoutMs how long it may take from its sending on, in milliseconds
@@ -75,8 +85,8 @@ export class WatchedCall implements CallRequest {
   onEnd(end: CallEnd): void {
     this.#timer?.cancel();
     this.#end = end;
-    if (this.#onLateEnd === undefined) this.#resolve(end);
-    else this.#onLateEnd(end);
+    if (this.#liveness.kind === "silent") this.#liveness.onLateEnd(end);
+    else this.#resolve(end);
   }
 
   /**
@@ -87,7 +97,7 @@ export class WatchedCall implements CallRequest {
    */
   watch(call: Call, settingsTimeoutMs: number, hedgeMs: number): void {
     this.#call = call;
-    if (this.#end !== undefined) return;
+    if (this.#end !== undefined) return; // the server takes no such headers
     this.#settledBy = call.sentAt + settingsTimeoutMs;
     this.#hedgeMs = hedgeMs;
     const firstMs = Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs);
@@ -105,21 +115,31 @@ export class WatchedCall implements CallRequest {
     const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, this.#settledBy);
     const leftMs = nowEndsAt - performance.now();
     if (leftMs <= 0) return this.#timedOut(connection, heldUp);
-    const nextMs = Math.min(leftMs, MAX_PING_MS);
-    const isLeaving = connection.isServerLeaving;
-    const isSilent = isLeaving || this.#signsBefore === connection.signsOfLife;
-    if (isSilent && this.#onLateEnd === undefined) {
-      if (!isLeaving) connection.silentSince ??= performance.now();
-      const { promise: ended, resolve: onLateEnd } = Promise.withResolvers<CallEnd>();
-      this.#onLateEnd = onLateEnd;
-      this.#resolve({ kind: "silent", isLeaving, ended });
-    } else if (this.#signsBefore === undefined) {
-      this.#signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
+    const nextMs = Math.min(leftMs, LOOK_EVERY_MS);
+    const liveness = this.#liveness;
+    if (liveness.kind === "silent") return nextMs;
+    if (connection.isServerLeaving) {
+      this.#becomeSilent(true);
+    } else if (liveness.kind === "waiting") {
+      // Where the server has been asked already, what has come since this call was sent counts.
+      const signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
+      this.#liveness = { kind: "asked", signsBefore };
       return Math.min(nextMs, this.#hedgeMs);
-    } else {
-      this.#signsBefore = -1; // it is merely slow
+    } else if (liveness.kind === "asked") {
+      if (liveness.signsBefore === connection.signsOfLife) {
+        connection.silentSince ??= performance.now();
+        this.#becomeSilent(false);
+      } else {
+        this.#liveness = SLOW;
+      }
     }
     return nextMs;
+  }
+
+  #becomeSilent(isLeaving: boolean): void {
+    const { promise: ended, resolve: onLateEnd } = Promise.withResolvers<CallEnd>();
+    this.#resolve({ kind: "silent", isLeaving, ended });
+    this.#liveness = { kind: "silent", onLateEnd };
   }
 
   /**

@@ -77,7 +77,7 @@ export class Checker {
       request.timeoutMs ?? Infinity,
       patienceMs,
     );
-    const waiting = new Waiting(timeoutMs, this.#deadlines, at);
+    const waiting = new Waiting(request, timeoutMs, at, this.#deadlines);
     const resolution = this.#resolver.resolve(
       request.host,
       request.port,
@@ -87,12 +87,10 @@ export class Checker {
     if (resolution instanceof Promise) {
       resolution.then((resolution) => {
         const resolveMs = performance.now() - at;
-        if (!waiting.settled) {
-          this.#run(request, timeoutMs, at, resolution, resolveMs, waiting);
-        }
+        if (!waiting.settled) this.#run(waiting, resolution, resolveMs);
       }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, ...NO_RUN }));
     } else {
-      this.#run(request, timeoutMs, at, resolution, undefined, waiting);
+      this.#run(waiting, resolution);
     }
     return waiting;
   }
@@ -113,16 +111,11 @@ export class Checker {
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }
 
-  #run(
-    request: CheckRequest,
-    patienceMs: number,
-    at: number,
-    resolution: Resolution,
-    resolveMs: number | undefined,
-    waiting: Waiting,
-  ): void {
+  /** @param resolveMs how long the name look-up took, if there was one */
+  #run(waiting: Waiting, resolution: Resolution, resolveMs?: number): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, ...NO_RUN });
     const { addresses } = resolution;
+    const { request, timeoutMs: patienceMs, at } = waiting;
     const { host, authority, service } = request;
     const key = addresses[0] === host ? request.key : `${addresses.join()} ${request.key}`;
     const kept = this.#flights.kept(key);
@@ -165,17 +158,23 @@ const NO_RUN = { run: 0, timings: {} } as const;
 /** One that waits for a check, with a deadline of its own. */
 class Waiting implements PendingCheck {
   readonly observation: Promise<Observation>;
+  readonly request: CheckRequest;
+  /** From {@linkcode at} on, in milliseconds. */
+  readonly timeoutMs: number;
+  /** When it was asked for, in milliseconds of `performance.now()`. */
+  readonly at: number;
   readonly #resolve: (observation: Observation) => void;
-  readonly #timeoutMs: number;
   readonly #deadline: Deadline;
   #flight: Flight | undefined;
   settled = false;
 
-  constructor(timeoutMs: number, deadlines: Deadlines, at: number) {
+  constructor(request: CheckRequest, timeoutMs: number, at: number, deadlines: Deadlines) {
+    this.request = request;
+    this.timeoutMs = timeoutMs;
+    this.at = at;
     const { promise, resolve } = Promise.withResolvers<Observation>();
     this.observation = promise;
     this.#resolve = resolve;
-    this.#timeoutMs = timeoutMs;
     this.#deadline = deadlines.set((heldUp) => this.#timedOut(heldUp), timeoutMs, at);
   }
 
@@ -225,6 +224,6 @@ class Waiting implements PendingCheck {
     const lack = this.#flight?.waitsForAgent;
     if (lack !== undefined) return { kind: "local", detail: lack };
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
-    return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.#timeoutMs)} ms` };
+    return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.timeoutMs)} ms` };
   }
 }

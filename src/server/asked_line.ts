@@ -95,8 +95,8 @@ export class AskedLine implements PendingReply {
     this.#check?.abandon();
     this.ended();
     const request = this.#open;
-    // HAProxy resets when it has its answer, and that may overtake the end of the write. One that closed
-    // politely did so while the check ran, as only its machine's answer to the reply has shown.
+    // HAProxy resets as soon as it has its answer, and we may see the reset before our write has ended: that is
+    // no hang-up. `closed` is only reported once the client's machine has refused the reply, so it always is one.
     if (request === undefined || !(hangUp === "closed" || hangUp === "reset" && running)) return;
     this.#open = undefined;
     this.#ends.hungUp(this, request, hangUp, at - this.at);
