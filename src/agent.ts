@@ -24,7 +24,7 @@ import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.t
 const GOING_ON = "Cannot listen: going on without metrics there";
 
 /** What a change of the configuration replaces as a whole. */
-interface Changeable {
+interface InForce {
   readonly configuration: Configuration;
   readonly checker: Checker;
   readonly handler: Handler;
@@ -44,7 +44,7 @@ export class Agent {
   readonly #server: Server;
   readonly #running: Promise<void>;
   readonly #http: HttpServer[] = [];
-  #changeable: Changeable;
+  #inForce: InForce;
   #stopping = false;
 
   /**
@@ -82,11 +82,11 @@ export class Agent {
     });
     metrics.showLearntPatience(() => [...this.#patience.learnt()].length);
     this.#backends = new Backends(configuration, metrics);
-    this.#changeable = this.#build(configuration);
+    this.#inForce = this.#build(configuration);
     this.#server = new Server(
       listeners,
-      () => this.#changeable.admission,
-      (line, peer) => this.#changeable.handler.handle(line, peer),
+      () => this.#inForce.admission,
+      (line, peer) => this.#inForce.handler.handle(line, peer),
       this.#metrics,
       logs.server,
     );
@@ -98,7 +98,7 @@ export class Agent {
    */
   reconfigure(configuration: Configuration): void {
     this.#backends.reconfigure(configuration);
-    this.#changeable = this.#build(configuration);
+    this.#inForce = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
     if (!configuration.settings.learn_patience) this.#patience.clear();
     this.#server.dismissClients();
@@ -119,7 +119,7 @@ export class Agent {
     await Promise.all(this.#http.map((http) => http.stop()));
   }
 
-  #build(configuration: Configuration): Changeable {
+  #build(configuration: Configuration): InForce {
     const { settings, clientRules } = configuration;
     const checker = this.#backends.checkerFor(configuration);
     const handler = new Handler(
@@ -156,7 +156,7 @@ export class Agent {
     addBackendMetrics(
       this.#metrics.registry,
       this.#history,
-      () => this.#changeable.configuration.settings.metrics_backend_up,
+      () => this.#inForce.configuration.settings.metrics_backend_up,
     );
     addCertificateMetrics(this.#metrics.registry, () => this.#certificates());
     const paths = this.#makeHttpPaths();
@@ -189,16 +189,16 @@ export class Agent {
   }
 
   #certificates(): readonly OwnCertificate[] {
-    return ownCertificates(this.#changeable.configuration.tlsProfiles.values());
+    return ownCertificates(this.#inForce.configuration.tlsProfiles.values());
   }
 
   #makeHttpPaths(): HttpPaths {
     return httpPaths(this.#metrics, {
       history: this.#history,
       metrics: this.#metrics,
-      channelFor: (question) => this.#changeable.checker.connectionState(question),
+      channelFor: (question) => this.#inForce.checker.connectionState(question),
       learntPatience: () => this.#patience.learnt(),
-      configuration: () => effectiveConfiguration(this.#changeable.configuration),
+      configuration: () => effectiveConfiguration(this.#inForce.configuration),
       certificates: () => this.#certificates(),
       ready: () => !this.#stopping,
       now: Date.now,

@@ -6,7 +6,7 @@ import { type IpAddress, type Network, parseIpAddress, parseNetwork } from "./ne
 const WILDCARD = "*.";
 
 /** DNS names: a single one, or with {@linkcode WILDCARD} before it all those below it. */
-export class HostPattern {
+class HostPattern {
   /** The single name, or what the names end with, its dot included. */
   readonly #end: string;
   readonly #exact: boolean;
@@ -54,7 +54,7 @@ function comparable(name: string): string {
 }
 
 /** One entry of `allow_backends`: where a check may go. */
-export type BackendRule =
+type BackendRule =
   & {
     /** The lowest port, 1 to 65535. */
     readonly fromPort: number;
@@ -89,7 +89,7 @@ const BRACKETED = /^\[([^\]/]*:[^\]/]*)(?:(\/[^\]/]*)\]|\](\/[^:]*)?)(?::(.*))?$
  *
  * @returns the rule, or a reason that says what is accepted; never throws
  */
-export function parseBackendRule(text: string): ParsedEntry<BackendRule> {
+function parseBackendRule(text: string): ParsedEntry<BackendRule> {
   if (BARE_WITH_PORTS.test(text)) return { ok: false, reason: BRACKETS_MISSING };
   const parts = splitPorts(text);
   if (parts === undefined) return { ok: false, reason: NOT_ACCEPTED };
@@ -137,7 +137,7 @@ function parsePorts(
 }
 
 /** The rules, or one sentence per wrong entry. */
-export type ParsedBackendRules =
+type ParsedBackendRules =
   | { readonly ok: true; readonly rules: BackendRules }
   | { readonly ok: false; readonly mistakes: readonly string[] };
 

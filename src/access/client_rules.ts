@@ -6,7 +6,7 @@ export type ParsedEntry<Rule> =
   | { readonly ok: false; readonly reason: string };
 
 /** All entries of a list, or one sentence per wrong entry. */
-export type ParsedEntries<Rule> =
+type ParsedEntries<Rule> =
   | { readonly ok: true; readonly rules: readonly Rule[] }
   | { readonly ok: false; readonly mistakes: readonly string[] };
 
@@ -26,7 +26,7 @@ export function parseEntries<Rule>(
 }
 
 /** The rules, or one sentence per wrong entry. */
-export type ParsedClientRules =
+type ParsedClientRules =
   | { readonly ok: true; readonly rules: ClientRules }
   | { readonly ok: false; readonly mistakes: readonly string[] };
 

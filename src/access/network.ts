@@ -54,10 +54,10 @@ function hexDigits(groups: string): string {
 }
 
 /** What {@linkcode parseNetwork} accepts, in words. */
-export const ACCEPTED_NETWORK = "an IP address or a network (10.0.0.0/8, 2001:db8::/32)";
+const ACCEPTED_NETWORK = "an IP address or a network (10.0.0.0/8, 2001:db8::/32)";
 
 /** A network, or why the text is none: the end of a sentence that begins with the text. */
-export type ParsedNetwork =
+type ParsedNetwork =
   | { readonly ok: true; readonly network: Network }
   | { readonly ok: false; readonly reason: string };
 

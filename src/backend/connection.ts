@@ -9,7 +9,7 @@ import type { Transport } from "./transport.ts";
 const GOODBYE_MS = 1000;
 
 /** Calls of which SERVING is remembered on a connection. */
-const MAX_SERVED = 1000;
+const MAX_SAID_SERVING = 1000;
 
 /** Why connections are closed: by the peer, or else by the agent. */
 export const CLOSE_REASONS = [
@@ -94,7 +94,7 @@ export class Connection {
   readonly openedAt = performance.now();
   lastUsedAt = this.openedAt;
   /** Calls that it has carried. */
-  calls = 0;
+  callsCarried = 0;
   /** For the call that is on it alone. */
   exclusive = false;
   /** When another is to take its place. */
@@ -108,10 +108,10 @@ export class Connection {
   readonly #owner: ConnectionOwner;
   readonly #deadlines: Deadlines;
   readonly #session = new Session();
-  #served: Set<string> | undefined;
+  #saidServing: Set<string> | undefined;
   #flushing = false;
   #usable = true;
-  #wasSettled = false;
+  #hadSettings = false;
   /** Closes it by force. */
   #goodbye: Deadline | undefined;
   #closed = false;
@@ -140,12 +140,12 @@ export class Connection {
 
   /** Calls on it. */
   get callsUnderWay(): number {
-    return this.#session.streams;
+    return this.#session.openStreams;
   }
 
   /** Whether the server has said how many calls it takes. */
-  get settled(): boolean {
-    return this.#session.settled;
+  get hasSettings(): boolean {
+    return this.#session.hasSettings;
   }
 
   /** Whether it still takes calls, now or later. */
@@ -155,7 +155,7 @@ export class Connection {
 
   /** Sends a call. Only to be called while {@linkcode freeStreams} is above 0. */
   call(request: CallRequest): Call {
-    this.calls++;
+    this.callsCarried++;
     const call = new Call(this, this.#session, request);
     this.lastUsedAt = call.sentAt;
     this.#flush();
@@ -204,14 +204,14 @@ export class Connection {
   }
 
   /** Whether the backend has said SERVING to such a call on this connection. */
-  hasServed(call: string): boolean {
-    return this.#served?.has(call) === true;
+  hasSaidServing(key: string): boolean {
+    return this.#saidServing?.has(key) === true;
   }
 
   /** The backend has said SERVING to such a call. */
-  serves(call: string): void {
-    this.#served ??= new Set();
-    if (this.#served.size < MAX_SERVED) this.#served.add(call);
+  saidServing(key: string): void {
+    this.#saidServing ??= new Set();
+    if (this.#saidServing.size < MAX_SAID_SERVING) this.#saidServing.add(key);
   }
 
   #receive(bytes: Uint8Array): void {
@@ -243,8 +243,8 @@ export class Connection {
       this.#usable = false;
       this.#owner.onUnusable();
     }
-    const hasSettled = this.settled && !this.#wasSettled;
-    this.#wasSettled = this.settled;
+    const hasSettled = this.hasSettings && !this.#hadSettings;
+    this.#hadSettings = this.hasSettings;
     if (state.kind === "closed") this.#goodbye ??= this.#closeSoon();
     else if (this.freeStreams > 0 || hasSettled) this.#owner.onFree();
     this.#flush();

@@ -37,10 +37,7 @@ export function destinationKey({ address, port, tls }: Destination): string {
 export interface DialFailure {
   /** The step that failed. */
   readonly phase: "connect" | "tls";
-  readonly verdict: Extract<
-    Verdict,
-    { kind: "unreachable" | "timeout" | "tls" | "dns" | "denied" | "local" | "internal" }
-  >;
+  readonly verdict: Extract<Verdict, { kind: "unreachable" | "timeout" | "tls" | "local" }>;
   /** Whether the connection merely ended: another may well be fine, as while a front proxy reloads. */
   readonly retryable: boolean;
 }

@@ -191,7 +191,7 @@ export class Pool {
     { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
   ): boolean {
     return connection.openedAt >= openedAfter &&
-      (connection.calls === 0 || this.#options.keep && !exclusive);
+      (connection.callsCarried === 0 || this.#options.keep && !exclusive);
   }
 
   #give(endpoint: Endpoint, connection: Connection, waiter: Waiter): void {
@@ -252,8 +252,8 @@ export class Pool {
    * it takes, for it may take all of them.
    */
   #countUnserved({ connections, waiting }: Endpoint): number {
-    const unsettled = [...connections].filter(({ settled, usable, exclusive }) =>
-      !settled && usable && !exclusive
+    const unsettled = [...connections].filter(({ hasSettings, usable, exclusive }) =>
+      !hasSettings && usable && !exclusive
     );
     if (unsettled.length === 0) return waiting.size;
     return [...waiting].filter((waiter) =>
@@ -302,9 +302,9 @@ export class Pool {
     endpoint.connections.add(connection);
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
-    if (keep || connection.calls > 0) return;
+    if (keep || connection.callsCarried > 0) return;
     this.#deadlines.set(() => {
-      if (connection.calls === 0) connection.drain("unused");
+      if (connection.callsCarried === 0) connection.drain("unused");
     }, UNCLAIMED_MS);
   }
 

@@ -115,18 +115,18 @@ export class DnsCache {
   }
 
   /**
-   * @param patienceMs how long a look-up may take before the last known addresses are taken instead
+   * @param staleAfterMs how long a look-up may take before the last known addresses are taken instead
    * @param maxAgeMs how old an answer may be that is not asked for again, in milliseconds
    * @returns the addresses of a DNS name, at once where they are known; never rejects. For a name not known
    * before there is no time limit
    */
-  find(name: string, patienceMs: number, maxAgeMs = MAX_AGE_MS): LookUp | Promise<LookUp> {
+  find(name: string, staleAfterMs: number, maxAgeMs = MAX_AGE_MS): LookUp | Promise<LookUp> {
     const known = this.#known.get(name);
     const now = performance.now();
     if (known !== undefined && now - known.askedAt < maxAgeMs) return known.answer;
     const { answer, since } = this.#asking.get(name) ?? this.#ask(name, now);
     if (known === undefined) return answer;
-    const restMs = since + patienceMs - now;
+    const restMs = since + staleAfterMs - now;
     return restMs <= 0 ? known.answer : within(restMs, answer, known.answer);
   }
 
@@ -176,13 +176,13 @@ const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
 export class Resolver {
   readonly #rules: BackendRules;
   readonly #names: DnsCache;
-  readonly #patienceMs: number;
+  readonly #staleAfterMs: number;
 
-  /** @param patienceMs how long a look-up may take before the last known addresses of a name are taken */
-  constructor(rules: BackendRules, names: DnsCache, patienceMs: number) {
+  /** @param staleAfterMs how long a look-up may take before the last known addresses of a name are taken */
+  constructor(rules: BackendRules, names: DnsCache, staleAfterMs: number) {
     this.#rules = rules;
     this.#names = names;
-    this.#patienceMs = patienceMs;
+    this.#staleAfterMs = staleAfterMs;
   }
 
   /**
@@ -202,12 +202,12 @@ export class Resolver {
   ): Resolution | Promise<Resolution> {
     if (!this.#rules.mayPermit(host, port)) return DENIED;
     if (isIP(host) !== 0) return this.#permitted(host, port, { ok: true, addresses: [host] });
-    const patienceMs = Math.min(this.#patienceMs, timeoutMs / 4);
-    const found = this.#names.find(host, patienceMs);
+    const staleAfterMs = Math.min(this.#staleAfterMs, timeoutMs / 4);
+    const found = this.#names.find(host, staleAfterMs);
     if (found instanceof Promise) return found.then((found) => this.#permitted(host, port, found));
     const resolution = this.#permitted(host, port, found);
     if (!resolution.ok || isConnected(resolution.addresses)) return resolution;
-    const anew = this.#names.find(host, patienceMs, MAX_AGE_TO_CONNECT_MS);
+    const anew = this.#names.find(host, staleAfterMs, MAX_AGE_TO_CONNECT_MS);
     return anew instanceof Promise
       ? anew.then((found) => this.#permitted(host, port, found))
       : resolution;

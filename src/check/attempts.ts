@@ -10,15 +10,15 @@ import {
   type CallEnd,
   outcomeOfCall,
   outcomeOfDial,
-  RPC_TIMED_OUT,
   WatchedCall,
 } from "./call.ts";
-import type {
-  CheckTimings,
-  HealthCheck,
-  HealthClient,
-  Outcome,
-  RunningCheck,
+import {
+  type CheckTimings,
+  type HealthCheck,
+  type HealthClient,
+  type Outcome,
+  RPC_TIMED_OUT,
+  type RunningCheck,
 } from "./health_client.ts";
 
 /** Calls or connections in one check at most, and for a backend whose last check has used all of them. */
@@ -172,7 +172,7 @@ export class Attempts implements RunningCheck {
     watched.watch(
       call,
       this.#context.connectTimeoutMs,
-      hedgeDelayMs(Math.min(timeoutMs, this.#check.patienceMs)),
+      hedgeDelayMs(Math.min(timeoutMs, this.#check.askerTimeoutMs)),
     );
     this.#calls.push(watched);
     if (this.#cancelled) watched.cancel();
@@ -207,7 +207,7 @@ export class Attempts implements RunningCheck {
     const rpc = performance.now() - call.sentAt;
     const connecting = this.#connectTimings(call);
     this.#timings = connecting === NO_TIMINGS ? { rpc } : { ...connecting, rpc };
-    const outcome = outcomeOfCall(call, end, this.#call.name, rpc, timeoutMs);
+    const outcome = outcomeOfCall(call, end, this.#call.key, rpc, timeoutMs);
     if (outcome.answered) return outcome;
     this.#hasFailed(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.

@@ -6,6 +6,7 @@ import { isDecided, readHealthAnswer } from "../grpc/response.ts";
 import { statusOfReset } from "../grpc/status.ts";
 import type { HttpResponse, StreamEnd } from "../http2/stream.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import { RPC_HELD_UP, RPC_TIMED_OUT } from "./health_client.ts";
 
 /**
  * How a call ended. Three ends do not come from the server: `timeout`; `no_settings`, where a new connection has
@@ -112,7 +113,7 @@ export class WatchedCall implements CallRequest {
   #look(call: Call, heldUp: boolean): number | undefined {
     const { connection } = call;
     const endsAt = call.sentAt + this.timeoutMs;
-    const nowEndsAt = connection.settled ? endsAt : Math.min(endsAt, this.#settledBy);
+    const nowEndsAt = connection.hasSettings ? endsAt : Math.min(endsAt, this.#settledBy);
     const leftMs = nowEndsAt - performance.now();
     if (leftMs <= 0) return this.#timedOut(connection, heldUp);
     const nextMs = Math.min(leftMs, LOOK_EVERY_MS);
@@ -159,7 +160,7 @@ export class WatchedCall implements CallRequest {
 
   #timedOut(connection: Connection, heldUp: boolean): undefined {
     this.cancel();
-    const kind = heldUp ? "held_up" : connection.settled ? "timeout" : "no_settings";
+    const kind = heldUp ? "held_up" : connection.hasSettings ? "timeout" : "no_settings";
     if (kind === "no_settings") connection.drain("silent");
     this.onEnd({ kind });
   }
@@ -180,15 +181,13 @@ export interface AttemptOutcome {
  */
 const NEARLY_ALL = 0.9;
 
-export const RPC_TIMED_OUT = "The RPC did not end in time";
-
 /** @returns what it means that there is no connection */
 export function outcomeOfDial({ verdict, retryable }: DialFailure): AttemptOutcome {
   return { verdict, answered: false, retryable };
 }
 
 /**
- * @param name of what was asked: SERVING is remembered of a connection by it
+ * @param key of what was asked: SERVING is remembered of a connection by it
  * @param tookMs how long it took, in milliseconds
  * @param timeoutMs how long it might take
  * @returns what the end of a call means
@@ -196,14 +195,14 @@ export function outcomeOfDial({ verdict, retryable }: DialFailure): AttemptOutco
 export function outcomeOfCall(
   { connection }: Call,
   end: CallEnd,
-  name: string,
+  key: string,
   tookMs: number,
   timeoutMs: number,
 ): AttemptOutcome {
   switch (end.kind) {
     case "response": {
       const verdict = verdictOf(end.response, tookMs, timeoutMs);
-      return answered(verdict, connection, name);
+      return answered(verdict, connection, key);
     }
     case "reset":
       return failedOn(connection, { kind: "rpc", ...statusOfReset(end.code) });
@@ -227,27 +226,25 @@ export function outcomeOfCall(
       const detail = "The peer sent no HTTP/2 SETTINGS in time";
       return failed({ kind: "timeout", detail }, false);
     }
-    case "held_up": {
-      const detail = "The agent was held up while the RPC was under way";
-      return failed({ kind: "local", detail }, false);
-    }
+    case "held_up":
+      return failed({ kind: "local", detail: RPC_HELD_UP }, false);
   }
 }
 
 /** Behind a balancer an old connection may lead to a server that is being replaced, and new ones to others. */
-function answered(verdict: Verdict, connection: Connection, name: string): AttemptOutcome {
+function answered(verdict: Verdict, connection: Connection, key: string): AttemptOutcome {
   if (verdict.kind === "serving") {
-    connection.serves(name);
+    connection.saidServing(key);
     return { verdict, answered: true, retryable: false };
   }
-  const retryable = connection.hasServed(name);
+  const retryable = connection.hasSaidServing(key);
   if (retryable) connection.drain("changed");
   return { verdict, answered: true, retryable };
 }
 
 /** Whether it has had calls before: then it, or another call on it, may be to blame for a failure. */
-function isOld({ calls }: Connection): boolean {
-  return calls > 1;
+function isOld({ callsCarried }: Connection): boolean {
+  return callsCarried > 1;
 }
 
 /** Another try goes to a new connection, and that one is kept in place of this. */

@@ -115,7 +115,7 @@ export class Checker {
   #run(waiting: Waiting, resolution: Resolution, resolveMs?: number): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, ...NO_RUN });
     const { addresses } = resolution;
-    const { request, timeoutMs: patienceMs, at } = waiting;
+    const { request, timeoutMs: askerTimeoutMs, at } = waiting;
     const { host, authority, service } = request;
     const key = addresses[0] === host ? request.key : `${addresses.join()} ${request.key}`;
     const kept = this.#flights.kept(key);
@@ -123,7 +123,7 @@ export class Checker {
       this.#onCoalesced();
       return waiting.settle(kept);
     }
-    const joined = this.#flights.find(key, hedgeDelayMs(patienceMs));
+    const joined = this.#flights.find(key, hedgeDelayMs(askerTimeoutMs));
     if (joined !== undefined) this.#onCoalesced();
     const flight = joined ?? this.#flights.add(
       key,
@@ -133,7 +133,7 @@ export class Checker {
         service,
         at,
         timeoutMs: this.#options.checkTimeoutMs,
-        patienceMs,
+        askerTimeoutMs,
       }),
       performance.now(),
     );

@@ -21,7 +21,7 @@ export interface HealthCheck {
   /** Time for all of it, in milliseconds. */
   readonly timeoutMs: number;
   /** How long the first that asks will wait, in milliseconds. */
-  readonly patienceMs: number;
+  readonly askerTimeoutMs: number;
 }
 
 /** What came of a health call. */
@@ -43,6 +43,10 @@ export interface RunningCheck {
   /** Nobody waits for it any more. Idempotent. */
   cancel(): void;
 }
+
+/** What is said of a call whose time is up, with either client. */
+export const RPC_TIMED_OUT = "The RPC did not end in time";
+export const RPC_HELD_UP = "The agent was held up while the RPC was under way";
 
 /** A client of grpc.health.v1.Health. */
 export interface HealthClient {

@@ -211,7 +211,7 @@ function findGiven(
 }
 
 /** Who may ask, and for what. */
-export interface Rules {
+interface Rules {
   readonly clientRules: ClientRules;
   readonly backendRules: BackendRules;
 }
@@ -222,7 +222,7 @@ export interface Rules {
  * @param sourceOf where the value of a setting came from, for messages
  * @param mistakes takes one line per mistake
  */
-export function readRules(
+function readRules(
   settings: Settings,
   sourceOf: (key: SettingKey) => string,
   mistakes: string[],

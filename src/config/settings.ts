@@ -39,7 +39,7 @@ export interface Setting<Value> {
 }
 
 /** Values of `grpc_client`: the agent's own client, or that of the library. */
-export const GRPC_CLIENTS = ["native", "grpc-js"] as const;
+const GRPC_CLIENTS = ["native", "grpc-js"] as const;
 
 /** What all the agent's environment variables begin with. */
 export const ENV_PREFIX = "HAPROXY_AGENT_";

@@ -12,8 +12,8 @@ const MAX_TIMEOUT_MS = 99_999_999;
 
 /** A health request, encoded but for its deadline. */
 export interface HealthCall {
-  /** Two calls of the same name ask the same. */
-  readonly name: string;
+  /** The same for calls that ask the same. */
+  readonly key: string;
   /** Header fields encoded for HPACK, with a deadline. */
   readonly headerBlock: (timeoutMs: number) => Uint8Array;
   /** What the fields count towards SETTINGS_MAX_HEADER_LIST_SIZE, in bytes. */
@@ -52,7 +52,7 @@ export function encodeHealthCall(
   let lastValue = "";
   let lastBlock = constant;
   return {
-    name: `${authority} ${service}`,
+    key: `${authority} ${service}`,
     // Most calls have the same time, so most blocks are the same.
     headerBlock: (timeoutMs) => {
       const value = timeoutValue(timeoutMs);

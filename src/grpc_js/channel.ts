@@ -100,7 +100,7 @@ export interface ChannelCall {
  */
 export class Channel {
   /** Whether the server has answered a call on it. */
-  hasServed = false;
+  hasAnswered = false;
   readonly #client: HealthService;
   readonly #sockets = new HeldSockets();
   readonly #options: PoolOptions;
@@ -138,11 +138,11 @@ export class Channel {
   get state(): "connecting" | "ready" | "broken" {
     if (this.#closeReason !== undefined) return "broken";
     if (this.#connected) return "ready";
-    return this.hasServed ? "broken" : "connecting";
+    return this.hasAnswered ? "broken" : "connecting";
   }
 
   /** Calls under way. */
-  get calls(): number {
+  get callsUnderWay(): number {
     return this.#calls.size;
   }
 
@@ -169,8 +169,9 @@ export class Channel {
       if (!this.#calls.delete(end)) return;
       deadline.cancel();
       call.cancel();
-      if (how?.kind === "response" || how?.kind === "error" && how.answered) this.hasServed = true;
-      // A call that is given up while connecting leaves its connection to the next one.
+      if (how?.kind === "response" || how?.kind === "error" && how.answered) {
+        this.hasAnswered = true;
+      } // A call that is given up while connecting leaves its connection to the next one.
       else if (how !== undefined || this.#connected) this.#closeReason ??= "peer";
       if (how !== undefined) resolve(how);
       if (this.#calls.size === 0) this.#callsEnded();

@@ -2,7 +2,14 @@ import { Metadata, setLogger } from "@grpc/grpc-js";
 import { type Destination, destinationKey } from "../backend/dial.ts";
 import { missingResource } from "../backend/local_resources.ts";
 import type { PoolObserver, PoolOptions } from "../backend/pool.ts";
-import type { HealthCheck, HealthClient, Outcome, RunningCheck } from "../check/health_client.ts";
+import {
+  type HealthCheck,
+  type HealthClient,
+  type Outcome,
+  RPC_HELD_UP,
+  RPC_TIMED_OUT,
+  type RunningCheck,
+} from "../check/health_client.ts";
 import type { Deadlines } from "../deadline.ts";
 import { statusName } from "../grpc/status.ts";
 import type { Verdict } from "../protocol/verdict.ts";
@@ -165,7 +172,7 @@ export class GrpcJsClient implements HealthClient {
   #makeRoom(): void {
     for (const channel of [...this.#channels.values()].slice(0, -1)) {
       if (this.#channels.size <= this.#options.maxConnections) return;
-      if (channel.calls === 0) channel.close("limit");
+      if (channel.callsUnderWay === 0) channel.close("limit");
     }
   }
 }
@@ -222,7 +229,6 @@ class Calls {
 }
 
 const NOT_CONNECTED = "The connection was not ready in time";
-const RPC_TIMED_OUT = "The RPC did not end in time";
 
 function verdictOf(end: CallEnd, address: string, tls: boolean): Verdict {
   switch (end.kind) {
@@ -232,7 +238,7 @@ function verdictOf(end: CallEnd, address: string, tls: boolean): Verdict {
         : { kind: "not_serving", status: end.status };
     case "timeout":
       return end.late
-        ? { kind: "local", detail: "The agent was held up while the RPC was under way" }
+        ? { kind: "local", detail: RPC_HELD_UP }
         : { kind: "timeout", detail: end.connected ? RPC_TIMED_OUT : NOT_CONNECTED };
     case "error": {
       const { code, details } = end.error;

@@ -38,7 +38,7 @@ export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
 const KEPT_MS = 1000;
 
 /** Something that is costly to make, kept for a moment. */
-export class Rendered {
+class Rendered {
   readonly #render: () => Promise<string>;
   #bytes: Promise<Uint8Array> | undefined;
   #at = -Infinity;

@@ -72,7 +72,7 @@ export class Session {
   }
 
   /** Requests under way. */
-  get streams(): number {
+  get openStreams(): number {
     return this.#streams.size;
   }
 
@@ -83,7 +83,7 @@ export class Session {
   }
 
   /** Whether the server's SETTINGS have come. */
-  get settled(): boolean {
+  get hasSettings(): boolean {
     return this.#settings.arrived;
   }
 

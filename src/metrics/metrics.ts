@@ -20,7 +20,7 @@ export type Registry = prom.Registry;
 
 export const Counter: typeof prom.Counter = counter;
 export const Gauge: typeof prom.Gauge = gauge;
-export const Histogram: typeof prom.Histogram = histogram;
+const Histogram: typeof prom.Histogram = histogram;
 export const Registry: typeof prom.Registry = registry;
 
 /** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
@@ -141,44 +141,36 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#checksInFlight--;
   }
 
-  /** A client has connected. */
   clientConnected(): void {
     this.connections.inc();
   }
 
-  /** A client's connection has ended. */
   clientDisconnected(): void {
     this.connections.dec();
   }
 
-  /** Counts one connection that was closed at once. */
   countRejection(reason: Rejection): void {
     this.#rejected.inc({ reason });
   }
 
-  /** Counts one check that shared the RPC of another. */
   countCoalesced(): void {
     this.#coalesced.inc();
   }
 
-  /** Counts one check whose client hung up before the answer. */
   countHangUp(): void {
     this.#abandoned.inc();
   }
 
-  /** A connection to a backend is being made. */
   onOpened(): void {
     this.channels.inc();
     this.#backendConnections.inc();
   }
 
-  /** A connection to a backend has ended, or could not be made. */
   onClosed(reason: CloseReason): void {
     this.channels.dec();
     this.#backendConnectionsClosed.inc({ reason });
   }
 
-  /** A call is made on a second connection, since the first is silent. */
   countHedged(): void {
     this.#hedged.inc();
   }

@@ -53,17 +53,14 @@ export class Recorder implements CheckRecorder {
     metrics.showUnasked(() => this.#unasked.count);
   }
 
-  /** A check begins; {@linkcode checkEnded} is called for each, whatever comes of it. */
   checkBegun(): void {
     this.#metrics.checkBegun();
   }
 
-  /** A check has ended, even one that nobody waits for any more. */
   checkEnded(): void {
     this.#metrics.checkEnded();
   }
 
-  /** A line that is no request; it was answered `down`. */
   recordInvalid(line: string, reason: string, peer: string, traceId: string): void {
     this.#metrics.countAnswer("error", "parse_error");
     this.#warnings.invalid.warn("Invalid line", () => ({
@@ -75,7 +72,6 @@ export class Recorder implements CheckRecorder {
     }));
   }
 
-  /** A bug in the agent, outside the check itself. */
   recordBug(error: unknown, peer: string, traceId: string): void {
     this.#metrics.countAnswer("error", "internal");
     this.#log.error("A bug in the agent ended a check", {
@@ -86,7 +82,6 @@ export class Recorder implements CheckRecorder {
     });
   }
 
-  /** A check that could not be made, because the agent itself lacked something. */
   recordAgentFailure({ asked, request, peer, verdict, reply }: FailedCheck): void {
     this.#metrics.countAnswer("error", verdict.kind);
     const fields = () => ({
@@ -104,7 +99,6 @@ export class Recorder implements CheckRecorder {
     else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
   }
 
-  /** A check whose client went before the answer: HAProxy keeps the server as it was. */
   recordHangUp({ asked, request, peer, hangUp, ageMs }: HungUpCheck): void {
     this.#metrics.countHangUp();
     this.#history.addHangUp(request, peer.text, ageMs);
@@ -139,7 +133,6 @@ export class Recorder implements CheckRecorder {
     this.#log.info("A client waits longer again", () => fieldsOfPatience(patience));
   }
 
-  /** A check, and what was answered. */
   recordCheck(check: AnsweredCheck): void {
     const { request, verdict, durationMs } = check;
     const type = errorType(verdict);

@@ -154,7 +154,7 @@ const NAME_AND_PORT = /^([A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{1,5}))?$/;
 const BRACKETED_AND_PORT = /^\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?$/;
 
 /** The fourth field of a request, taken apart. */
-export interface Authority {
+interface Authority {
   /** What is sent as `:authority`. */
   readonly value: string;
   /** The host alone: with `ssl`, the name that the server's certificate must carry. */
@@ -167,7 +167,7 @@ export interface Authority {
  *
  * @returns the authority, or `undefined` when it is none
  */
-export function parseAuthority(text: string): Authority | undefined {
+function parseAuthority(text: string): Authority | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   if (isIPv6(text) && !text.includes("%")) return { value: `[${text}]`, host: text };
   const [, literal, literalPort] = BRACKETED_AND_PORT.exec(text) ?? [];

@@ -27,7 +27,7 @@ const DISCARD_BYTES = 16 * 1024;
  * How long to wait for a reset after the reply to a client that has ended its stream, in milliseconds. The
  * machine of a client that is gone answers the reply by one; a client that has only ended its stream does not.
  */
-const ECHO_MS = 50;
+const RESET_WAIT_MS = 50;
 
 /** Has one line answered. */
 export type Answer = (line: string, peer: Peer) => PendingReply;
@@ -244,7 +244,7 @@ export class Connection {
    */
   async #seeWhetherGone(asked: PendingReply): Promise<void> {
     if (this.#closed) return;
-    await new Promise((resolve) => setTimeout(resolve, ECHO_MS));
+    await new Promise((resolve) => setTimeout(resolve, RESET_WAIT_MS));
     if (this.#closed) return;
     await this.#socket.write(NOTHING).catch(() => {
       if (!this.#closed) asked.abandon("closed", this.#endedAt);

@@ -89,7 +89,7 @@ export interface CheckRecorder {
 }
 
 /** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
-const REPEATED_MS = 60_000;
+const REPEATABLE_MS = 60_000;
 
 /** Valid lines that are remembered as they were read. */
 const MAX_PARSED = 10_000;
@@ -110,7 +110,7 @@ export class LastAnswers {
   /** @returns the answer of the last minute, if there was one */
   find(peer: Peer, line: string): string | undefined {
     const last = this.#answers.get(`${peer.host} ${line}`);
-    if (last === undefined || performance.now() - last.at >= REPEATED_MS) return undefined;
+    if (last === undefined || performance.now() - last.at >= REPEATABLE_MS) return undefined;
     return last.reply;
   }
 }

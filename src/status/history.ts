@@ -26,7 +26,7 @@ export interface Failure {
 }
 
 /** A check that was answered, as far as the history goes. */
-export interface HistoricCheck {
+interface HistoricCheck {
   readonly verdict: BackendVerdict;
   /** What HAProxy was told. */
   readonly state: AgentState;
@@ -39,7 +39,7 @@ export interface HistoricCheck {
 }
 
 /** A client that went before its answer. */
-export interface LastHangUp {
+interface LastHangUp {
   /** When, in milliseconds of the history's clock. */
   readonly at: number;
   /** From the line to the hang-up, in milliseconds. */

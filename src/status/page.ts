@@ -155,7 +155,7 @@ const CHANNELS = {
  *
  * @param now the page's time, ISO 8601
  */
-export function backendRow(backend: BackendStatus, now: string): Html {
+function backendRow(backend: BackendStatus, now: string): Html {
   const { state, damping, since, last_check: last, checks, failures, changes } = backend;
   const hungUp = backend.last_hang_up?.last === true;
   const wavering = hungUp || state === "up" && !last.good ? " wavering" : "";

@@ -39,7 +39,7 @@ export function readDer(bytes: Uint8Array): DerValue | undefined {
 }
 
 /** Reads the values that follow each other in the content of a sequence, up to what is none. */
-export function* readDerValues(content: Uint8Array): Generator<DerValue> {
+function* readDerValues(content: Uint8Array): Generator<DerValue> {
   let rest = content;
   for (let value = readDer(rest); value !== undefined; value = readDer(rest)) {
     yield value;
@@ -48,7 +48,7 @@ export function* readDerValues(content: Uint8Array): Generator<DerValue> {
 }
 
 /** @returns an object identifier in its usual form, `2.5.29.19` (X.690, section 8.19) */
-export function formatOid(content: Uint8Array): string {
+function formatOid(content: Uint8Array): string {
   const numbers: number[] = [];
   let number = 0;
   for (const byte of content) {
@@ -124,18 +124,18 @@ const MIN_RSA_BITS = 2048;
  *
  * @returns what is the matter, to be read after "The certificate"; `undefined` where nothing is known
  */
-export function oddityOf(certificate: X509Certificate): string | undefined {
+export function unsupportedIn(certificate: X509Certificate): string | undefined {
   const unknown = extensionsOf(certificate.raw)
     .filter(({ oid, critical }) => critical && !UNDERSTOOD.includes(oid))
     .map(({ oid }) => EXTENSION_NAMES[oid] ?? oid);
   if (unknown.length > 0) {
     return `has a critical extension that is not understood here: ${unknown.join(", ")}`;
   }
-  return oddityOfKey(certificate);
+  return unsupportedKey(certificate);
 }
 
 /** @returns what is the matter with the key of a certificate, to be read after "The certificate" */
-export function oddityOfKey(certificate: X509Certificate): string | undefined {
+export function unsupportedKey(certificate: X509Certificate): string | undefined {
   try {
     const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
     const bits = details?.modulusLength ?? MIN_RSA_BITS;
@@ -147,10 +147,10 @@ export function oddityOfKey(certificate: X509Certificate): string | undefined {
   }
 }
 
-/** @returns {@linkcode oddityOf}, and what speaks against a certificate as that of a server */
-export function oddityOfServer(certificate: X509Certificate): string | undefined {
-  const oddity = oddityOf(certificate) ?? oddSignature(certificate);
-  if (oddity !== undefined) return oddity;
+/** @returns {@linkcode unsupportedIn}, and what speaks against a certificate as that of a server */
+export function unsupportedInServer(certificate: X509Certificate): string | undefined {
+  const unsupported = unsupportedIn(certificate) ?? unsupportedSignature(certificate);
+  if (unsupported !== undefined) return unsupported;
   const usage = extensionsOf(certificate.raw).find(({ oid }) => oid === EXTENDED_KEY_USAGE);
   const uses = usage && contentsOf(usage.value).map(({ content }) => formatOid(content));
   if (uses !== undefined && !uses.includes(SERVER_AUTH)) {
@@ -195,7 +195,7 @@ const PSS_SALT_BYTES: Readonly<Record<string, number>> = {
 };
 
 /** @returns what is the matter with how a certificate was signed, to be read after "The certificate" */
-function oddSignature({ raw }: X509Certificate): string | undefined {
+function unsupportedSignature({ raw }: X509Certificate): string | undefined {
   const [, algorithm] = contentsOf(raw);
   if (algorithm === undefined) return undefined;
   const [identifier, parameters] = [...readDerValues(algorithm.content)];

@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { duplexPair } from "node:stream";
 import { connect, createSecureContext, TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
-import { oddityOf } from "./certificate.ts";
+import { unsupportedIn } from "./certificate.ts";
 
 /** @returns why a key does not belong to the first certificate of a chain, if it does not */
 export function keyMismatch(chain: readonly X509Certificate[], key: KeyObject): string | undefined {
@@ -38,8 +38,8 @@ export async function handshakeProblem(
     await shakeHands(pem);
     return undefined;
   } catch (error) {
-    const oddity = chain.map(oddityOf).find((oddity) => oddity !== undefined);
-    const reason = oddity === undefined ? ACCEPTED_KEYS : `the certificate ${oddity}`;
+    const unsupported = chain.map(unsupportedIn).find((unsupported) => unsupported !== undefined);
+    const reason = unsupported === undefined ? ACCEPTED_KEYS : `the certificate ${unsupported}`;
     return `no TLS handshake can be made with it: ${reason} (${reasonOf(error)})`;
   }
 }

@@ -1,6 +1,11 @@
 import { X509Certificate } from "node:crypto";
 import { checkServerIdentity, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
-import { hasNameConstraints, oddityOf, oddityOfKey, oddityOfServer } from "./certificate.ts";
+import {
+  hasNameConstraints,
+  unsupportedIn,
+  unsupportedInServer,
+  unsupportedKey,
+} from "./certificate.ts";
 
 /** Distinguished names are the peer's own words. */
 const MAX_NAME_LENGTH = 200;
@@ -31,7 +36,7 @@ export function refusalOf(secured: TLSSocket, serverName: string): string | unde
  * @param reason what Deno says
  * @param now for the certificates' validity
  */
-export function describeRefusal(
+function describeRefusal(
   chain: readonly X509Certificate[],
   reason: string,
   now: Date,
@@ -44,11 +49,13 @@ export function describeRefusal(
   if (isSelfIssued(leaf) && leaf.checkIssued(leaf)) {
     return "The certificate is self-signed, and not among the CAs that are trusted";
   }
-  const oddity = oddityOfServer(leaf);
-  if (oddity !== undefined) return `The certificate ${oddity}`;
+  const unsupported = unsupportedInServer(leaf);
+  if (unsupported !== undefined) return `The certificate ${unsupported}`;
   for (const ca of cas) {
-    const oddity = oddityOfCa(ca, now);
-    if (oddity !== undefined) return `The certificate of the CA ${nameIn(ca.subject)} ${oddity}`;
+    const unsupported = oddityOfCa(ca, now);
+    if (unsupported !== undefined) {
+      return `The certificate of the CA ${nameIn(ca.subject)} ${unsupported}`;
+    }
   }
   const refused = `The certificate, issued by ${nameIn(leaf.issuer)}, is not trusted`;
   if (!isSelfIssued(last)) {
@@ -61,8 +68,8 @@ export function describeRefusal(
 
 /** A self-issued certificate is trusted, or not, as it is: only its key counts. */
 function oddityOfCa(ca: X509Certificate, now: Date): string | undefined {
-  if (isSelfIssued(ca)) return oddityOfKey(ca);
-  return outdatedness(ca, now) ?? (ca.ca ? oddityOf(ca) : "is not that of a CA");
+  if (isSelfIssued(ca)) return unsupportedKey(ca);
+  return outdatedness(ca, now) ?? (ca.ca ? unsupportedIn(ca) : "is not that of a CA");
 }
 
 function isSelfIssued({ issuer, subject }: X509Certificate): boolean {

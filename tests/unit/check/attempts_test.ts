@@ -45,7 +45,7 @@ class AttemptsLab extends PoolLab {
   begin(
     ports: readonly number[],
     context: Partial<AttemptsContext> = {},
-    { timeoutMs = 5000, patienceMs = 5000 } = {},
+    { timeoutMs = 5000, askerTimeoutMs = 5000 } = {},
   ): Attempts {
     const call = { authority: "api", tls: false, service: "" };
     return new Attempts(
@@ -53,7 +53,7 @@ class AttemptsLab extends PoolLab {
         ...call,
         destinations: ports.map((port) => at(port)),
         timeoutMs,
-        patienceMs,
+        askerTimeoutMs,
         at: performance.now(),
       },
       encodeHealthCall(call, new Map()),
@@ -73,7 +73,7 @@ class AttemptsLab extends PoolLab {
   async check(
     port: number,
     context?: Partial<AttemptsContext>,
-    times?: { readonly timeoutMs?: number; readonly patienceMs?: number },
+    times?: { readonly timeoutMs?: number; readonly askerTimeoutMs?: number },
   ): Promise<string> {
     return describe((await this.begin([port], context, times).outcome).verdict);
   }
@@ -282,7 +282,7 @@ class DeafPeer implements AsyncDisposable {
 }
 
 /** With this patience a call is asked for a sign of life after 50 ms, and made again 50 ms later. */
-const HASTY = { patienceMs: 200 };
+const HASTY = { askerTimeoutMs: 200 };
 
 Deno.test("Attempts: a silent connection is left for a new one within the same check", async () => {
   await using peer = new DeafPeer(1);
@@ -470,7 +470,7 @@ function checkOf(port: number): HealthCheck {
     service: "",
     at: performance.now(),
     timeoutMs: 5000,
-    patienceMs: 5000,
+    askerTimeoutMs: 5000,
   };
 }
 

@@ -598,12 +598,12 @@ for (const [what, bytes, reason] of FIRST_BYTES) {
 Deno.test("Session takes one request before the server's SETTINGS, and as many as they allow after", () => {
   const script = new ScriptedSession();
   assert.equal(script.session.freeStreams, 1);
-  assert.equal(script.session.settled, false);
+  assert.equal(script.session.hasSettings, false);
   script.open();
   assert.equal(script.session.freeStreams, 0);
   script.receive(settingsOf([Setting.MAX_CONCURRENT_STREAMS, 3]));
   assert.equal(script.session.freeStreams, 2);
-  assert.equal(script.session.settled, true);
+  assert.equal(script.session.hasSettings, true);
   script.open();
   script.open();
   assert.equal(script.session.freeStreams, 0);
@@ -840,7 +840,7 @@ Deno.test("Session cancels a call with RST_STREAM once, tells nobody, and lives 
   assert.equal(script.session.cancel(id), false);
   assert.equal(script.session.cancel(99), false);
   assert.deepEqual(script.sent().slice(3), [ACK, CANCEL]);
-  assert.equal(script.session.streams, 0);
+  assert.equal(script.session.openStreams, 0);
   script.receive(head(1), data(1, MESSAGE), tail(1), resetStream(1, 8), windowUpdate(1, 1));
   assert.deepEqual(script.outcome, []);
   script.open();
@@ -1140,7 +1140,7 @@ Deno.test("Session lives for 100,000 calls within its windows, and holds nothing
     }
   }
   assert.equal(answers, 100_000 - Math.ceil(100_000 / 7));
-  assert.equal(script.session.streams, 0);
+  assert.equal(script.session.openStreams, 0);
   assert.equal(script.session.freeStreams, 5);
   assert.ok(Deno.memoryUsage().heapUsed - heap < 30e6);
 });

@@ -3,7 +3,7 @@ import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import fc from "fast-check";
-import { extensionsOf, oddityOf, oddityOfServer } from "../../../src/tls/certificate.ts";
+import { extensionsOf, unsupportedIn, unsupportedInServer } from "../../../src/tls/certificate.ts";
 import { CertificateAuthority, type IssueOptions } from "../../lab/backends/tls/certificates.ts";
 
 /** DER of a value that nobody looks into. */
@@ -73,21 +73,27 @@ const ODD: readonly [string, IssueOptions, RegExp][] = [
 ];
 
 for (const [what, options, expected] of ODD) {
-  Deno.test(`oddityOf() tells of ${what}`, async () => {
+  Deno.test(`unsupportedIn() tells of ${what}`, async () => {
     const certificate = await issue(options);
-    assert.match(oddityOf(certificate) ?? "", expected);
-    assert.match(oddityOfServer(certificate) ?? "", expected);
+    assert.match(unsupportedIn(certificate) ?? "", expected);
+    assert.match(unsupportedInServer(certificate) ?? "", expected);
   });
 }
 
-Deno.test("oddityOf() says nothing of what is ordinary, nor of a CA's certificate", async () => {
+Deno.test("unsupportedIn() says nothing of what is ordinary, nor of a CA's certificate", async () => {
   const policies = new x509.Extension("2.5.29.32", false, ANY);
-  assert.equal(oddityOf(await issue({ names: ["a.test"], extensions: [policies] })), undefined);
-  assert.equal(oddityOf(await issue({ ca: true })), undefined);
-  assert.equal(oddityOfServer(await issue({ names: ["a.test"] })), undefined);
+  assert.equal(
+    unsupportedIn(await issue({ names: ["a.test"], extensions: [policies] })),
+    undefined,
+  );
+  assert.equal(unsupportedIn(await issue({ ca: true })), undefined);
+  assert.equal(unsupportedInServer(await issue({ names: ["a.test"] })), undefined);
 });
 
-Deno.test("oddityOfServer() tells of CA:TRUE, and of a certificate that is not for servers", async () => {
-  assert.match(oddityOfServer(await issue({ ca: true })) ?? "", /^is that of a CA \(CA:TRUE\)/);
-  assert.match(oddityOfServer(await issue({ use: "client" })) ?? "", /^is not for servers/);
+Deno.test("unsupportedInServer() tells of CA:TRUE, and of a certificate that is not for servers", async () => {
+  assert.match(
+    unsupportedInServer(await issue({ ca: true })) ?? "",
+    /^is that of a CA \(CA:TRUE\)/,
+  );
+  assert.match(unsupportedInServer(await issue({ use: "client" })) ?? "", /^is not for servers/);
 });
