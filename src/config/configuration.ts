@@ -1,5 +1,4 @@
-import type { BackendRules } from "../access/backend_rules.ts";
-import type { ClientRules } from "../access/client_rules.ts";
+import type { BackendRules, ClientRules } from "../access/rules.ts";
 import type { Component, LogLevel } from "../log/log.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 import { TLS_PROFILE_KEYS } from "./sections.ts";

@@ -1,5 +1,9 @@
-import { type BackendRules, parseBackendRules } from "../access/backend_rules.ts";
-import { type ClientRules, parseClientRules } from "../access/client_rules.ts";
+import {
+  type BackendRules,
+  type ClientRules,
+  parseBackendRules,
+  parseClientRules,
+} from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
 import type { Configuration } from "./configuration.ts";

@@ -1,4 +1,4 @@
-import type { ClientRules } from "../access/client_rules.ts";
+import type { ClientRules } from "../access/rules.ts";
 import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
