@@ -6,7 +6,7 @@ import {
 } from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, warningsAbout } from "./configuration.ts";
 import { unknownVariables, withoutServiceLinks } from "./environment.ts";
 import { suggest, wrongValue } from "./mistakes.ts";
 import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
@@ -18,7 +18,6 @@ import {
   type Settings,
 } from "./settings.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
-import { warningsAbout } from "./warnings.ts";
 
 /** The configuration, or one line per mistake in it. */
 export type LoadedConfiguration =
