@@ -8,7 +8,7 @@ import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
 import { unknownVariables, withoutServiceLinks } from "./environment.ts";
-import { suggest, wrongValue } from "./mistakes.ts";
+import { suggest, wrongValue } from "./kinds.ts";
 import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
 import {
   ENV_PREFIX,
