@@ -1,4 +1,3 @@
-import { FlowControl } from "./flow_control.ts";
 import {
   ConnectionError,
   ErrorCode,
@@ -18,7 +17,7 @@ import {
   ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import { type Stream, type StreamRequest, Streams } from "./stream.ts";
+import { FlowControl, type Stream, type StreamRequest, Streams } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
