@@ -9,7 +9,7 @@ import {
 } from "./frame.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import type { HeaderField } from "./hpack.ts";
-import { FloodBounds, PeerSettings, ServerPreface } from "./peer.ts";
+import { PeerSettings, ServerPreface } from "./peer_settings.ts";
 import {
   checkFields,
   MAX_HEADER_BYTES,
@@ -17,7 +17,7 @@ import {
   ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import { FlowControl, type Stream, type StreamRequest, Streams } from "./stream.ts";
+import { FloodBounds, FlowControl, type Stream, type StreamRequest, Streams } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
