@@ -2,7 +2,6 @@ import type { Logger, ThrottledWarnings } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
-import type { HangUp, Peer, PendingReply } from "./asked_line.ts";
 
 /**
  * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's
@@ -28,6 +27,37 @@ const DISCARD_BYTES = 16 * 1024;
  * machine of a client that is gone answers the reply by one; a client that has only ended its stream does not.
  */
 const RESET_WAIT_MS = 50;
+
+/** The other end of a connection. */
+export interface Peer {
+  /** Its IP address. */
+  readonly host: string;
+  /** Its address and port, for the log. */
+  readonly text: string;
+}
+
+/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
+export type HangUp = "reset" | "closed";
+
+/** A line that has been asked and is not answered yet. */
+export interface PendingReply {
+  /**
+   * Settles with the reply and its newline, or with `undefined` where silence is the reply: the connection
+   * is closed then. Never rejects.
+   */
+  readonly reply: Promise<string | undefined> | string | undefined;
+  /** Joins the log lines of this request. */
+  readonly traceId: string;
+  /** The reply is written, and the client was still there. Idempotent. */
+  delivered(): void;
+  /**
+   * The check is given up, and `reply` may never settle. Idempotent.
+   *
+   * @param hangUp how the client has gone; `undefined` when it is the agent that closes
+   * @param at when, in milliseconds of `performance.now()`
+   */
+  abandon(hangUp?: HangUp, at?: number): void;
+}
 
 /** Has one line answered. */
 export type Answer = (line: string, peer: Peer) => PendingReply;

@@ -4,12 +4,12 @@ import { Damping } from "../../../src/check/damping.ts";
 import { setUpLogging } from "../../../src/log/log.ts";
 import { Metrics } from "../../../src/metrics/metrics.ts";
 import { Recorder } from "../../../src/metrics/recorder.ts";
-import { BackendHistory } from "../../../src/status/history.ts";
 import type { CheckRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
-import type { Peer } from "../../../src/server/asked_line.ts";
+import type { Peer } from "../../../src/server/connection.ts";
 import { Handler, type HandlerOptions, LastAnswers } from "../../../src/server/handler.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
+import { BackendHistory } from "../../../src/status/history.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 const LINE = "10.0.3.7 1 no-ssl api";
