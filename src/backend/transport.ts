@@ -1,6 +1,7 @@
 import { isIP, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
+import { describeHandshakeFailure, refusalOf } from "../tls/certificate.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 
 /** What is read at once, in bytes: an answer is smaller. Each kept connection holds a buffer of this size. */
@@ -137,10 +138,7 @@ export async function handshake(
   socket: Socket,
   { profile, serverName }: BackendTls,
 ): Promise<TLSSocket> {
-  const [{ connect }, { describeHandshakeFailure, refusalOf }] = await Promise.all([
-    import("node:tls"),
-    import("../tls/peer_certificate.ts"),
-  ]);
+  const { connect } = await import("node:tls");
   const { insecureSkipVerify = false, requireAlpn = true } = profile.settings;
   let secured: TLSSocket;
   try {
