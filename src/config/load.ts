@@ -7,7 +7,6 @@ import {
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
-import { unknownVariables, withoutServiceLinks } from "./environment.ts";
 import { suggest, wrongValue } from "./kinds.ts";
 import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
 import {
@@ -17,7 +16,13 @@ import {
   type SettingKey,
   type Settings,
 } from "./settings.ts";
-import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
+import {
+  EMPTY_TABLE,
+  readToml,
+  type TomlEntry,
+  unknownVariables,
+  withoutServiceLinks,
+} from "./sources.ts";
 
 /** The configuration, or one line per mistake in it. */
 export type LoadedConfiguration =

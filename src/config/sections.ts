@@ -7,7 +7,7 @@ import {
   type TlsProfileSettings,
 } from "../tls/profile.ts";
 import { bool, file, type Kind, serverName, suggest, wrongValue } from "./kinds.ts";
-import type { TomlEntry } from "./toml_file.ts";
+import type { TomlEntry } from "./sources.ts";
 
 /** The keys of `[tls.NAME]`. */
 export const TLS_PROFILE_KEYS = {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withoutServiceLinks } from "../../../src/config/environment.ts";
+import { withoutServiceLinks } from "../../../src/config/sources.ts";
 
 const KNOWN = ["SERVER_PORT", "METRICS_PORT", "LOG_LEVEL"];
 
