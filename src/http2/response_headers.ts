@@ -159,16 +159,19 @@ const CONTENT_LENGTH = /^[0-9]{1,18}$/;
  * @throws {StreamError} when it is no number, or said twice in different ways
  */
 export function contentLengthOf(streamId: number, fields: readonly HeaderField[]): number {
-  let first: string | undefined;
+  let length = Infinity;
   for (const [name, value] of fields) {
     if (name !== "content-length") continue;
-    if (!CONTENT_LENGTH.test(value)) throw malformed(streamId, "a content-length of", value);
-    if (first !== undefined && Number(value) !== Number(first)) {
-      throw malformed(streamId, "another content-length of", value);
+    // The same number may stand in a list (RFC 9110, section 8.6).
+    for (const item of value.split(/, */)) {
+      if (!CONTENT_LENGTH.test(item)) throw malformed(streamId, "a content-length of", value);
+      if (length !== Infinity && length !== Number(item)) {
+        throw malformed(streamId, "another content-length of", value);
+      }
+      length = Number(item);
     }
-    first = value;
   }
-  return first === undefined ? Infinity : Number(first);
+  return length;
 }
 
 function malformed(streamId: number, what: string, text: string): StreamError {
