@@ -18,8 +18,12 @@ const ROOT = new URL("../", import.meta.url).pathname;
 const UNIT = "tests/unit/";
 /** The tests that look at the agent from outside. */
 const BLACK_BOX = ["tests/haproxy/", "tests/integration/"];
-/** They say what the agent does when the machine has time for it. */
-const ALONE = "tests/soak/";
+/** What they ask of the agent takes the whole machine. */
+const ALONE = [
+  "tests/soak/soak_test.ts",
+  "tests/integration/client/many_targets_test.ts",
+  "tests/integration/load_test.ts",
+];
 
 const MAX_AT_ONCE = 8;
 const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency + 1);
@@ -49,7 +53,7 @@ for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
 const files = chosen.length > 0
   ? chosen.flatMap(testFilesIn)
   : [...path === undefined ? [UNIT] : [], ...BLACK_BOX.flatMap(testFilesIn)];
-if (path === undefined && chosen.length === 0) files.push(...testFilesIn(ALONE));
+if (path === undefined && chosen.length === 0) files.push(...testFilesIn("tests/soak/"));
 if (files.length === 0) fail("There are no tests");
 Deno.exit(await (files.length === 1 ? runShown(files[0] ?? "") : runAll(files)) ? 0 : 1);
 
@@ -75,7 +79,7 @@ async function runAll(files: readonly string[]): Promise<boolean> {
     }
   };
   const isUnit = (file: string) => file.startsWith(UNIT);
-  const isAlone = (file: string) => file.startsWith(ALONE);
+  const isAlone = (file: string) => ALONE.includes(file);
   for (const file of files.filter(isUnit)) await run(file, 0);
   const waiting = files.filter((file) => !isUnit(file) && !isAlone(file));
   await Promise.all(Array.from({ length: atOnce }, async (_, worker) => {
