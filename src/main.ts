@@ -1,14 +1,13 @@
 import { stringify } from "smol-toml";
 import { checkByHand } from "./commands/check.ts";
 import { askWhetherReady } from "./commands/ready.ts";
-import { serve } from "./commands/serve.ts";
+import { giveUpPermissions, serve } from "./commands/serve.ts";
 import { type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
 import { effectiveConfiguration } from "./config/configuration.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { SETTING_ROWS } from "./config/settings.ts";
 import { stackOf } from "./describe_error.ts";
 import { logFileMistake } from "./log/file.ts";
-import { giveUpPermissions, nextStopSignal, reloadSignals } from "./process.ts";
 import { parseRequest } from "./protocol/request.ts";
 import { VERSION } from "./version.ts";
 
@@ -78,6 +77,37 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   // Not 1, which means down.
   if (up === undefined) return EXIT_WRONG_USAGE;
   return up ? 0 : EXIT_FAILED;
+}
+
+/** Settles at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function nextStopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    for (const [signal, number] of [["SIGINT", 2], ["SIGTERM", 15]] as const) {
+      Deno.addSignalListener(signal, () => {
+        if (stopping) Deno.exit(128 + number);
+        stopping = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+/**
+ * Takes SIGHUP from here on: without a listener it would end the process.
+ *
+ * @returns sets what SIGHUP does; where one has come already, does it at once
+ */
+function reloadSignals(): (reload: () => void) => void {
+  let missed = false;
+  let onSignal = () => {
+    missed = true;
+  };
+  Deno.addSignalListener("SIGHUP", () => onSignal());
+  return (reload) => {
+    onSignal = reload;
+    if (missed) reload();
+  };
 }
 
 function complain(lines: readonly string[], exitCode = EXIT_FAILED): number {

@@ -5,9 +5,9 @@ import {
   destinationKey,
   Dial,
   type DialFailure,
+  DialLimits,
   type DialTimings,
 } from "./dial.ts";
-import { DialLimits } from "./dial_limits.ts";
 import {
   type Endpoint,
   type PendingPlacement,

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { BackendRules } from "../access/backend_rules.ts";
+import type { BackendRules } from "../access/rules.ts";
 import { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import { lacksDescriptors } from "./local_resources.ts";

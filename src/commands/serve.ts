@@ -7,6 +7,7 @@ import {
   withoutRestart,
 } from "../config/configuration.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
+import type { Settings } from "../config/settings.ts";
 import { stackOf } from "../describe_error.ts";
 import { openLog } from "../log/file.ts";
 import {
@@ -18,8 +19,7 @@ import {
 } from "../log/log.ts";
 import { LogOutput } from "../log/output.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import { surviveBugs } from "../process.ts";
-import { ListenError } from "../server/listen.ts";
+import { ListenError } from "../server/server.ts";
 import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 
@@ -38,6 +38,15 @@ export interface ServeHooks {
   readonly load: () => Promise<LoadedConfiguration>;
   /** Tells whoever starts the agent why it does not start. */
   readonly complain: (mistake: string) => void;
+}
+
+/**
+ * Gives up what only the start needs, so that nothing that happens later can use it: the environment,
+ * and, unless the log goes to a file, writing. Deno gives neither back. Variables read as unset then.
+ */
+export function giveUpPermissions(settings: Pick<Settings, "log_destination">): void {
+  Deno.permissions.revokeSync({ name: "env" });
+  if (settings.log_destination !== "file") Deno.permissions.revokeSync({ name: "write" });
 }
 
 /**
@@ -128,6 +137,26 @@ export async function serve(
   } finally {
     await output.drain(LOG_DRAIN_MS);
   }
+}
+
+/**
+ * Logs and counts (`error_type="internal"`) an exception that nothing caught instead of dying of it: a bug
+ * in the answer to one backend must not take the checks of all others away. A check that such a bug has
+ * lost ends at its deadline.
+ */
+function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): void {
+  const survive = (message: string, error: unknown) => {
+    metrics.countBug();
+    log.error(message, { error: stackOf(error) });
+  };
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    survive("Uncaught exception", event.error);
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    survive("Unhandled rejection", event.reason);
+  });
 }
 
 /** @returns the same, or why its gRPC client cannot be had */

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { suggest } from "./mistakes.ts";
+import { suggest } from "./kinds.ts";
 import { ENV_PREFIX, type Setting, SETTING_ROWS } from "./settings.ts";
 
 /** What the program is asked to do. */

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { suggest } from "./mistakes.ts";
+import { suggest } from "./kinds.ts";
 import { ENV_PREFIX } from "./settings.ts";
 
 /** The variables of an environment, with what Kubernetes has put in taken out. */

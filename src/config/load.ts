@@ -1,10 +1,14 @@
-import { type BackendRules, parseBackendRules } from "../access/backend_rules.ts";
-import { type ClientRules, parseClientRules } from "../access/client_rules.ts";
+import {
+  type BackendRules,
+  type ClientRules,
+  parseBackendRules,
+  parseClientRules,
+} from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, warningsAbout } from "./configuration.ts";
 import { unknownVariables, withoutServiceLinks } from "./environment.ts";
-import { suggest, wrongValue } from "./mistakes.ts";
+import { suggest, wrongValue } from "./kinds.ts";
 import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
 import {
   ENV_PREFIX,
@@ -14,7 +18,6 @@ import {
   type Settings,
 } from "./settings.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml_file.ts";
-import { warningsAbout } from "./warnings.ts";
 
 /** The configuration, or one line per mistake in it. */
 export type LoadedConfiguration =

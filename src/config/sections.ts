@@ -6,8 +6,7 @@ import {
   type TlsProfile,
   type TlsProfileSettings,
 } from "../tls/profile.ts";
-import { bool, file, type Kind, serverName } from "./kinds.ts";
-import { suggest, wrongValue } from "./mistakes.ts";
+import { bool, file, type Kind, serverName, suggest, wrongValue } from "./kinds.ts";
 import type { TomlEntry } from "./toml_file.ts";
 
 /** The keys of `[tls.NAME]`. */

@@ -11,7 +11,7 @@ import {
   type RunningCheck,
 } from "../check/health_client.ts";
 import type { Deadlines } from "../deadline.ts";
-import { statusName } from "../grpc/status.ts";
+import { statusName } from "../grpc/response.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import { type CallEnd, Channel, type ChannelCall } from "./channel.ts";
 import { installGoawayGuard, limitConnecting } from "./workarounds.ts";

@@ -1,4 +1,3 @@
-import { FlowControl } from "./flow_control.ts";
 import {
   ConnectionError,
   ErrorCode,
@@ -10,7 +9,7 @@ import {
 } from "./frame.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
 import type { HeaderField } from "./hpack.ts";
-import { FloodBounds, PeerSettings, ServerPreface } from "./peer.ts";
+import { PeerSettings, ServerPreface } from "./peer_settings.ts";
 import {
   checkFields,
   contentLengthOf,
@@ -19,7 +18,7 @@ import {
   ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import { type Stream, type StreamRequest, Streams } from "./stream.ts";
+import { FloodBounds, FlowControl, type Stream, type StreamRequest, Streams } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends

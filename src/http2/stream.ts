@@ -1,4 +1,11 @@
-import { ConnectionError, ErrorCode, MAX_WINDOW } from "./frame.ts";
+import {
+  ConnectionError,
+  DEFAULT_WINDOW,
+  ErrorCode,
+  type FrameEncoder,
+  MAX_WINDOW,
+  StreamError,
+} from "./frame.ts";
 import type { HeaderField } from "./hpack.ts";
 
 /** A whole answer. Names and values of fields hold one character per byte. */
@@ -161,5 +168,156 @@ export class Streams {
   endAll(endOf: (stream: Stream) => StreamEnd): void {
     const ends = [...this.#streams.values()].map((stream) => [stream, endOf(stream)] as const);
     for (const [stream, end] of ends) this.end(stream, end);
+  }
+}
+
+/** The longest body of a request: where the server's window is smaller, none begins. */
+const MAX_REQUEST_BYTES = 512;
+
+/** What has been received is credited in lumps, so that not each DATA costs a WINDOW_UPDATE. */
+const CREDIT_BYTES = DEFAULT_WINDOW / 2;
+
+/**
+ * The windows of one session and its streams (RFC 9113, section 5.2): sends no more of the requests' bodies
+ * than they allow, and gives the server its own back.
+ */
+export class FlowControl {
+  readonly #output: FrameEncoder;
+  #sendWindow = DEFAULT_WINDOW;
+  /** Bytes of DATA for which the server has not got its window back. */
+  #uncredited = 0;
+
+  constructor(output: FrameEncoder) {
+    this.#output = output;
+  }
+
+  /** Whether there is room for the body of another request. */
+  get hasRoom(): boolean {
+    return this.#sendWindow >= MAX_REQUEST_BYTES;
+  }
+
+  /** WINDOW_UPDATE of the connection. */
+  widen(increment: number): void {
+    if (increment === 0) {
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 bytes");
+    }
+    this.#sendWindow += increment;
+    if (this.#sendWindow > MAX_WINDOW) throw windowOverflow();
+  }
+
+  /** WINDOW_UPDATE of a stream. */
+  widenStream(stream: Stream, increment: number): void {
+    if (increment === 0) {
+      throw new StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 bytes");
+    }
+    stream.sendWindow += increment;
+    if (stream.sendWindow > MAX_WINDOW) {
+      throw new StreamError(stream.id, ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");
+    }
+  }
+
+  /** SETTINGS_INITIAL_WINDOW_SIZE has changed by so many bytes, which holds for open streams too. */
+  changeInitialWindow(streams: Streams, change: number): void {
+    for (const stream of streams) {
+      stream.sendWindow += change; // may become negative (RFC 9113, section 6.9.2)
+      if (stream.sendWindow > MAX_WINDOW) throw windowOverflow();
+    }
+  }
+
+  /** Sends as much of a request's body as the windows allow; its end with the last byte. */
+  sendBody(stream: Stream, maxFrameBytes: number): void {
+    const { body } = stream.request;
+    while (stream.sent < body.length) {
+      const room = Math.min(this.#sendWindow, stream.sendWindow, maxFrameBytes);
+      if (room <= 0) return;
+      const isWhole = stream.sent === 0 && body.length <= room;
+      const part = isWhole ? body : body.subarray(stream.sent, stream.sent + room);
+      stream.sent += part.length;
+      stream.sendWindow -= part.length;
+      this.#sendWindow -= part.length;
+      this.#output.data(stream.id, part, stream.sent === body.length);
+    }
+  }
+
+  /** DATA has come, of whichever stream. */
+  credit(bytes: number): void {
+    this.#uncredited += bytes;
+    if (this.#uncredited < CREDIT_BYTES) return;
+    this.#output.windowUpdate(0, this.#uncredited);
+    this.#uncredited = 0;
+  }
+
+  /** DATA has come of a stream that goes on. Bodies are short; but padding takes of the window too. */
+  creditStream(stream: Stream, bytes: number): void {
+    stream.uncredited += bytes;
+    if (stream.uncredited < CREDIT_BYTES) return;
+    this.#output.windowUpdate(stream.id, stream.uncredited);
+    stream.uncredited = 0;
+  }
+}
+
+function windowOverflow(): ConnectionError {
+  return new ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");
+}
+
+/**
+ * Frames that bring no answer forward (SETTINGS, PING, RST_STREAM, WINDOW_UPDATE, empty DATA, unknown
+ * ones) in one second, and how many more for each request of that second: servers measure the bandwidth
+ * by a PING with each answer.
+ */
+const MAX_CONTROL_FRAMES = 500;
+const CONTROL_FRAMES_PER_REQUEST = 20;
+
+/** DATA of streams given up: no more than the windows allow can be under way when the server hears of it. */
+const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
+
+/** Bounds what a server may send that brings no answer forward: it costs time that other checks need. */
+export class FloodBounds {
+  #second = 0;
+  #frames = 0;
+  #requests = 0;
+  #unwantedBytes = 0;
+
+  /**
+   * Something has been read.
+   *
+   * @param now a clock in milliseconds that never goes back
+   * @param streams requests under way
+   */
+  receive(now: number, streams: number): void {
+    const second = Math.floor(now / 1000);
+    if (second === this.#second) return;
+    this.#second = second;
+    this.#frames = 0;
+    this.#requests = streams;
+  }
+
+  countRequest(): void {
+    this.#requests++;
+  }
+
+  /** @throws {ConnectionError} when there were too many in this second */
+  countControlFrame(): void {
+    const allowed = MAX_CONTROL_FRAMES + this.#requests * CONTROL_FRAMES_PER_REQUEST;
+    if (++this.#frames > allowed) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends frames without end");
+    }
+  }
+
+  /**
+   * Counts DATA of a stream that was given up.
+   *
+   * @throws {ConnectionError} when there was too much of it since the last answer
+   */
+  countUnwanted(bytes: number): void {
+    this.countControlFrame();
+    this.#unwantedBytes += bytes;
+    if (this.#unwantedBytes > MAX_UNWANTED_BYTES) {
+      throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends DATA without end");
+    }
+  }
+
+  countAnswer(): void {
+    this.#unwantedBytes = 0;
   }
 }

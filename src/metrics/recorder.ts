@@ -9,7 +9,7 @@ import {
 } from "../protocol/verdict.ts";
 import type { AnsweredCheck, CheckRecorder, FailedCheck, HungUpCheck } from "../server/handler.ts";
 import type { LearntPatience } from "../server/patience.ts";
-import { type BackendHistory, UnaskedBackends } from "../status/history.ts";
+import type { BackendHistory } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -186,4 +186,56 @@ function fieldsOfPatience(
 /** What the backend itself has said. */
 function resultOf(verdict: BackendVerdict): "up" | "down" {
   return verdict.kind === "serving" ? "up" : "down";
+}
+
+/** After so long without a check that could be made, a backend is reported, in milliseconds. */
+const LONG_MS = 60_000;
+
+/** Backends of which it is remembered that they could not be asked. */
+const MAX_UNASKED = 10_000;
+
+interface Unasked {
+  /** When the first of the checks in a row could not be made. */
+  readonly since: number;
+  told: boolean;
+}
+
+/** Backends that the agent cannot ask, because it lacks something itself: a file descriptor, say. */
+export class UnaskedBackends {
+  readonly #now: () => number;
+  readonly #unasked = new LruMap<string, Unasked>(MAX_UNASKED);
+
+  /** @param now a clock in milliseconds that never goes back */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Backends that could not be asked for a minute or longer. */
+  get count(): number {
+    let count = 0;
+    for (const [, { since }] of this.#unasked) if (this.#now() - since >= LONG_MS) count++;
+    return count;
+  }
+
+  /**
+   * A check could not be made.
+   *
+   * @param key of the backend
+   * @returns `true` once, when that has been so for a minute
+   */
+  add(key: string): boolean {
+    const known = this.#unasked.get(key);
+    if (known === undefined) {
+      this.#unasked.set(key, { since: this.#now(), told: false });
+      return false;
+    }
+    if (known.told || this.#now() - known.since < LONG_MS) return false;
+    known.told = true;
+    return true;
+  }
+
+  /** A check was made. */
+  delete(key: string): void {
+    if (this.#unasked.size > 0) this.#unasked.delete(key);
+  }
 }

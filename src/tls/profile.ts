@@ -2,7 +2,7 @@ import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
-import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
+import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./encoding.ts";
 
 /** Where the systems keep the CAs of the machine in one file: Debian, Fedora, openSUSE, Alpine. */
 const FILES = [

@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import process from "node:process";
-import { giveUpPermissions } from "../../../src/process.ts";
+import { giveUpPermissions } from "../../../src/commands/serve.ts";
 
 const [destination, linkToSecret = ""] = Deno.args;
 

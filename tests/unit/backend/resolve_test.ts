@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type BackendRules, parseBackendRules } from "../../../src/access/backend_rules.ts";
+import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
 import { DnsCache, type LookUp, NameLookup, Resolver } from "../../../src/backend/resolve.ts";
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type BackendRules, parseBackendRules } from "../../../src/access/backend_rules.ts";
+import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
 import { DnsCache, Resolver } from "../../../src/backend/resolve.ts";
 import { Checker, type CheckerOptions, type PendingCheck } from "../../../src/check/checker.ts";
 import type {

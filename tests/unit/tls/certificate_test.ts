@@ -2,8 +2,7 @@ import "../../lab/backends/tls/reflect_metadata.ts";
 import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import fc from "fast-check";
-import { extensionsOf, unsupportedIn, unsupportedInServer } from "../../../src/tls/certificate.ts";
+import { unsupportedIn, unsupportedInServer } from "../../../src/tls/certificate.ts";
 import { CertificateAuthority, type IssueOptions } from "../../lab/backends/tls/certificates.ts";
 
 /** DER of a value that nobody looks into. */
@@ -18,43 +17,6 @@ async function issue(options: IssueOptions): Promise<X509Certificate> {
 function critical(oid: string): IssueOptions {
   return { extensions: [new x509.Extension(oid, true, ANY)] };
 }
-
-Deno.test("extensionsOf() gives the extensions of a certificate, and which are critical", async () => {
-  const certificate = await issue({
-    names: ["a.test"],
-    extensions: [
-      new x509.Extension("2.5.29.32", false, ANY),
-      new x509.Extension("1.2.840.1", true, ANY),
-    ],
-  });
-  const found = extensionsOf(certificate.raw).map(({ oid, critical }) =>
-    critical ? `${oid}!` : oid
-  );
-  assert.deepEqual(found, [
-    ...["2.5.29.19!", "2.5.29.15!", "2.5.29.37", "2.5.29.35", "2.5.29.17"],
-    ...["2.5.29.32", "1.2.840.1!"],
-  ]);
-  const value = extensionsOf(certificate.raw).at(-1)?.value;
-  assert.deepEqual(new Uint8Array(value ?? []), ANY);
-});
-
-Deno.test("extensionsOf() takes any bytes, also those of a certificate with some changed, and never throws", async () => {
-  const { raw } = await issue({ names: ["a.test"] });
-  const changed = fc.array(
-    fc.tuple(fc.nat({ max: raw.length - 1 }), fc.nat({ max: 255 })),
-    { minLength: 1, maxLength: 4 },
-  ).map((changes) => {
-    const bytes = Uint8Array.from(raw);
-    for (const [at, byte] of changes) bytes[at] = byte;
-    return bytes;
-  });
-  fc.assert(
-    fc.property(fc.oneof(fc.uint8Array({ maxLength: 64 }), changed), (bytes) => {
-      for (const { value } of extensionsOf(bytes)) assert.ok(value.length <= bytes.length);
-    }),
-    { numRuns: 2000 },
-  );
-});
 
 /** Certificates that are refused, and what is said of each; OpenSSL takes most of them. */
 const ODD: readonly [string, IssueOptions, RegExp][] = [

@@ -1,7 +1,70 @@
 import { isIP } from "node:net";
 import { isBrokenIPv4, isOldIPv4Spelling, parseHost, parsePort } from "../protocol/host.ts";
-import { type ParsedEntry, parseEntries } from "./client_rules.ts";
 import { type IpAddress, type Network, parseIpAddress, parseNetwork } from "./network.ts";
+
+/** One entry of a list, or why it is wrong: the end of a sentence that begins with the entry. */
+type ParsedEntry<Rule> =
+  | { readonly ok: true; readonly rule: Rule }
+  | { readonly ok: false; readonly reason: string };
+
+/** The rules of a list, or one sentence per wrong entry. */
+type ParsedRules<Rules> =
+  | { readonly ok: true; readonly rules: Rules }
+  | { readonly ok: false; readonly mistakes: readonly string[] };
+
+/** Reads every entry of a list, so that all mistakes come at once. */
+function parseEntries<Rule>(
+  texts: readonly string[],
+  parse: (text: string) => ParsedEntry<Rule>,
+): ParsedRules<readonly Rule[]> {
+  const rules: Rule[] = [];
+  const mistakes: string[] = [];
+  for (const text of texts) {
+    const entry = parse(text);
+    if (entry.ok) rules.push(entry.rule);
+    else mistakes.push(`${JSON.stringify(text)} ${entry.reason}`);
+  }
+  return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, rules };
+}
+
+/** Who may ask for checks. */
+export class ClientRules {
+  readonly #networks: readonly Network[];
+
+  /** @param networks from where clients may come; none at all means from everywhere */
+  constructor(networks: readonly Network[]) {
+    this.#networks = networks;
+  }
+
+  /** Whether everybody may ask, because no rule was given. */
+  get open(): boolean {
+    return this.#networks.length === 0;
+  }
+
+  /**
+   * @param address the IP address of a connection's other end, without brackets. What is none (the
+   * path of a Unix socket, or nothing) is in no network
+   * @returns whether that client may ask
+   */
+  allows(address: string): boolean {
+    if (this.open) return true;
+    const parsed = parseIpAddress(address);
+    return parsed !== undefined && this.#networks.some((network) => network.contains(parsed));
+  }
+}
+
+/**
+ * Reads the entries of `allow_clients`: IP addresses and networks.
+ *
+ * @param texts the entries, without blanks around them; none means that everybody may ask
+ */
+export function parseClientRules(texts: readonly string[]): ParsedRules<ClientRules> {
+  const parsed = parseEntries(texts, (text) => {
+    const entry = parseNetwork(text);
+    return entry.ok ? { ok: true, rule: entry.network } : entry;
+  });
+  return parsed.ok ? { ok: true, rules: new ClientRules(parsed.rules) } : parsed;
+}
 
 const WILDCARD = "*.";
 
@@ -136,11 +199,6 @@ function parsePorts(
   return { fromPort, toPort };
 }
 
-/** The rules, or one sentence per wrong entry. */
-type ParsedBackendRules =
-  | { readonly ok: true; readonly rules: BackendRules }
-  | { readonly ok: false; readonly mistakes: readonly string[] };
-
 /**
  * What may be checked.
  *
@@ -204,7 +262,7 @@ export class BackendRules {
  *
  * @param texts the entries, without blanks around them; none means that everything may be checked
  */
-export function parseBackendRules(texts: readonly string[]): ParsedBackendRules {
+export function parseBackendRules(texts: readonly string[]): ParsedRules<BackendRules> {
   const parsed = parseEntries(texts, parseBackendRule);
   return parsed.ok ? { ok: true, rules: new BackendRules(parsed.rules) } : parsed;
 }
