@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
@@ -182,7 +182,6 @@ export const TIMEOUTS = {
 } as const;
 
 async function connectNode(host: string, port: number, signal: AbortSignal): Promise<Socket> {
-  const { connect } = await import("node:net");
   try {
     return await new Promise<Socket>((resolve, reject) => {
       const socket = connect({ host, port, noDelay: true, signal });

@@ -66,6 +66,15 @@ const CLOSED: Placement = {
   },
 };
 
+/** How many connections of a destination may still serve calls: not those that end, or give no sign of life. */
+function countServing({ connections }: Endpoint): number {
+  let count = 0;
+  for (const { usable, isServerLeaving, silentSince } of connections) {
+    if (usable && !isServerLeaving && silentSince === undefined) count++;
+  }
+  return count;
+}
+
 /** The connections to backends: which one a call takes, and how long each is kept. */
 export class Pool {
   readonly #observer: PoolObserver;
@@ -236,7 +245,8 @@ export class Pool {
     const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, unserved);
     // Where none is kept each is a call, which has its own bounds.
     const most = this.#options.keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
-    while (dials.size < wanted && connections.size + dials.size < most) {
+    while (dials.size < wanted) {
+      if (countServing(endpoint) + dials.size >= most && !this.#makeRoomAt(endpoint)) return;
       const staying = this.#size - this.#leaving;
       if (staying >= this.#options.maxConnections && !this.#makeRoom()) {
         this.#crowded.add(endpoint);
@@ -370,11 +380,23 @@ export class Pool {
     idle.sort((a, b) => a.lastUsedAt - b.lastUsedAt);
     // Some at once, so that a flood of new destinations does not pay for the search each time.
     const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
-    for (const connection of idle.slice(0, count)) {
-      this.#leaving++;
-      connection.drain("limit");
-    }
+    for (const connection of idle.slice(0, count)) this.#leave(connection);
     return true;
+  }
+
+  /** Closes the one at a destination that has not been used for longest. @returns whether one was without a call */
+  #makeRoomAt({ connections }: Endpoint): boolean {
+    const [longest] = [...connections]
+      .filter(({ callsUnderWay, usable }) => usable && callsUnderWay === 0)
+      .sort((a, b) => a.lastUsedAt - b.lastUsedAt);
+    if (longest === undefined) return false;
+    this.#leave(longest);
+    return true;
+  }
+
+  #leave(connection: Connection): void {
+    this.#leaving++;
+    connection.drain("limit");
   }
 
   *#connections(): Iterable<Connection> {

@@ -1,5 +1,5 @@
 import { isIP, type Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import { connect, type TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
 import { describeHandshakeFailure, refusalOf } from "../tls/certificate.ts";
 import type { TlsProfile } from "../tls/profile.ts";
@@ -129,7 +129,7 @@ const NO_ALPN = "The server does not offer HTTP/2 (ALPN): HAProxy cannot reach i
  * Does the TLS handshake and judges the server's certificate and ALPN.
  *
  * Of node:tls, since Deno.startTls takes no client key, cannot leave the chain unverified, and refuses
- * server names like `web.1`. Loaded at the first call: most agents never speak TLS.
+ * server names like `web.1`.
  *
  * @param socket connected; on failure it is destroyed
  * @throws {HandshakeError}
@@ -138,7 +138,6 @@ export async function handshake(
   socket: Socket,
   { profile, serverName }: BackendTls,
 ): Promise<TLSSocket> {
-  const { connect } = await import("node:tls");
   const { insecureSkipVerify = false, requireAlpn = true } = profile.settings;
   let secured: TLSSocket;
   try {
@@ -157,7 +156,7 @@ export async function handshake(
     throw new HandshakeError(reasonOf(error), false);
   }
   try {
-    await established(secured, describeHandshakeFailure);
+    await established(secured);
     const refusal = insecureSkipVerify ? undefined : refusalOf(secured, serverName);
     if (refusal !== undefined) throw new HandshakeError(refusal, false);
     if (typeof secured.alpnProtocol !== "string" && requireAlpn) {
@@ -170,14 +169,14 @@ export async function handshake(
   }
 }
 
-function established(secured: TLSSocket, describe: (error: Error) => string): Promise<void> {
+function established(secured: TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
     // Stays for the socket's life: an error without a listener would end the process.
     secured.on("error", (error: NodeJS.ErrnoException) => {
       const ended = error.code === "ECONNRESET" || error.code === "EPIPE" ||
         /unexpected eof|UnexpectedEof|close_notify/i.test(error.message);
       const noAlpn = /no_application_protocol|NoApplicationProtocol/.test(error.message);
-      reject(new HandshakeError(noAlpn ? NO_ALPN : describe(error), ended));
+      reject(new HandshakeError(noAlpn ? NO_ALPN : describeHandshakeFailure(error), ended));
     });
     secured.once("close", () => reject(new HandshakeError(CLOSED, true)));
     secured.once("secureConnect", () => resolve());

@@ -1,10 +1,11 @@
 import type { Call } from "../backend/connection.ts";
-import type { Destination } from "../backend/dial.ts";
+import { type Destination, destinationKey } from "../backend/dial.ts";
 import type { PendingPlacement, Placement } from "../backend/placement.ts";
 import type { Pool } from "../backend/pool.ts";
 import type { Deadlines } from "../deadline.ts";
 import { encodeHealthCall, type HealthCall } from "../grpc/request.ts";
 import { LruMap } from "../lru_map.ts";
+import type { Verdict } from "../protocol/verdict.ts";
 import {
   type AttemptOutcome,
   type CallEnd,
@@ -29,8 +30,8 @@ const MAX_ATTEMPTS_OF_EXHAUSTED = 2;
 const PAUSES_MS = [0, 0, 10, 50];
 
 /**
- * After so many attempts the connection is for this call alone: some servers serve one call a connection, and
- * then it goes to another of the checks that are made at the same time.
+ * After so many attempts, and for the last one, the connection is for this call alone: some servers serve one call a
+ * connection, and then it goes to another of the checks that are made at the same time.
  */
 const ATTEMPTS_BEFORE_EXCLUSIVE = 2;
 
@@ -79,6 +80,8 @@ export class Attempts implements RunningCheck {
   #sentAt = 0;
   /** The steps of it that have ended. */
   #timings: CheckTimings = {};
+  /** What the attempts have come to so far. */
+  #result: AttemptOutcome | undefined;
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
   #made = 0;
@@ -89,7 +92,7 @@ export class Attempts implements RunningCheck {
     this.#check = check;
     this.#call = call;
     this.#context = context;
-    this.#wasExhausted = context.exhausted.has(check.destinations);
+    this.#wasExhausted = context.exhausted.has(check.destinations, call.key);
     this.outcome = this.#run();
   }
 
@@ -99,6 +102,10 @@ export class Attempts implements RunningCheck {
 
   get waitsForAgent(): string | undefined {
     return this.#placement?.waitsForAgent;
+  }
+
+  get answer(): Verdict | undefined {
+    return this.#result?.answered === true ? this.#result.verdict : undefined;
   }
 
   get timings(): CheckTimings {
@@ -126,21 +133,21 @@ export class Attempts implements RunningCheck {
   }
 
   async #run(): Promise<Outcome> {
-    let result: AttemptOutcome | undefined;
     try {
       let last = await this.#attempt();
-      result = last;
+      let result = last;
+      this.#result = result;
       while (last.retryable && !this.#isExhausted && !this.#cancelled) {
         this.#openedAfter = performance.now();
         await this.#pause(PAUSES_MS[this.#made] ?? 0);
         last = await this.#attempt();
         // A new connection without an answer does not take back what was said on the old one.
-        if (last.answered || !result.answered) result = last;
+        if (last.answered || !result.answered) this.#result = result = last;
       }
       this.#rememberWhetherExhausted(result);
       return { verdict: result.verdict, timings: this.#timings };
     } finally {
-      for (const call of this.#calls) call.cancel(result?.answered);
+      for (const call of this.#calls) call.cancel(this.#result?.answered);
       this.cancel();
     }
   }
@@ -148,13 +155,14 @@ export class Attempts implements RunningCheck {
   #rememberWhetherExhausted({ verdict }: AttemptOutcome): void {
     const { exhausted } = this.#context;
     const { destinations } = this.#check;
-    if (verdict.kind !== "serving" && this.#isExhausted) exhausted.add(destinations);
-    else if (verdict.kind === "serving" && this.#wasExhausted) exhausted.delete(destinations);
+    const { key } = this.#call;
+    if (verdict.kind !== "serving" && this.#isExhausted) exhausted.add(destinations, key);
+    else if (verdict.kind === "serving" && this.#wasExhausted) exhausted.delete(destinations, key);
   }
 
   /** One call, and a second one on a new connection while the first is silent: the first whole answer wins. */
   async #attempt(): Promise<AttemptOutcome> {
-    const exclusive = this.#made >= ATTEMPTS_BEFORE_EXCLUSIVE;
+    const exclusive = this.#made >= Math.min(ATTEMPTS_BEFORE_EXCLUSIVE, this.#limit - 1);
     this.#made++;
     const { deadlines, rpcTimeoutMs } = this.#context;
     const endsBy = this.#check.at + this.#check.timeoutMs;
@@ -272,25 +280,26 @@ const MAX_CALLS = 10_000;
 /** Backends of which it is remembered that a check has used all its attempts. */
 const MAX_EXHAUSTED = 10_000;
 
-/** Backends whose last check has used all its attempts in vain. */
+/** Questions to backends of which the last check has used all its attempts in vain. */
 export class ExhaustedBackends {
   readonly #backends = new LruMap<string, true>(MAX_EXHAUSTED);
 
-  has(destinations: readonly Destination[]): boolean {
-    return this.#backends.size > 0 && this.#backends.get(keyOf(destinations)) === true;
+  /** @param call the key of the call: that one service fails says nothing of another */
+  has(destinations: readonly Destination[], call: string): boolean {
+    return this.#backends.size > 0 && this.#backends.get(keyOf(destinations, call)) === true;
   }
 
-  add(destinations: readonly Destination[]): void {
-    this.#backends.set(keyOf(destinations), true);
+  add(destinations: readonly Destination[], call: string): void {
+    this.#backends.set(keyOf(destinations, call), true);
   }
 
-  delete(destinations: readonly Destination[]): void {
-    this.#backends.delete(keyOf(destinations));
+  delete(destinations: readonly Destination[], call: string): void {
+    this.#backends.delete(keyOf(destinations, call));
   }
 }
 
-function keyOf([first]: readonly Destination[]): string {
-  return `${first?.address} ${first?.port}`;
+function keyOf([first]: readonly Destination[], call: string): string {
+  return first === undefined ? call : `${destinationKey(first)} ${call}`;
 }
 
 /** The agent's own gRPC client. */

@@ -206,6 +206,7 @@ export function outcomeOfCall(
     case "reset":
       return failedOn(connection, { kind: "rpc", ...statusOfReset(end.code) });
     case "refused":
+      if (isOld(connection)) connection.drain("changed");
       return failed({ kind: "rpc", code: "UNAVAILABLE", detail: end.reason }, true);
     case "lost": {
       const { verdict, final } = lostVerdict(connection, end.reason);

@@ -220,6 +220,8 @@ class Waiting implements PendingCheck {
   }
 
   #timeoutVerdict(heldUp: boolean): Verdict {
+    const answer = this.#flight?.answer;
+    if (answer !== undefined) return answer;
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
     const lack = this.#flight?.waitsForAgent;
     if (lack !== undefined) return { kind: "local", detail: lack };

@@ -38,6 +38,8 @@ export interface RunningCheck {
   readonly waitsFor: string;
   /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
   readonly waitsForAgent: string | undefined;
+  /** What the backend has said already, where it is being asked once more. */
+  readonly answer: Verdict | undefined;
   /** The steps so far, the one under way included. */
   readonly timings: CheckTimings;
   /** Nobody waits for it any more. Idempotent. */

@@ -62,6 +62,11 @@ export class Flight {
     return this.#check.waitsForAgent;
   }
 
+  /** What the backend has said already, where it is being asked once more. */
+  get answer(): Verdict | undefined {
+    return this.#check.answer;
+  }
+
   /** The steps so far. */
   get timings(): CheckTimings {
     return this.#check.timings;

@@ -109,6 +109,7 @@ export class GrpcJsClient implements HealthClient {
       get waitsFor() {
         return calls.waitsFor;
       },
+      answer: undefined,
       cancel: () => calls.cancel(),
     };
   }

@@ -4,6 +4,7 @@ import {
   DEFAULT_WINDOW,
   ErrorCode,
   FRAME_HEADER_BYTES,
+  FrameFlag,
   FrameType,
   MAX_WINDOW,
   Setting,
@@ -13,7 +14,10 @@ import { SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
 /** How much is shown of what a peer that speaks no HTTP/2 sends, in bytes. */
 const SHOWN_BYTES = 40;
 
-/** Holds the first bytes of a server to what HTTP/2 begins with: SETTINGS (RFC 9113, section 3.4). */
+/**
+ * Holds the first bytes of a server to what HTTP/2 begins with: SETTINGS (RFC 9113, section 3.4). Servers that end
+ * say GOAWAY at once (HAProxy 1.8 at a reload, Kestrel): that is HTTP/2 too.
+ */
 export class ServerPreface {
   #bytes = new Uint8Array(0);
   #arrived = false;
@@ -34,17 +38,21 @@ export class ServerPreface {
     joined.set(before);
     joined.set(bytes.subarray(0, joined.length - before.length), before.length);
     this.#bytes = joined;
-    if (!beginsWithSettings(joined)) {
+    if (!beginsLikeHttp2(joined)) {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, describe(joined));
     }
     this.#arrived = joined.length >= FRAME_HEADER_BYTES;
   }
 }
 
-function beginsWithSettings(bytes: Uint8Array): boolean {
-  const [, , , type = FrameType.SETTINGS, flags = 0, ...rest] = bytes;
-  return type === FrameType.SETTINGS && (flags & 1) === 0 &&
-    rest.slice(0, 4).every((byte) => byte === 0);
+/** The highest bit of a stream's id is reserved and ignored (RFC 9113, section 4.1). */
+const RESERVED_BIT = 0x80;
+
+function beginsLikeHttp2(bytes: Uint8Array): boolean {
+  const [, , , type = FrameType.SETTINGS, flags = 0, first = 0, ...rest] = bytes;
+  const isSettings = type === FrameType.SETTINGS && (flags & FrameFlag.ACK) === 0;
+  return (isSettings || type === FrameType.GOAWAY) && (first & ~RESERVED_BIT) === 0 &&
+    rest.slice(0, 3).every((byte) => byte === 0);
 }
 
 function describe(bytes: Uint8Array): string {

@@ -95,9 +95,11 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** A name without upper case, blanks, control characters, colons and what is not ASCII. */
-// deno-lint-ignore no-control-regex
-const FIELD_NAME = /^[^\x00-\x20A-Z:\x7f-\xff]+$/;
+/** Fields that speak of a message as a whole have no place in its trailers (RFC 9110, section 6.5.1). */
+const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(["content-length", "host", "te"]);
+
+/** A token (RFC 9110, section 5.6.2) without upper case. */
+const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 
 const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
 
@@ -127,6 +129,9 @@ export function checkFields(
     regular = true;
     if (!FIELD_NAME.test(name)) throw malformed(streamId, "a forbidden field name", name);
     if (CONNECTION_FIELDS.has(name)) throw malformed(streamId, "the HTTP/1 field", name);
+    if (part === "trailers" && NOT_IN_TRAILERS.has(name)) {
+      throw malformed(streamId, "in the trailers the field", name);
+    }
   }
 }
 
@@ -143,6 +148,30 @@ export function statusOf(streamId: number, fields: readonly HeaderField[]): numb
     throw malformed(streamId, "a :status that is no three digits:", first[1]);
   }
   return Number(first[1]);
+}
+
+/** How many digits of a `content-length` HAProxy reads. */
+const CONTENT_LENGTH = /^[0-9]{1,18}$/;
+
+/**
+ * @returns how many bytes the body has at most; `Infinity` where that is not said. HAProxy lets an answer with
+ * fewer through
+ * @throws {StreamError} when it is no number, or said twice in different ways
+ */
+export function contentLengthOf(streamId: number, fields: readonly HeaderField[]): number {
+  let length = Infinity;
+  for (const [name, value] of fields) {
+    if (name !== "content-length") continue;
+    // The same number may stand in a list (RFC 9110, section 8.6).
+    for (const item of value.split(/, */)) {
+      if (!CONTENT_LENGTH.test(item)) throw malformed(streamId, "a content-length of", value);
+      if (length !== Infinity && length !== Number(item)) {
+        throw malformed(streamId, "another content-length of", value);
+      }
+      length = Number(item);
+    }
+  }
+  return length;
 }
 
 function malformed(streamId: number, what: string, text: string): StreamError {

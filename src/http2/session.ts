@@ -12,6 +12,7 @@ import type { HeaderField } from "./hpack.ts";
 import { PeerSettings, ServerPreface } from "./peer_settings.ts";
 import {
   checkFields,
+  contentLengthOf,
   MAX_HEADER_BYTES,
   type ResponseHeaders,
   ResponseHeadersReader,
@@ -358,11 +359,18 @@ export class Session {
     const body = new Uint8Array(answer.body.length + Math.min(room, data.length));
     body.set(answer.body);
     body.set(data.length <= room ? data : data.subarray(0, room), answer.body.length);
-    const { status, fields } = answer;
-    stream.answer = { kind: "headers", status, fields, body };
-    if (data.length >= room) this.#finish(stream, [], true);
-    else if (endStream) this.#finish(stream, []);
-    else if (stream.request.isDecided(status, fields, body)) this.#finish(stream, [], true);
+    const { status, fields, contentLength } = answer;
+    if (answer.body.length + data.length > contentLength) {
+      throw new StreamError(
+        streamId,
+        ErrorCode.PROTOCOL_ERROR,
+        "more DATA than content-length says",
+      );
+    }
+    stream.answer = { kind: "headers", status, fields, contentLength, body };
+    const truncated = data.length >= room;
+    if (endStream) this.#finish(stream, [], truncated);
+    else if (truncated || stream.request.isDecided(status, fields, body)) this.#finishEarly(stream);
     else this.#flow.creditStream(stream, windowBytes);
   }
 
@@ -380,9 +388,10 @@ export class Session {
     checkFields(streamId, fields, "headers");
     const status = statusOf(streamId, fields);
     if (status < 200) return this.#takeInformational(stream, status, endStream);
-    stream.answer = { kind: "headers", status, fields, body: NO_BODY };
+    const contentLength = contentLengthOf(streamId, fields);
+    stream.answer = { kind: "headers", status, fields, contentLength, body: NO_BODY };
     if (endStream) this.#finish(stream, []);
-    else if (stream.request.isDecided(status, fields, NO_BODY)) this.#finish(stream, [], true);
+    else if (stream.request.isDecided(status, fields, NO_BODY)) this.#finishEarly(stream);
   }
 
   #takeInformational(stream: Stream, status: number, endStream: boolean): void {
@@ -396,17 +405,27 @@ export class Session {
     stream.answer = { kind: "none", informational };
   }
 
-  /** @param early whether the rest of the answer is not waited for, so that it may still come */
-  #finish(stream: Stream, trailers: readonly HeaderField[], early = false): void {
+  /** @param truncated whether not all of the answer's body was taken */
+  #finish(stream: Stream, trailers: readonly HeaderField[], truncated = false): void {
+    if (stream.sent < stream.request.body.length) this.#reset(stream, ErrorCode.CANCEL);
+    this.#answered(stream, trailers, truncated);
+  }
+
+  /** The rest of the answer is of no use, and may still come. */
+  #finishEarly(stream: Stream): void {
+    this.#reset(stream, ErrorCode.CANCEL);
+    this.#answered(stream, [], true);
+  }
+
+  #answered(stream: Stream, trailers: readonly HeaderField[], truncated: boolean): void {
     const { answer } = stream;
     if (answer.kind === "none") return;
-    if (early || stream.sent < stream.request.body.length) this.#reset(stream, ErrorCode.CANCEL);
     this.#pinged = false;
     this.#bounds.countAnswer();
     const { status, fields: headers, body } = answer;
     this.#streams.end(stream, {
       kind: "response",
-      response: { status, headers, body, truncated: early, trailers },
+      response: { status, headers, body, truncated, trailers },
     });
   }
 

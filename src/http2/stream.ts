@@ -61,6 +61,8 @@ export type Answer =
     readonly kind: "headers";
     readonly status: number;
     readonly fields: readonly HeaderField[];
+    /** How many bytes the body has at most; `Infinity` where the server has not said so. */
+    readonly contentLength: number;
     readonly body: Uint8Array;
   };
 

@@ -74,7 +74,8 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
 
   readonly #coalesced = new Counter({
     name: "haproxy_grpc_agent_checks_coalesced_total",
-    help: "Checks that shared the RPC of an equal check under way",
+    help:
+      "Checks that shared the RPC of an equal check, under way or (verdict_max_age_ms) just ended",
     registers: [this.registry],
   });
 

@@ -12,6 +12,9 @@ const QUIET_MS = 100;
 /** Answers of one connection that may be outstanding; then reading stops until some are out. */
 const MAX_PIPELINED = 64;
 
+/** Lines of one connection that are taken before the event loop has its turn. */
+const LINES_PER_TURN = 64;
+
 /**
  * What a client still sends is thrown away for so long before the agent closes, in milliseconds: bytes
  * that nobody has read make a close a reset, and that overtakes the replies.
@@ -104,9 +107,8 @@ export class Connection {
   #writing = false;
   /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
   #finished = false;
-  /** The client sends no more, since `endedAt`. */
-  #ended = false;
-  #endedAt = Infinity;
+  /** When the client ended its stream, in milliseconds of `performance.now()`. */
+  #endedAt: number | undefined;
   /** What was not answered when the client ended its stream. */
   #askedAtEnd: PendingReply | undefined;
   #closed = false;
@@ -140,7 +142,7 @@ export class Connection {
       await this.#readLines();
       await this.#answering;
       if (this.#askedAtEnd !== undefined) await this.#seeWhetherGone(this.#askedAtEnd);
-      if (!this.#ended) await this.#discardRest();
+      if (this.#endedAt === undefined) await this.#discardRest();
     } catch (error) {
       this.#logBroken(error);
     } finally {
@@ -174,7 +176,7 @@ export class Connection {
         await this.#answering;
         continue;
       }
-      if (this.#takenInTurn >= MAX_PIPELINED) {
+      if (this.#takenInTurn >= LINES_PER_TURN) {
         // Reads and writes that need not wait end without the event loop ever taking its turn: a client
         // that asks without end would keep all others, and the answers of backends, from being heard.
         // It takes a timer: setImmediate lets no I/O through here.
@@ -191,7 +193,6 @@ export class Connection {
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
-        this.#ended = true;
         this.#endedAt = performance.now();
         this.#askedAtEnd = this.#replies[0];
         if (this.#lines.restLength > 0) this.#take(this.#lines.takeRest());
@@ -251,7 +252,7 @@ export class Connection {
         this.#replied = true;
         this.#replies.shift();
         // One that has ended its stream may be gone.
-        if (!this.#ended) next.delivered();
+        if (this.#endedAt === undefined) next.delivered();
       }
     } catch (error) {
       this.#logBroken(error);
@@ -301,7 +302,7 @@ export class Connection {
     } else {
       this.#log.debug("Connection reset by the peer", fields);
     }
-    if (this.#ended) this.#close("closed", this.#endedAt);
+    if (this.#endedAt !== undefined) this.#close("closed", this.#endedAt);
     else this.#close(error instanceof Deno.errors.ConnectionReset ? "reset" : "closed");
   }
 

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
+import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
+import { FrameType } from "../lab/backends/http2/frames.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
+import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
+import { refusing } from "../lab/backends/peers/tcp_peers.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
+import { ROOT } from "../lab/testing/repository.ts";
 import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const RESULTS = ["up", "down", "error"];
@@ -16,7 +21,10 @@ const ERROR_TYPES = [
   "denied",
   "parse_error",
   "internal",
+  "local",
 ];
+
+const CLOSE_REASONS = ["peer", "idle", "age", "limit", "reload", "unused", "silent", "changed"];
 
 const BUCKETS = ["0.01", "0.05", "0.1", "0.5", "1", "2", "+Inf"];
 
@@ -114,6 +122,11 @@ Deno.test("the agent's own metrics are there from the start, with all their labe
       'connections_rejected_total{reason="client_not_allowed"}': 0,
       checks_coalesced_total: 0,
       checks_abandoned_total: 0,
+      hedged_calls_total: 0,
+      backend_connections_opened_total: 0,
+      ...Object.fromEntries(CLOSE_REASONS.map((reason) => [closed(reason), 0])),
+      backends_unasked: 0,
+      log_dropped_total: 0,
       client_patience_learnt: 0,
       checks_in_flight: 0,
       config_last_reload_successful: 1,
@@ -128,6 +141,65 @@ Deno.test("the agent's own metrics are there from the start, with all their labe
     const info = [...metrics].find(([name]) => name.startsWith("haproxy_grpc_agent_build_info{"));
     assert.match(info?.[0] ?? "", /\{version="\d+\.\d+\.\d+",deno="\d+\.\d+\.\d+"\}$/);
     assert.equal(info?.[1], 1);
+  });
+});
+
+const OPENED = "backend_connections_opened_total";
+
+/** A name without the prefix that all of the agent's own have. */
+function closed(reason: string): string {
+  return `backend_connections_closed_total{reason="${reason}"}`;
+}
+
+/** Waits until one of the agent's own metrics has a value. */
+async function untilOwn(agent: AgentProcess, name: string, value: number): Promise<void> {
+  await eventually(`${name} ${value}`, async () => await own(agent, name) === value);
+}
+
+async function own(agent: AgentProcess, name: string): Promise<number> {
+  const value = (await agent.metrics()).get(`haproxy_grpc_agent_${name}`);
+  assert.ok(value !== undefined, name);
+  return value;
+}
+
+Deno.test("a call that is made again beside a silent one is counted, and connections by why they end", async () => {
+  /** Numbers of connections on which nothing is answered any more. */
+  let deaf: readonly number[] = [];
+  await using server = await ScriptedServer.start({
+    acknowledges: ({ type, connection }) => type !== FrameType.PING || !deaf.includes(connection),
+    answer: async (call) => {
+      if (!deaf.includes(call.connection.nth)) await call.serve();
+    },
+  });
+  await withAgent({}, async (agent) => {
+    assert.equal(await agent.ask(server.line()), "up\n");
+    const hedged = await own(agent, "hedged_calls_total");
+    deaf = server.open.map(({ nth }) => nth);
+    assert.equal(await agent.ask(server.line()), "up\n");
+    assert.equal(await own(agent, "hedged_calls_total"), hedged + 1);
+    await untilOwn(agent, closed("silent"), deaf.length);
+    assert.equal(await own(agent, OPENED), server.connections.length);
+
+    const left = server.open;
+    assert.equal((await agent.metrics()).get("grpc_channels_active"), left.length);
+    for (const connection of left) connection.destroy();
+    await untilOwn(agent, closed("peer"), left.length);
+    assert.equal((await agent.metrics()).get("grpc_channels_active"), 0);
+  });
+});
+
+Deno.test("a connection that cannot be made, and one that is not kept, are opened and closed", async () => {
+  await using peer = refusing();
+  await using backend = await startHealthBackend();
+  await withAgent({ flags: ["--grpc-channel-cache", "false"] }, async (agent) => {
+    assert.equal(await agent.ask(`127.0.0.1 ${peer.port} no-ssl backend.test\n`), "down\n");
+    assert.equal(await own(agent, closed("peer")), await own(agent, OPENED));
+    const before = await own(agent, OPENED);
+    for (let nth = 1; nth <= 3; nth++) {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      await untilOwn(agent, closed("unused"), nth);
+    }
+    assert.equal(await own(agent, OPENED), before + 3);
   });
 });
 
@@ -202,6 +274,20 @@ Deno.test("backend_up tells each backend apart, but only where it is asked for",
     [`haproxy_grpc_agent_backend_up{backend="${backend.address}",service="a"}`, 1],
     [`haproxy_grpc_agent_backend_up{backend="${backend.address}",service="b"}`, 0],
   ]);
+});
+
+Deno.test("docs/operations.md has a row for every metric, with its type and what it says", async () => {
+  const document = await Deno.readTextFile(`${ROOT}docs/operations.md`);
+  const documented = [
+    ...document.matchAll(/^\| `(\w+)` +\| (counter|gauge|histogram) .*\| (.*?) +\|$/gm),
+  ]
+    .map(([, name, type, help]) => `${name} ${type}: ${help}`);
+  await withAgent({}, async (agent) => {
+    const { body } = await agent.get("/metrics");
+    const shown = [...body.matchAll(/^# HELP (\w+) (.*)\n# TYPE \w+ (\w+)$/gm)]
+      .map(([, name, help = "", type]) => `${name} ${type}: ${help.replace(/\.$/, "")}`);
+    assert.deepEqual(shown.sort(), documented.sort());
+  });
 });
 
 testThatNeeds(PROMTOOL, "promtool finds nothing in the metrics", async () => {

@@ -17,8 +17,8 @@ import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 /** With one of the libraries; the others show by a few that they restart alike. */
-const MANY_RESTARTS = 50;
-const FEW_RESTARTS = 10;
+const MANY_RESTARTS = 30;
+const FEW_RESTARTS = 6;
 const FLAGS = ["--log-level", "warn"];
 const CHECK_INTERVAL_MS = 50;
 /** Checks that must lie within each life of the backend. */

@@ -11,10 +11,11 @@ import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
 import { waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
-import { documentCommands, ROOT } from "../../lab/testing/repository.ts";
+import { documentCommands, documentFiles } from "../../lab/testing/repository.ts";
 import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
-const COMMANDS = documentCommands("docs/dynamic-servers.md");
+const DOCUMENT = "docs/dynamic-servers.md";
+const COMMANDS = documentCommands(DOCUMENT);
 
 testSideBySide(
   "runtime.cfg: a server added by name is UP once it serves, and goes",
@@ -136,8 +137,7 @@ testSideBySide(
     const port = freePort();
     await using _one = await startHealthBackend({ host: "127.0.3.7", port });
     await using agent = await startAgent();
-    const document = await Deno.readTextFile(`${ROOT}docs/dynamic-servers.md`);
-    const [, json = ""] = /^```json\n([^]*?)^```$/m.exec(document) ?? [];
+    const json = documentFiles(DOCUMENT).get("api1.json") ?? "";
     const { name, address, port: _port, ...options } = JSON.parse(json);
     // As the Data Plane API's library writes it: names and values as they are, with a blank between.
     const written = Object.entries(options).map(([key, value]) =>

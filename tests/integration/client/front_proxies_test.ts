@@ -42,6 +42,10 @@ function goingAway(lastStream: number, code: number, closes: boolean) {
 }
 
 const RELOADS: readonly Reload[] = [
+  {
+    name: "says GOAWAY in place of SETTINGS",
+    greet: (connection) => connection.end(goaway(0)),
+  },
   ...[false, true].flatMap((closes) => {
     const end = closes ? " and closes" : "";
     return [

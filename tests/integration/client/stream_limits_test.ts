@@ -153,3 +153,71 @@ testPlainAndTls(
     });
   },
 );
+
+testPlainAndTls(
+  "connections that refuse every call but their first cost no down, and none of them stays",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: (call) =>
+        call.connection.nth === 1 && call.nthOfConnection > 1
+          ? call.send(resetStream(call.streamId, ErrorCode.REFUSED_STREAM))
+          : call.serve(),
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      for (let nth = 1; nth <= 24; nth++) assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.ok(backend.connections.length <= 3, `${backend.connections.length} connections`);
+      assert.deepEqual(backend.violations, []);
+    });
+  },
+);
+
+testPlainAndTls(
+  "sixteen kept connections that have gone silent cost no down",
+  async ({ flags, server }) => {
+    let silent = 0;
+    await using backend = await ScriptedServer.start({
+      ...{ ...server, settings: { MAX_CONCURRENT_STREAMS: 1 } },
+      acknowledges: ({ connection }) => connection > silent,
+      answer: async (call) => {
+        if (call.connection.nth <= silent) return;
+        await call.pause(200);
+        await call.serve();
+      },
+    });
+    const lines = Array.from(
+      { length: 16 },
+      (_, index) => backend.line({ option: `service=N${index}` }),
+    );
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      const askAll = () => Promise.all(lines.map((line) => agent.ask(line)));
+      while (backend.open.length < 16) assert.deepEqual(new Set(await askAll()), UP);
+      silent = backend.connections.length;
+      assert.deepEqual(new Set(await askAll()), UP);
+    });
+  },
+);
+
+testPlainAndTls(
+  "a service whose calls end their connections takes no other service down",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        await call.pause(20);
+        if (call.service === "bad") await call.connection.end();
+        else await call.serve();
+      },
+    });
+    const good = ["a", "b"].map((service) => backend.line({ option: `service=${service}` }));
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      for (let round = 0; round < 6; round++) {
+        const [bad, ...others] = await Promise.all(
+          [backend.line({ option: "service=bad" }), ...good].map((line) => agent.ask(line)),
+        );
+        assert.equal(bad, "down\n");
+        assert.deepEqual(others, ["up\n", "up\n"], `Round ${round}`);
+      }
+    });
+  },
+);

@@ -24,15 +24,22 @@ export interface ServerRow {
 /** What a server should look like: the members looked at, or a question about the row. */
 export type ExpectedServer = Partial<ServerRow> | ((row: ServerRow) => boolean);
 
+/** How an HAProxy runs. */
+export interface HaproxyOptions {
+  /** Whether a master process has the worker reload its file, and listens at `master.sock`. @default {false} */
+  masterWorker?: boolean;
+}
+
 /** A real HAProxy with a folder of its own and an admin socket; it never outlives its owner. */
 export class Haproxy implements AsyncDisposable {
   /** The whole configuration, with the admin socket's section in front. */
   readonly configuration: string;
-  #dir: string;
+  /** Its folder, with `haproxy.cfg` and its sockets. */
+  readonly folder: string;
   #process: LabProcess;
 
   private constructor(dir: string, configuration: string, process: LabProcess) {
-    this.#dir = dir;
+    this.folder = dir;
     this.configuration = configuration;
     this.#process = process;
   }
@@ -44,12 +51,18 @@ export class Haproxy implements AsyncDisposable {
    * @param configuration the sections after `global`
    * @throws {Error} with HAProxy's own words when it refuses the configuration or does not start
    */
-  static async start(executable: string, configuration: string): Promise<Haproxy> {
+  static async start(
+    executable: string,
+    configuration: string,
+    options: HaproxyOptions = {},
+  ): Promise<Haproxy> {
     const dir = await Deno.makeTempDir({ prefix: "haproxy-" });
     const text =
       `global\n  stats socket ${dir}/admin.sock mode 600 level admin\n\n${configuration}`;
     await Deno.writeTextFile(join(dir, "haproxy.cfg"), text);
-    const process = new LabProcess(executable, { args: ["-db", "-f", join(dir, "haproxy.cfg")] });
+    const mode = options.masterWorker ? ["-W", "-S", join(dir, "master.sock")] : ["-db"];
+    const args = [...mode, "-f", join(dir, "haproxy.cfg")];
+    const process = new LabProcess(executable, { args });
     const haproxy = new Haproxy(dir, text, process);
     try {
       await eventually("HAProxy to start", () => haproxy.#answers(), {
@@ -62,13 +75,17 @@ export class Haproxy implements AsyncDisposable {
     }
   }
 
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /**
    * Gives one command to HAProxy's runtime API.
    *
    * @returns its answer without the blank lines around it
    */
   async runtime(command: string): Promise<string> {
-    using connection = await Deno.connect({ transport: "unix", path: `${this.#dir}/admin.sock` });
+    using connection = await Deno.connect({ transport: "unix", path: `${this.folder}/admin.sock` });
     await connection.write(new TextEncoder().encode(command + "\n"));
     return (await new Response(connection.readable).text()).trim();
   }
@@ -147,7 +164,7 @@ export class Haproxy implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#process.stop();
-    await Deno.remove(this.#dir, { recursive: true });
+    await Deno.remove(this.folder, { recursive: true });
   }
 
   async #server(backend: string, server: string): Promise<ServerRow> {

@@ -1,10 +1,10 @@
 import { type Need, testThatNeeds } from "../testing/test_that_needs.ts";
 import { getHaproxy, haproxyVersion } from "./find_haproxy.ts";
-import { Haproxy } from "./haproxy.ts";
+import { Haproxy, type HaproxyOptions } from "./haproxy.ts";
 import { HAPROXY_SERIES, type HaproxySeries } from "./haproxy_packages.ts";
 
 /** Starts the HAProxy that a test is about with this configuration; the test disposes of it. */
-export type StartHaproxy = (configuration: string) => Promise<Haproxy>;
+export type StartHaproxy = (configuration: string, options?: HaproxyOptions) => Promise<Haproxy>;
 
 /**
  * Defines one test for each HAProxy series, or for some. See {@linkcode testThatNeeds} for a series that cannot
@@ -13,18 +13,20 @@ export type StartHaproxy = (configuration: string) => Promise<Haproxy>;
  *
  * @param name what holds
  * @param test is given the path of the executable, too
+ * @param need what else the test wants of the machine
  */
 export function testWithEachHaproxy(
   name: string,
   test: (start: StartHaproxy, executable: string) => Promise<void>,
   wanted: readonly HaproxySeries[] = HAPROXY_SERIES,
+  need: Need = { missing: undefined },
 ): void {
   for (const { version, series, executable, missing } of HAPROXIES) {
     if (PROGRAM === undefined && !wanted.includes(series)) continue;
     testThatNeeds(
-      { missing },
+      missing === undefined ? need : { missing },
       `HAProxy ${version}: ${name}`,
-      () => test((configuration) => Haproxy.start(executable, configuration), executable),
+      () => test((...given) => Haproxy.start(executable, ...given), executable),
     );
   }
 }

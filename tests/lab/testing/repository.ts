@@ -24,6 +24,18 @@ export function repositoryFiles(wanted: (path: string) => boolean): string[] {
 }
 
 /**
+ * Gives the files that a document has its readers write: each code block under a line of a name and a colon.
+ *
+ * @param path of the document, from the root
+ * @returns their text by name
+ */
+export function documentFiles(path: string): ReadonlyMap<string, string> {
+  const found = Deno.readTextFileSync(ROOT + path)
+    .matchAll(/^`(\S+)`:\n\n```\w+\n([^]*?)^```$/gm);
+  return new Map(Array.from(found, ([, name = "", text = ""]) => [name, text]));
+}
+
+/**
  * Gives the commands of a document, so that a test can run what readers are told to run.
  *
  * @param path of the document, from the root

@@ -2,21 +2,23 @@
 export interface Need {
   /** Why it cannot run here, with what to install; `undefined` when it can. */
   missing: string | undefined;
+  /** Whether CI may be without it, too. @default {false} */
+  mayLackInCi?: boolean;
   /** Whether timers and sockets of the test's own process are watched. @default {true} */
   sanitize?: boolean;
 }
 
 /**
  * A test that needs something that not every machine has. Without it the test is ignored with the reason
- * printed, and in CI (environment variable CI) it fails.
+ * printed, and in CI (environment variable CI) it fails, unless the need says otherwise.
  */
 export function testThatNeeds(
   need: Need,
   name: string,
   test: (t: Deno.TestContext) => Promise<void>,
 ): void {
-  const { missing, sanitize = true } = need;
-  const ignore = missing !== undefined && !Deno.env.get("CI");
+  const { missing, mayLackInCi = false, sanitize = true } = need;
+  const ignore = missing !== undefined && (mayLackInCi || !Deno.env.get("CI"));
   if (ignore) console.warn(`Ignored: "${name}": ${missing}`);
   Deno.test({
     name,

@@ -36,6 +36,9 @@ import { describeFrame, settingsOf } from "../../lab/unit/session_script.ts";
 
 type Answer = (call: Http2Call) => void | Promise<void>;
 
+const QUESTION = { authority: "api", tls: false, service: "" };
+const CALL = encodeHealthCall(QUESTION, new Map());
+
 /** Checks made with a pool of their own. */
 class AttemptsLab extends PoolLab {
   hedged = 0;
@@ -47,16 +50,15 @@ class AttemptsLab extends PoolLab {
     context: Partial<AttemptsContext> = {},
     { timeoutMs = 5000, askerTimeoutMs = 5000 } = {},
   ): Attempts {
-    const call = { authority: "api", tls: false, service: "" };
     return new Attempts(
       {
-        ...call,
+        ...QUESTION,
         destinations: ports.map((port) => at(port)),
         timeoutMs,
         askerTimeoutMs,
         at: performance.now(),
       },
-      encodeHealthCall(call, new Map()),
+      CALL,
       {
         pool: this.pool,
         deadlines: this.deadlines,
@@ -148,7 +150,7 @@ for (const [what, answer, verdict, calls] of FRESH) {
     const begun = performance.now();
     assert.equal(describe((await attempts.outcome).verdict), verdict);
     assert.equal(peer.requests, calls);
-    assert.equal(lab.exhausted.has([at(peer.port)]), calls === 4);
+    assert.equal(lab.exhausted.has([at(peer.port)], CALL.key), calls === 4);
     // The pauses before the third and the fourth.
     if (calls === 4) assert.ok(performance.now() - begun >= 60);
     assert.equal(lab.hedged, 0);
@@ -157,11 +159,45 @@ for (const [what, answer, verdict, calls] of FRESH) {
   Deno.test(`Attempts: a server that ${what} each time gets 2 calls at most once it is exhausted`, async () => {
     await using peer = new Scripted(...Array<Answer>(8).fill(answer));
     await using lab = new AttemptsLab();
-    lab.exhausted.add([at(peer.port)]);
+    lab.exhausted.add([at(peer.port)], CALL.key);
     assert.equal(await lab.check(peer.port), verdict);
     assert.equal(peer.requests, Math.min(calls, 2));
   });
 }
+
+Deno.test("Attempts: that one service has used all attempts takes none from another", async () => {
+  await using peer = new Scripted(CLOSES, CLOSES, CLOSES);
+  await using lab = new AttemptsLab();
+  const other = encodeHealthCall({ ...QUESTION, service: "other" }, new Map());
+  lab.exhausted.add([at(peer.port)], other.key);
+  assert.equal(await lab.check(peer.port), "serving");
+  assert.equal(peer.requests, 4);
+});
+
+Deno.test("Attempts: the last one has a connection to itself, also where there are two", async () => {
+  // Each connection serves one call.
+  await using server = http2Peer({
+    answer: async (call) => {
+      if (call.nth === 1) await call.serve();
+      call.close();
+    },
+  });
+  await using lab = new AttemptsLab();
+  lab.exhausted.add([at(server.port)], CALL.key);
+  const checks = Array.from({ length: 8 }, () => lab.check(server.port));
+  assert.deepEqual(new Set(await Promise.all(checks)), new Set(["serving"]));
+});
+
+Deno.test("Attempts tell what has been answered while a new connection is asked once more", async () => {
+  await using peer = new Scripted(SERVING, NOT_SERVING, NOTHING);
+  await using lab = new AttemptsLab();
+  assert.equal(await lab.check(peer.port), "serving");
+  const attempts = lab.begin([peer.port]);
+  assert.equal(attempts.answer, undefined);
+  await eventually("the third call", () => peer.requests === 3);
+  assert.deepEqual(attempts.answer, { kind: "not_serving", status: "NOT_SERVING" });
+  attempts.cancel();
+});
 
 for (
   const [what, answer] of [["refuses", REFUSES], ["denies", GOES_AWAY], ["loses", CLOSES]] as const

@@ -21,6 +21,7 @@ const SERVING: Verdict = { kind: "serving" };
 class Run implements RunningCheck {
   readonly timings = {};
   readonly waitsForAgent = undefined;
+  answer: Verdict | undefined;
   readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = false;
@@ -97,6 +98,15 @@ function rulesOf(texts: readonly string[]): BackendRules {
   assert.ok(parsed.ok);
   return parsed.rules;
 }
+
+Deno.test("Checker: at the deadline what the backend has said counts, though it is being asked once more", async () => {
+  using lab = new Lab();
+  const check = lab.check("127.0.0.1 1 no-ssl a timeout=50");
+  const [run] = lab.runs;
+  assert.ok(run !== undefined);
+  run.answer = { kind: "not_serving", status: "NOT_SERVING" };
+  assert.deepEqual((await check.observation).verdict, run.answer);
+});
 
 Deno.test("Checker asks an address at once, for what the line says", async () => {
   using lab = new Lab();

@@ -11,6 +11,7 @@ const PATIENCE_MS = 400;
 class Run implements RunningCheck {
   readonly timings = {};
   readonly waitsForAgent = undefined;
+  readonly answer = undefined;
   readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = 0;

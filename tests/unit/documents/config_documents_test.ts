@@ -3,6 +3,7 @@ import { loadConfiguration } from "../../../src/config/load.ts";
 import { SETTING_ROWS, SETTINGS } from "../../../src/config/settings.ts";
 import { configExample, configReference } from "../../../tools/docs/config_documents.ts";
 import { faultTable } from "../../../tools/docs/fault_table.ts";
+import { metricsTable } from "../../../tools/docs/metrics_table.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
@@ -17,11 +18,18 @@ for (
   });
 }
 
-Deno.test("docs/reliability.md tells every fault of the suite, as `deno task docs` writes it", async () => {
-  const document = await Deno.readTextFile(new URL("docs/reliability.md", ROOT));
-  const inOne = (text: string) => text.replace(/[ -]+/g, " ");
-  assert.ok(inOne(document).includes(inOne(faultTable())));
-});
+for (
+  const [file, of, table] of [
+    ["docs/reliability.md", "every fault of the suite", faultTable()],
+    ["docs/operations.md", "every metric", await metricsTable()],
+  ] as const
+) {
+  Deno.test(`${file} tells of ${of}, as \`deno task docs\` writes it`, async () => {
+    const document = await Deno.readTextFile(new URL(file, ROOT));
+    const inOne = (text: string) => text.replace(/[ -]+/g, " ");
+    assert.ok(inOne(document).includes(inOne(table)));
+  });
+}
 
 Deno.test("config.example.toml sets each setting to its default", async () => {
   const loaded = await loadConfiguration({

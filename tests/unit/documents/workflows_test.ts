@@ -72,3 +72,11 @@ Deno.test("workflows, image and documents name one version of Deno", () => {
   assert.ok(named.some(({ path }) => path === ".ci/run"));
   assert.deepEqual(named.filter(({ version }) => version !== named[0]?.version), []);
 });
+
+Deno.test("CONTRIBUTING.md names the packages that .ci/run installs for the tests", () => {
+  const installed = [...read(".ci/run").matchAll(/^need ([\w-]+)/gm)].map(([, name]) => name);
+  const [, list = ""] = /some want Debian's ([^]*?), or root/.exec(read("CONTRIBUTING.md")) ?? [];
+  const named = [...list.matchAll(/`([\w-]+)`/g)].map(([, name]) => name);
+  assert.ok(installed.length > 0);
+  assert.deepEqual(named.sort(), installed.sort());
+});

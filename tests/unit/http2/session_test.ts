@@ -468,6 +468,10 @@ for (const [what, bytes, end, sent, state = "open"] of SCRIPTS) {
 
 /** Fields that an answer must not have: in its headers, and whether trailers must not have them either. */
 const MALFORMED_FIELDS: readonly [Field, string][] = [
+  ...["{}", "a@b", 'a"b', "a/b", "a=b", "a\\b", "a,b", "a;b"].map((name): [Field, string] => [
+    [name, "x"],
+    `a forbidden field name ${JSON.stringify(name)}`,
+  ]),
   [["Server", "x"], 'a forbidden field name "Server"'],
   [["", "x"], 'a forbidden field name ""'],
   [["a b", "x"], 'a forbidden field name "a b"'],
@@ -540,16 +544,77 @@ Deno.test("Session takes any other field as it is", () => {
   script.open();
   const odd: readonly Field[] = [
     ["a!#$%&'*+-.^_`|~0", " \t\x01\x7f\x80\xff "],
-    ["{}", ""],
-    ["te", "gzip"],
-    ["content-length", "99"],
-    ["host", ""],
+    ["age", ""],
   ];
-  script.receive(settings(), head(1, [...OK_HEAD, ...odd]), data(1, MESSAGE), tail(1, odd));
+  const inHeaders: readonly Field[] = [...odd, ["te", "gzip"], ["host", ""]];
+  script.receive(settings(), head(1, [...OK_HEAD, ...inHeaders]), data(1, MESSAGE), tail(1, odd));
   const [[, end] = []] = script.ends;
   assert.ok(end?.kind === "response");
-  assert.deepEqual(end.response.headers.slice(2), odd);
+  assert.deepEqual(end.response.headers.slice(2), inHeaders);
   assert.deepEqual(end.response.trailers, odd);
+});
+
+for (const name of ["content-length", "host", "te"]) {
+  Deno.test(`Session refuses trailers with ${name}, as HAProxy does`, () => {
+    const script = new ScriptedSession();
+    script.open();
+    script.receive(settings(), head(1), tail(1, [...OK_TRAILERS, [name, "7"]]));
+    assert.deepEqual(script.outcome, [`1: ${malformed(`in the trailers the field "${name}"`)}`]);
+  });
+}
+
+/** Values of content-length before a body of as many bytes as MESSAGE has, and what is wrong with them. */
+const CONTENT_LENGTHS: readonly [readonly string[], string | undefined][] = [
+  [[`${MESSAGE.length}`], undefined],
+  [[`${MESSAGE.length + 1}`], undefined],
+  [[`${MESSAGE.length}`, `${MESSAGE.length}`], undefined],
+  [["0"], "more DATA than content-length says"],
+  [[`${MESSAGE.length - 1}`], "more DATA than content-length says"],
+  [["", "7"], 'a content-length of ""'],
+  [["+7"], 'a content-length of "+7"'],
+  [["7, 7"], undefined],
+  [["7, 8"], 'another content-length of "7, 8"'],
+  [["7,"], 'a content-length of "7,"'],
+  [["abc"], 'a content-length of "abc"'],
+  [["7".repeat(23)], `a content-length of "${"7".repeat(23)}"`],
+  [["7", "8"], 'another content-length of "8"'],
+];
+
+for (const [lengths, reason] of CONTENT_LENGTHS) {
+  Deno.test(`Session takes an answer of content-length ${JSON.stringify(lengths)} as HAProxy does`, () => {
+    const script = new ScriptedSession();
+    script.open();
+    const fields = lengths.map((value): Field => ["content-length", value]);
+    script.receive(settings(), head(1, [...OK_HEAD, ...fields]), data(1, MESSAGE), tail(1));
+    const [[, end] = []] = script.ends;
+    if (reason === undefined) assert.equal(end?.kind, "response");
+    else assert.deepEqual(script.outcome, [`1: ${malformed(reason)}`]);
+  });
+}
+
+Deno.test("Session sends nothing on a stream that the server has ended with too long a body", () => {
+  const script = new ScriptedSession();
+  script.open();
+  script.receive(settings(), head(1), data(1, new Uint8Array(5005), { endStream: true }));
+  const [[, end] = []] = script.ends;
+  assert.ok(end?.kind === "response" && end.response.truncated);
+  assert.deepEqual(script.sent().filter((sent) => /RST_STREAM/.test(sent)), []);
+});
+
+Deno.test("Session ignores the reserved bit of the first frame's stream id", () => {
+  const script = new ScriptedSession();
+  script.open();
+  script.receive(Uint8Array.of(0, 0, 0, 4, 0, 0x80, 0, 0, 0), answer(1));
+  assert.deepEqual(script.outcome, [`1: ${GOOD}`]);
+});
+
+Deno.test("Session takes GOAWAY in place of the first SETTINGS for a refusal", () => {
+  for (const parts of everyCut(goaway(0))) {
+    const script = new ScriptedSession();
+    script.open();
+    for (const part of parts) script.receive(part);
+    assert.match(script.outcome.join(), /^1: refused: The server sent GOAWAY/);
+  }
 });
 
 const FIRST_BYTES: readonly [string, Uint8Array, string][] = [
@@ -575,7 +640,11 @@ const FIRST_BYTES: readonly [string, Uint8Array, string][] = [
   ],
   ["an acknowledgement", frame(4, 1, 0), 'The peer does not speak HTTP/2: it sent "."'],
   ["a PING", ping(0, 0, 0, 0, 0, 0, 0, 0), 'The peer does not speak HTTP/2: it sent "."'],
-  ["GOAWAY", goaway(0), 'The peer does not speak HTTP/2: it sent "."'],
+  [
+    "GOAWAY on a stream",
+    frame(7, 0, 1, new Uint8Array(8)),
+    'The peer does not speak HTTP/2: it sent "."',
+  ],
 ];
 
 for (const [what, bytes, reason] of FIRST_BYTES) {
