@@ -160,7 +160,7 @@ export class Agent {
     addCertificateMetrics(this.#metrics.registry, () => this.#certificates());
     const paths = this.#makeHttpPaths();
     try {
-      for (const { address } of await findListenAddresses([host])) {
+      for (const { address } of await findListenAddresses([host], this.#logs.metrics)) {
         this.#http.push(this.#serveHttp(address, port, paths));
       }
     } catch (error) {

@@ -37,7 +37,7 @@ export async function listenOn(
   try {
     const missing: { readonly at: ListenAddress; readonly error: ListenError }[] = [];
     const named = new Set<string>();
-    for (const at of await findListenAddresses(hosts)) {
+    for (const at of await findListenAddresses(hosts, log)) {
       const address = formatHostPort(at.address, port);
       try {
         listeners.push(Deno.listen({ hostname: at.address, port }));
@@ -64,12 +64,14 @@ export async function listenOn(
 }
 
 /**
- * Looks up where to listen, each address once. `::` listens for IPv4 too, so beside it `0.0.0.0` is left out.
+ * Looks up where to listen, each address once. Where `::` listens for IPv4 too, `0.0.0.0` beside it is left out.
  *
+ * @param log is told where `::` stands alone and listens for IPv6 only
  * @throws {ListenError} for a name without an address
  */
 export async function findListenAddresses(
   hosts: readonly string[],
+  log: Logger,
 ): Promise<readonly ListenAddress[]> {
   const found = new Map<string, ListenAddress>();
   for (const host of hosts) {
@@ -77,8 +79,38 @@ export async function findListenAddresses(
       if (!found.has(at.address)) found.set(at.address, at);
     }
   }
-  if (found.has("::")) found.delete("0.0.0.0");
+  if (found.has("::")) {
+    const isDualStack = wildcardTakesIPv4();
+    if (isDualStack) found.delete("0.0.0.0");
+    else if (!found.has("0.0.0.0")) log.warn(IPV6_ONLY);
+  }
   return [...found.values()];
+}
+
+const IPV6_ONLY = "Listening on :: takes no IPv4 on this machine (net.ipv6.bindv6only is 1): " +
+  "whoever asks by IPv4 needs 0.0.0.0 as well";
+
+/** How many ports are tried: on IPv4 one of them may be somebody else's. */
+const PORTS_TO_TRY = 4;
+
+/**
+ * Finds out whether a listener on `::` takes IPv4 too. That is the machine's choice (`net.ipv6.bindv6only`),
+ * which Deno (2.9.6) lets nobody make for a socket, nor read from /proc. So it is tried: only where `::` takes
+ * IPv6 alone is the same port free on IPv4.
+ *
+ * @returns as most machines have it, yes, where it cannot be tried
+ */
+function wildcardTakesIPv4(): boolean {
+  for (let tries = 0; tries < PORTS_TO_TRY; tries++) {
+    try {
+      using six = Deno.listen({ hostname: "::", port: 0 });
+      Deno.listen({ hostname: "0.0.0.0", port: six.addr.port }).close();
+      return false;
+    } catch {
+      // Taken, or there is no IPv6, which is told when it is listened on.
+    }
+  }
+  return true;
 }
 
 async function addressesOf(name: string): Promise<readonly ListenAddress[]> {
