@@ -89,6 +89,7 @@ export async function serve(
   const metrics = new Metrics();
   metrics.showDroppedLines(() => output.dropped);
   surviveBugs(logs.main, metrics);
+  surviveSignals(logs.main);
   logs.main.info("Starting", {
     version: VERSION,
     configuration: effectiveConfiguration(configuration),
@@ -157,6 +158,28 @@ function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): void {
     event.preventDefault();
     survive("Unhandled rejection", event.reason);
   });
+}
+
+/** What would end the agent, and is sent by mistake: SIGUSR2 reloads HAProxy's master, SIGUSR1 rotates logs. */
+const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const;
+
+/** Stays alive at signals that mean nothing here, and says so once for each. */
+function surviveSignals(log: Logger): void {
+  for (const signal of MEANINGLESS_SIGNALS) {
+    let isTold = false;
+    Deno.addSignalListener(signal, () => {
+      if (!isTold) log.warn(meaninglessSignal(signal));
+      isTold = true;
+    });
+  }
+}
+
+/** The bundle's program blocks SIGUSR1 where it can: then it never comes here, nor to Deno. */
+function meaninglessSignal(signal: Deno.Signal): string {
+  return signal === "SIGUSR1" && !Deno.build.standalone
+    ? "SIGUSR1 has Deno open its debugger on 127.0.0.1:9229, to all users of this machine: restart " +
+      "the agent, and see SECURITY.md"
+    : `${signal} means nothing to the agent: SIGHUP reloads it, SIGTERM stops it`;
 }
 
 /** @returns the same, or why its gRPC client cannot be had */

@@ -171,6 +171,23 @@ for (const [signal, code] of [["SIGTERM", 143], ["SIGINT", 130]] as const) {
   });
 }
 
+for (const signal of ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
+  Deno.test(`${signal} means nothing to the agent, which says so once`, async () => {
+    await using backend = await startHealthBackend();
+    await using agent = await startAgent();
+    const isOfSignal = ({ level, message }: LogEntry) => {
+      return level === "warn" && message.startsWith(`${signal} `);
+    };
+    agent.signal(signal);
+    await agent.waitForLog("of the signal", isOfSignal);
+    agent.signal(signal);
+    await agent.reload();
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    assert.equal(agent.logs.filter(isOfSignal).length, 1);
+    assert.equal((await agent.stop()).code, 0);
+  });
+}
+
 Deno.test("an agent port that is taken ends the agent with 1 and one line that names it", async () => {
   const port = freePort();
   using _taken = Deno.listen({ hostname: "127.0.0.1", port });
