@@ -23,7 +23,13 @@ const launcher = `#!/bin/sh
 here=$(dirname -- "$(readlink -f -- "$0")")
 export DENO_NO_UPDATE_CHECK=1 DENO_DIR="\${DENO_DIR:-$here/cache}"
 [ -x "$here/deno" ] && deno="$here/deno" || deno=deno
-exec "\${DENO:-$deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs" "$@"
+# These would end Deno while it starts; the agent listens for them later.
+trap '' HUP USR1 USR2 ALRM
+# SIGUSR1 has Deno (2.9.2 and later) open its debugger to all users of the machine, and no flag of it keeps
+# that shut (https://github.com/denoland/deno/pull/35738), so the signal is blocked. Not every env can.
+block='env --block-signal=USR1'
+$block true 2>/dev/null || block=
+exec $block "\${DENO:-$deno}" ${runArguments().map(quote).join(" ")} "$here/${NAME}.mjs" "$@"
 `;
 
 Deno.chdir(ROOT);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RELOADED } from "../lab/agent/agent_process.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { LineClient } from "../lab/clients/line_client.ts";
 import { freePort } from "../lab/machine/free_port.ts";
@@ -32,6 +33,77 @@ for (
     assert.equal(await client.ask(backend.line()), "up\n");
     agent.signal("SIGTERM");
     assert.equal((await agent.exited).code, 0);
+  });
+}
+
+/** Starts the program beside the bundle. */
+function startLauncher(port: number, env: Record<string, string> = {}): LabProcess {
+  const flags = ["--server-bind", "127.0.0.1", "--server-port", `${port}`];
+  return new LabProcess(LAUNCHER, {
+    args: [...flags, "--metrics-enabled", "false"],
+    env: { DENO, ...env },
+  });
+}
+
+async function connected(port: number): Promise<LineClient> {
+  return await eventually(
+    "the agent to accept",
+    () => LineClient.open(port).catch(() => undefined),
+    { timeoutMs: 15_000 },
+  );
+}
+
+/** Whether all threads of a process keep SIGUSR1, the tenth signal, from being delivered. */
+function blocksUsr1(pid: number): boolean {
+  return [...Deno.readDirSync(`/proc/${pid}/task`)].every(({ name }) => {
+    const status = Deno.readTextFileSync(`/proc/${pid}/task/${name}/status`);
+    const [, mask = "0"] = /^SigBlk:\s+(\w+)$/m.exec(status) ?? [];
+    return (BigInt(`0x${mask}`) & (1n << 9n)) !== 0n;
+  });
+}
+
+Deno.test("the program beside the bundle keeps SIGUSR1 from Deno, which would open its debugger", async () => {
+  await using backend = await startHealthBackend();
+  const port = freePort();
+  await using agent = startLauncher(port);
+  using client = await connected(port);
+  assert.ok(blocksUsr1(agent.pid));
+  agent.signal("SIGUSR1");
+  agent.signal("SIGHUP");
+  await agent.stderr.waitFor("the reload", (line) => line.includes(RELOADED) || undefined);
+  assert.equal(await client.ask(backend.line()), "up\n");
+  agent.signal("SIGINT");
+  assert.equal((await agent.exited).code, 0);
+});
+
+Deno.test("the program beside the bundle runs where env cannot block a signal", async () => {
+  await using backend = await startHealthBackend();
+  await using directory = await TempDirectory.create();
+  const env = await directory.write("env", "#!/bin/sh\necho unrecognized option >&2\nexit 1\n");
+  await Deno.chmod(env, 0o755);
+  const port = freePort();
+  const path = `${directory.path}:${Deno.env.get("PATH")}`;
+  await using agent = startLauncher(port, { PATH: path });
+  using client = await connected(port);
+  assert.equal(await client.ask(backend.line()), "up\n");
+  assert.doesNotMatch(agent.stderr.lines.join("\n"), /unrecognized/);
+});
+
+for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
+  Deno.test(`${signal} while Deno starts does not end the program beside the bundle`, async () => {
+    await using backend = await startHealthBackend();
+    const port = freePort();
+    await using agent = startLauncher(port);
+    await eventually(
+      "the shell to become Deno",
+      () => Deno.readLinkSync(`/proc/${agent.pid}/exe`) === Deno.realPathSync(DENO),
+      { everyMs: 1 },
+    );
+    agent.signal(signal);
+    using client = await connected(port);
+    assert.equal(await client.ask(backend.line()), "up\n");
+    agent.signal("SIGHUP");
+    await agent.stderr.waitFor("the reload", (line) => line.includes(RELOADED) || undefined);
   });
 }
 
