@@ -93,7 +93,7 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     const status = await shell(`cat /proc/${pid}/status`);
     const fields = Object.fromEntries(status.split("\n").map((line) => line.split(/:\t/)));
     const none = "0".repeat(16);
-    const { CapInh, CapPrm, CapEff, CapBnd, CapAmb, NoNewPrivs, Seccomp, Uid } = fields;
+    const { CapInh, CapPrm, CapEff, CapBnd, CapAmb, NoNewPrivs, Seccomp, Uid, SigBlk } = fields;
     assert.deepEqual({ CapInh, CapPrm, CapEff, CapBnd, CapAmb, NoNewPrivs, Seccomp }, {
       ...{ CapInh: none, CapPrm: none, CapEff: none, CapBnd: none, CapAmb: none },
       ...{ NoNewPrivs: "1", Seccomp: "2" },
@@ -101,6 +101,8 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     const [uid = ""] = Uid.split("\t");
     assert.equal(Uid, [uid, uid, uid, uid].join("\t"));
     assert.ok(Number(uid) >= 61184 && Number(uid) <= 65519, `${uid} is no dynamic user`);
+    const usr1 = 1n << 9n;
+    assert.ok((BigInt(`0x${SigBlk}`) & usr1) !== 0n, "SIGUSR1 does not open Deno's debugger");
     assert.match(await shell(`cat /proc/${pid}/limits`), /^Max open files +16384 +16384 /m);
   });
 
@@ -131,7 +133,7 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
       await shell(`cat > /usr/local/bin/probe <<'END'\n${probe.join("\n")}\ntrue\nEND`);
       await shell(
         `sed -e 's,^ExecStart=.*,ExecStart=/bin/sh /usr/local/bin/probe,; /^ExecStartPost=/d' ` +
-          `-e 's,^Type=.*,Type=oneshot,; s,^LogsDirectory=.*,LogsDirectory=probe,' ` +
+          `-e 's,^Type=.*,Type=oneshot,; s,^Restart=.*,Restart=no,; s,^LogsDirectory=.*,LogsDirectory=probe,' ` +
           `/etc/systemd/system/${UNIT}.service > /run/systemd/system/probe.service`,
       );
       await shell("systemctl daemon-reload && systemctl start probe");
@@ -145,17 +147,20 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     },
   );
 
-  await t.step("an agent that is killed is started again, and answers", async () => {
-    const pid = await property("MainPID");
-    await shell(`kill -KILL ${pid}`);
-    await eventually(
-      "the restart",
-      async () => await property("MainPID") !== pid && await isActive(),
-      { timeoutMs: 30_000 },
-    );
-    assert.equal(await property("NRestarts"), "1");
-    assert.equal(await shell(ASK), "up");
-  });
+  // Of SIGTERM it ends with 0.
+  for (const [signal, restarts] of [["KILL", "1"], ["TERM", "2"]] as const) {
+    await t.step(`an agent that gets SIG${signal} is started again, and answers`, async () => {
+      const pid = await property("MainPID");
+      await shell(`kill -${signal} ${pid}`);
+      await eventually(
+        "the restart",
+        async () => await property("MainPID") !== pid && await isActive(),
+        { timeoutMs: 30_000 },
+      );
+      assert.equal(await property("NRestarts"), restarts);
+      assert.equal(await shell(ASK), "up");
+    });
+  }
 
   await t.step("a reload takes the changed configuration and keeps the process", async () => {
     const pid = await property("MainPID");
