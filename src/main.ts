@@ -5,7 +5,8 @@ import { giveUpPermissions, serve } from "./commands/serve.ts";
 import { type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
 import { effectiveConfiguration } from "./config/configuration.ts";
 import { loadConfiguration } from "./config/load.ts";
-import { SETTING_ROWS } from "./config/settings.ts";
+import { ENV_PREFIX, SETTING_ROWS } from "./config/settings.ts";
+import { unreadableVariables } from "./config/sources.ts";
 import { stackOf } from "./describe_error.ts";
 import { logFileMistake } from "./log/file.ts";
 import { parseRequest } from "./protocol/request.ts";
@@ -37,11 +38,16 @@ async function run(args: readonly string[]): Promise<number> {
 
 async function runConfigured(commandLine: CommandLine): Promise<number> {
   const environment = Deno.env.toObject();
+  const unreadable = unreadableVariables(
+    SETTING_ROWS.map(({ env }) => ENV_PREFIX + env),
+    (name) => Deno.env.get(name),
+  );
   const load = () =>
     loadConfiguration({
       flags: commandLine.values,
       configFile: commandLine.configFile,
       environment,
+      unreadable,
       readTextFile: Deno.readTextFileSync,
     });
   const loaded = await load();

@@ -8,6 +8,10 @@ export interface Kind<Value> {
   readonly placeholder: string;
   /** Whether the flag may stand alone, meaning `true`. */
   readonly isSwitch?: boolean;
+  /** Whether blanks at the ends of a text may be part of the value. */
+  readonly keepsBlanks?: boolean;
+  /** Whether an empty variable is a mistake, and not the same as none. */
+  readonly refusesEmpty?: boolean;
   /** @returns the value of a text from the command line or the environment, or `undefined` */
   readonly fromText: (text: string) => Value | undefined;
   /** @returns the value of a TOML value, or `undefined` */
@@ -99,17 +103,17 @@ export const addresses: Kind<readonly string[]> = {
 export const list: Kind<readonly string[]> = {
   accepted: "a list with at least one entry (outside TOML separated by commas)",
   placeholder: "LIST",
+  refusesEmpty: true,
   fromText: (text) =>
     atLeastOne(text.split(",").map((part) => part.trim()).filter((part) => part !== "")),
   fromToml: (value) => atLeastOne(stringsOf(value)),
 };
 
 /** The path of a file; whether it can be used is seen when it is read. */
-export const file: Kind<string | undefined> = textKind(
-  "the path of a file",
-  "FILE",
-  (text) => text === "" ? undefined : text,
-);
+export const file: Kind<string | undefined> = {
+  ...textKind("the path of a file", "FILE", (text) => text === "" ? undefined : text),
+  keepsBlanks: true,
+};
 
 /** A name that a certificate can carry: a DNS name or an IP address. */
 export const serverName: Kind<string> = textKind(

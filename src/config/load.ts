@@ -41,6 +41,8 @@ export interface ConfigurationSources {
   /** Path of the TOML file. */
   readonly configFile: string | undefined;
   readonly environment: Readonly<Record<string, string>>;
+  /** Variables that are set to something that is no text. @default {[]} */
+  readonly unreadable?: readonly string[];
   /** Reads a file; throws when it cannot. */
   readonly readTextFile: (path: string) => string;
 }
@@ -62,7 +64,12 @@ export async function loadConfiguration(
   const mistakes: string[] = [];
   const warnings: string[] = [];
   const toml = readConfigFile(sources, mistakes);
-  const { settings, sourceOf } = readSettings({ ...sources, environment }, toml.settings, mistakes);
+  const { settings, sourceOf } = readSettings(
+    { ...sources, environment },
+    toml.settings,
+    mistakes,
+    warnings,
+  );
   const tlsFiles = { readTextFile, machineCas: new MachineCas(environment, readTextFile) };
   const profiles = await readTlsProfiles(
     toml.tls,
@@ -172,17 +179,23 @@ function readEntries(
 }
 
 function readSettings(
-  { flags, environment }: ConfigurationSources,
+  { flags, environment, unreadable = [] }: ConfigurationSources,
   entries: ReadonlyMap<string, TomlEntry>,
   mistakes: string[],
+  warnings: string[],
 ): { readonly settings: Settings; readonly sourceOf: (key: string) => string } {
   const sources = new Map<string, string>();
   const values = SETTING_ROWS.map((setting) => {
-    const given = findGiven(setting, flags, entries, environment);
+    const given = findTyped(setting, flags) ?? findInFile(setting, entries) ??
+      findVariable(setting, environment, unreadable, warnings);
     if (given === undefined) return [setting.key, setting.default];
     sources.set(setting.key, given.source);
     if (given.read === undefined) {
-      mistakes.push(wrongValue(setting.key, given.source, given.value, setting.kind.accepted));
+      mistakes.push(
+        given.value === undefined
+          ? `${setting.key} (from ${given.source}): the value is not UTF-8`
+          : wrongValue(setting.key, given.source, given.value, setting.kind.accepted),
+      );
     }
     return [setting.key, given.read ?? setting.default];
   });
@@ -192,30 +205,46 @@ function readSettings(
   };
 }
 
-/** What the strongest source says of a setting: as it stands there, and read (or not readable). */
+/** What a source says of a setting: as it stands there, and read; either undefined where it cannot be. */
 interface Given {
   readonly source: string;
   readonly value: unknown;
   readonly read: unknown;
 }
 
-function findGiven(
-  { key, toml, flag, env, kind }: Setting<unknown>,
+function findTyped(
+  { key, flag, kind }: Setting<unknown>,
   flags: ReadonlyMap<string, string>,
-  entries: ReadonlyMap<string, TomlEntry>,
-  environment: Readonly<Record<string, string>>,
 ): Given | undefined {
-  const typed = flags.get(key);
-  if (typed !== undefined) return { source: `--${flag}`, value: typed, read: kind.fromText(typed) };
-  for (const path of toml) {
-    const entry = entries.get(path);
-    if (entry !== undefined) return { ...entry, read: kind.fromToml(entry.value) };
-  }
-  const variable = ENV_PREFIX + env;
-  const text = environment[variable];
-  return text === undefined
+  const value = flags.get(key);
+  return value === undefined
     ? undefined
-    : { source: variable, value: text, read: kind.fromText(text) };
+    : { source: `--${flag}`, value, read: kind.fromText(value) };
+}
+
+function findInFile(
+  { toml, kind }: Setting<unknown>,
+  entries: ReadonlyMap<string, TomlEntry>,
+): Given | undefined {
+  const entry = toml.flatMap((path) => entries.get(path) ?? [])[0];
+  return entry && { ...entry, read: kind.fromToml(entry.value) };
+}
+
+/** Compose files and templates set a variable to nothing, or to more blanks, than was meant. */
+function findVariable(
+  { env, kind }: Setting<unknown>,
+  environment: Readonly<Record<string, string>>,
+  unreadable: readonly string[],
+  warnings: string[],
+): Given | undefined {
+  const source = ENV_PREFIX + env;
+  if (unreadable.includes(source)) return { source, value: undefined, read: undefined };
+  const value = environment[source];
+  if (value === undefined) return undefined;
+  const text = kind.keepsBlanks ? value : value.trim();
+  if (text !== "" || kind.refusesEmpty) return { source, value, read: kind.fromText(text) };
+  warnings.push(`${source}: empty, which counts as not set`);
+  return undefined;
 }
 
 /** Who may ask, and for what. */

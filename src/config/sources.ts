@@ -164,3 +164,22 @@ export function unknownVariables(
     .filter((name) => !known.includes(name))
     .map((name) => `${ENV_PREFIX}${name}: unknown variable${suggest(name, known, ENV_PREFIX)}`);
 }
+
+/**
+ * @param names variables
+ * @param read gives the value of one; throws for what is no text
+ * @returns those that are set to something that is no text; an environment as a whole leaves them out
+ */
+export function unreadableVariables(
+  names: readonly string[],
+  read: (name: string) => string | undefined,
+): string[] {
+  return names.filter((name) => {
+    try {
+      read(name);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}

@@ -244,6 +244,31 @@ Deno.test("a variable that nobody knows is a warning, not a mistake", async () =
   });
 });
 
+Deno.test("an empty variable is a warning, and blanks around a value are nothing", async () => {
+  const env = {
+    HAPROXY_AGENT_TLS_CA_FILE: "",
+    HAPROXY_AGENT_LOG_LEVEL: "",
+    HAPROXY_AGENT_CHECK_TIMEOUT: "1500 ",
+  };
+  await withAgent({ env }, async (agent) => {
+    for (const name of ["HAPROXY_AGENT_TLS_CA_FILE", "HAPROXY_AGENT_LOG_LEVEL"]) {
+      const text = `${name}: empty, which counts as not set`;
+      const entry = await agent.waitForLog(text, ({ message }) => message === text);
+      assert.equal(entry.level, "warn");
+    }
+    assert.equal(agent.logs.filter(({ level }) => level === "warn").length, 2);
+  });
+});
+
+Deno.test("a variable of the agent that is not UTF-8 is a mistake, not ignored", async () => {
+  const script = `export HAPROXY_AGENT_ALLOW_CLIENTS="$(printf '10.0.0.1\\377')"; exec "$@"`;
+  const run = await runAgent(["--check-config"], {}, ["sh", "-c", script, "sh"]);
+  assert.equal(run.code, 1);
+  assert.deepEqual(run.stderr, [
+    "haproxy-grpc-agent: allow_clients (from HAPROXY_AGENT_ALLOW_CLIENTS): the value is not UTF-8",
+  ]);
+});
+
 Deno.test("the links of Kubernetes Services called like the agent's variables are warned of, and the file counts", async () => {
   await using directory = await TempDirectory.create();
   const [port, metricsPort] = [freePort(), freePort()];

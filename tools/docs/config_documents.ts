@@ -69,7 +69,8 @@ code 1 (2 for a wrong command line) and one line per mistake: the setting, where
 and what is accepted. Unknown TOML keys and flags are mistakes; an unknown \`${ENV_PREFIX}*\` variable is
 only warned of. So are the variables that Kubernetes sets by itself for a Service called \`haproxy-agent\` or
 \`haproxy-agent-metrics\`, such as \`${ENV_PREFIX}METRICS_PORT=tcp://10.96.12.34:9090\`: they are left out, and the
-file or the default counts.
+file or the default counts. An empty variable counts as not set, with a warning, but for \`allow_clients\` and
+\`allow_backends\`, where it is a mistake; blanks around a value do not count, but for the path of a file.
 
 \`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings

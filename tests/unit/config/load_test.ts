@@ -9,6 +9,7 @@ interface Given {
   args?: readonly string[];
   toml?: string;
   env?: Readonly<Record<string, string>>;
+  unreadable?: readonly string[];
   /** Whether the machine has CA certificates. @default {true} */
   machineCas?: boolean;
 }
@@ -16,7 +17,7 @@ interface Given {
 const MACHINE_CAS = "/etc/ssl/certs/ca-certificates.crt";
 
 async function load(
-  { args = [], toml, env = {}, machineCas = true }: Given,
+  { args = [], toml, env = {}, unreadable = [], machineCas = true }: Given,
 ): Promise<LoadedConfiguration> {
   const { values, mistakes } = readCommandLine(args, SETTING_ROWS);
   assert.deepEqual(mistakes, []);
@@ -24,6 +25,7 @@ async function load(
     flags: values,
     configFile: toml === undefined ? undefined : "agent.toml",
     environment: env,
+    unreadable,
     readTextFile: (path) => {
       if (path === MACHINE_CAS && machineCas) return "-----BEGIN CERTIFICATE-----";
       if (path !== "agent.toml" || toml === undefined) throw new Error("No such file");
@@ -119,7 +121,10 @@ Deno.test("Every setting stands in the table of this test, or names a file", () 
   assert.deepEqual(untested, ["tls_ca_file", "tls_cert_file", "tls_key_file"]);
 });
 
-/** Texts that each setting refuses on the command line and in the environment. */
+/**
+ * Texts that each setting refuses on the command line, and in the environment unless it takes them for
+ * nothing or for another text there.
+ */
 const REFUSED: Readonly<Record<string, readonly string[]>> = {
   server_bind_address: ["", "a b", "http://x", "0.0.0.0/0", "a,b"],
   server_port: ["", "0", "65536", "-1", "+1", "1.5", "0x1", "http", " 1"],
@@ -160,19 +165,68 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
 
 for (const { key, env, flag, kind } of SETTING_ROWS) {
   for (const text of REFUSED[key] ?? []) {
-    Deno.test(`${key} refuses ${JSON.stringify(text)} from either source`, async () => {
+    Deno.test(`${key} refuses ${JSON.stringify(text)}`, async () => {
       const expected = (source: string) => ({
         ok: false,
         mistakes: [`${key} (from ${source}): ${JSON.stringify(text)} is not ${kind.accepted}`],
       });
-      assert.deepEqual(
-        await load({ env: { [ENV_PREFIX + env]: text } }),
-        expected(ENV_PREFIX + env),
-      );
+      if (kind.refusesEmpty || (text !== "" && text === text.trim())) {
+        assert.deepEqual(
+          await load({ env: { [ENV_PREFIX + env]: text } }),
+          expected(ENV_PREFIX + env),
+        );
+      }
       assert.deepEqual(await load({ args: [`--${flag}=${text}`] }), expected(`--${flag}`));
     });
   }
 }
+
+for (const { key, env, kind, default: unset } of SETTING_ROWS) {
+  if (kind.refusesEmpty) continue;
+  Deno.test(`${key}: an empty variable counts as not set, with a warning`, async () => {
+    const variable = ENV_PREFIX + env;
+    assert.deepEqual(await valueOf(key, { env: { [variable]: "" } }), unset);
+    const loaded = await load({ env: { [variable]: "" } });
+    assert.ok(loaded.ok);
+    assert.ok(loaded.warnings.includes(`${variable}: empty, which counts as not set`));
+  });
+}
+
+Deno.test("allow_clients and allow_backends refuse an empty variable: it must not mean everybody", async () => {
+  const env = { HAPROXY_AGENT_ALLOW_CLIENTS: "", HAPROXY_AGENT_ALLOW_BACKENDS: " " };
+  const loaded = await load({ env });
+  assert.ok(!loaded.ok);
+  assert.deepEqual(loaded.mistakes.map((mistake) => mistake.split(" ")[0]), [
+    "allow_clients",
+    "allow_backends",
+  ]);
+});
+
+Deno.test("blanks around the value of a variable do not count", async () => {
+  for (
+    const [variable, text, key, value] of [
+      ["LOG_LEVEL", "warn ", "log_level", "warn"],
+      ["SERVER_PORT", " 1\r", "server_port", 1],
+      ["REPLY_REASON", "true\n", "reply_reason", true],
+      ["METRICS_BIND", "\t::1", "metrics_bind_address", "::1"],
+      ["FALL", " ", "fall", 1],
+      // A file may be called so.
+      ["LOG_FILE_PATH", "/tmp/a ", "log_file_path", "/tmp/a "],
+    ] as const
+  ) {
+    assert.deepEqual(await valueOf(key, { env: { [ENV_PREFIX + variable]: text } }), value);
+  }
+});
+
+Deno.test("a variable that is no text is a mistake, unless a stronger source beats it", async () => {
+  const unreadable = ["HAPROXY_AGENT_ALLOW_CLIENTS"];
+  assert.deepEqual(await load({ unreadable }), {
+    ok: false,
+    mistakes: ["allow_clients (from HAPROXY_AGENT_ALLOW_CLIENTS): the value is not UTF-8"],
+  });
+  const toml = 'allow_clients = ["10.0.0.1"]\n';
+  assert.deepEqual(await valueOf("allow_clients", { unreadable, toml }), ["10.0.0.1"]);
+});
 
 Deno.test("[logging] level and format beat log_level and log_format of the same file", async () => {
   const toml =
