@@ -7,7 +7,7 @@ import { effectiveConfiguration } from "./config/configuration.ts";
 import { loadConfiguration } from "./config/load.ts";
 import { ENV_PREFIX, SETTING_ROWS } from "./config/settings.ts";
 import { unreadableVariables } from "./config/sources.ts";
-import { stackOf } from "./describe_error.ts";
+import { reasonOf, stackOf } from "./describe_error.ts";
 import { logFileMistake } from "./log/file.ts";
 import { parseRequest } from "./protocol/request.ts";
 import { VERSION } from "./version.ts";
@@ -23,11 +23,9 @@ async function run(args: readonly string[]): Promise<number> {
   }
   switch (commandLine.action) {
     case "help":
-      console.log(helpText());
-      return 0;
+      return print(helpText()) ? 0 : EXIT_FAILED;
     case "version":
-      console.log(`haproxy-grpc-agent ${VERSION}`);
-      return 0;
+      return print(`haproxy-grpc-agent ${VERSION}`) ? 0 : EXIT_FAILED;
     case "check-config":
     case "check":
     case "ready":
@@ -61,11 +59,13 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     complain(warnings, 0);
     const mistake = logFileMistake(configuration.settings);
     if (mistake !== undefined) return complain([mistake], EXIT_FAILED);
-    console.log(stringify(effectiveConfiguration(configuration)));
-    return 0;
+    return print(stringify(effectiveConfiguration(configuration))) ? 0 : EXIT_FAILED;
   }
+  // What `ready` and `check` have found out is their exit code, whether or not it can be printed as well.
   if (commandLine.action === "ready") {
-    return await askWhetherReady(configuration.settings) ? 0 : EXIT_FAILED;
+    const { ready, text } = await askWhetherReady(configuration.settings);
+    print(text);
+    return ready ? 0 : EXIT_FAILED;
   }
   giveUpPermissions(configuration.settings);
   if (commandLine.action === "serve") {
@@ -79,10 +79,23 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   if (!configuration.tlsProfiles.has(parsed.request.tlsProfile)) {
     return complain(["check: the TLS profile does not exist"], EXIT_WRONG_USAGE);
   }
-  const up = await checkByHand(parsed.request, configuration, commandLine.json);
+  const checked = await checkByHand(parsed.request, configuration, commandLine.json);
   // Not 1, which means down.
-  if (up === undefined) return EXIT_WRONG_USAGE;
-  return up ? 0 : EXIT_FAILED;
+  if (!checked.ok) return complain([checked.mistake], EXIT_WRONG_USAGE);
+  print(checked.text);
+  if (checked.up === undefined) return EXIT_WRONG_USAGE;
+  return checked.up ? 0 : EXIT_FAILED;
+}
+
+/** @returns whether it could be written; a reader that has gone counts as one that has read enough */
+function print(text: string): boolean {
+  try {
+    console.log(text);
+    return true;
+  } catch (error) {
+    complain([`stdout cannot be written: ${reasonOf(error)}`]);
+    return false;
+  }
 }
 
 /** Settles at the first SIGTERM or SIGINT; a second one ends the process at once. */
@@ -117,7 +130,11 @@ function reloadSignals(): (reload: () => void) => void {
 }
 
 function complain(lines: readonly string[], exitCode = EXIT_FAILED): number {
-  for (const line of lines) console.error(`haproxy-grpc-agent: ${line}`);
+  try {
+    for (const line of lines) console.error(`haproxy-grpc-agent: ${line}`);
+  } catch {
+    // There is nowhere else to say it.
+  }
   return exitCode;
 }
 

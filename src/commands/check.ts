@@ -10,22 +10,29 @@ import { describeVerdict, isAgentFailure } from "../protocol/verdict.ts";
 /** The steps in their order, and how they are called. */
 const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", rpc: "RPC" };
 
+/** What came of a check by hand, or why there was none. */
+export type CheckedByHand =
+  | {
+    readonly ok: true;
+    /** Whether the backend is up; `undefined` when the agent could not ask. */
+    readonly up: boolean | undefined;
+    /** What is to be printed of it. */
+    readonly text: string;
+  }
+  | { readonly ok: false; readonly mistake: string };
+
 /**
- * Runs one check by hand, as the agent would, and prints what came of it on stdout.
+ * Runs one check by hand, as the agent would.
  *
- * @param json whether it is for a machine
- * @returns whether the backend is up; `undefined` when the agent could not ask
+ * @param json whether the text is for a machine
  */
 export async function checkByHand(
   request: CheckRequest,
   configuration: Configuration,
   json: boolean,
-): Promise<boolean | undefined> {
+): Promise<CheckedByHand> {
   const mistake = await loadClient(configuration, undefined);
-  if (mistake !== undefined) {
-    console.error(`haproxy-grpc-agent: ${mistake}`);
-    return undefined;
-  }
+  if (mistake !== undefined) return { ok: false, mistake };
   const backends = new Backends(configuration, new Metrics());
   const startedAt = performance.now();
   const { observation } = backends.checkerFor(configuration).check(request);
@@ -53,19 +60,18 @@ export async function checkByHand(
     ),
   };
   const up = state === undefined ? undefined : state === "up";
-  if (json) {
-    console.log(JSON.stringify(result));
-    return up;
-  }
+  if (json) return { ok: true, up, text: JSON.stringify(result) };
   const steps = Object.entries(STEPS)
     .filter(([step]) => step in result.timings_ms)
     .map(([step, label]) => `${label} ${result.timings_ms[step]} ms`);
-  console.log(`backend   ${result.backend} ${result.ssl_flag} ${result.authority}`);
-  console.log(`service   ${result.service === "" ? "(the server as a whole)" : result.service}`);
-  console.log(`verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`);
-  console.log(`timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`);
-  console.log(`reply     ${reply ?? "(none: the agent could not ask)"}`);
-  return up;
+  const lines = [
+    `backend   ${result.backend} ${result.ssl_flag} ${result.authority}`,
+    `service   ${result.service === "" ? "(the server as a whole)" : result.service}`,
+    `verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`,
+    `timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`,
+    `reply     ${reply ?? "(none: the agent could not ask)"}`,
+  ];
+  return { ok: true, up, text: lines.join("\n") };
 }
 
 function isEmpty(timings: CheckTimings): boolean {

@@ -6,21 +6,24 @@ import { formatHostPort, loopbackOf } from "../protocol/host.ts";
 /** How long the running agent may take, in milliseconds: shorter than any supervisor's patience. */
 const TIMEOUT_MS = 2000;
 
+/** Whether the agent takes checks, and what is to be printed of it. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly text: string;
+}
+
 /**
- * Asks the agent that runs on this machine with the same settings whether it takes checks, and prints
- * its word: for supervisors that can only run a program, such as a container's health check. Without
- * `metrics_enabled` an agent port that can be connected to is the answer.
- *
- * @returns whether it does
+ * Asks the agent that runs on this machine with the same settings whether it takes checks: for supervisors
+ * that can only run a program, such as a container's health check. Without `metrics_enabled` an agent port
+ * that can be connected to is the answer.
  */
-export async function askWhetherReady(settings: Settings): Promise<boolean> {
+export async function askWhetherReady(settings: Settings): Promise<Readiness> {
   const [host = "", port, ask] = settings.metrics_enabled
     ? [settings.metrics_bind_address, settings.metrics_port, readyz] as const
     : [settings.server_bind_address[0], settings.server_port, accepts] as const;
   const reachable = loopbackOf(host);
   const { ready, word } = await ask(reachable, port);
-  console.log(ready ? word : `${formatHostPort(reachable, port)}: ${word}`);
-  return ready;
+  return { ready, text: ready ? word : `${formatHostPort(reachable, port)}: ${word}` };
 }
 
 interface Answer {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkJson, runAgent } from "../lab/agent/run_agent.ts";
+import { checkJson, runAgent, toFullDisk } from "../lab/agent/run_agent.ts";
 import {
   type HealthBackend,
   startHealthBackend,
@@ -127,6 +127,28 @@ Deno.test("check of a target that is not allowed is down without a packet to it"
   assert.equal(printed.verdict, "denied");
   assert.equal(printed.reply, "down");
   assert.equal(peer.connections, 0);
+});
+
+Deno.test("check whose output cannot be written says so, and its exit code holds", async (t) => {
+  await using backend = await startHealthBackend();
+  const down = ["127.0.0.1", "1", "no-ssl", "a.test"];
+  for (
+    const [what, args, code] of [
+      ["up", fields(backend), 0],
+      ["up, for machines", ["--json", ...fields(backend)], 0],
+      ["down", down, 1],
+    ] as const
+  ) {
+    await t.step(what, async () => {
+      const run = await runAgent(["check", ...args], {}, toFullDisk(">"));
+      assert.equal(run.code, code);
+      assert.equal(run.stderr.length, 1, run.stderr.join("\n"));
+      assert.match(run.stderr[0] ?? "", /: stdout cannot be written: No space left on device/);
+    });
+  }
+  await t.step("wrong usage, with stderr full", async () => {
+    assert.equal((await runAgent(["check"], {}, toFullDisk("2>"))).code, 2);
+  });
 });
 
 Deno.test("check with a wrong line is wrong usage: 2, one line, nothing on stdout", async (t) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runAgent } from "../lab/agent/run_agent.ts";
+import { runAgent, toFullDisk } from "../lab/agent/run_agent.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { LineClient } from "../lab/clients/line_client.ts";
@@ -169,6 +169,15 @@ Deno.test("--help and --version answer on stdout and end with 0, whatever the en
     assert.deepEqual({ code, stderr }, { code: 0, stderr: [] });
     assert.equal(stdout.length, 1);
     assert.match(stdout[0] ?? "", /^haproxy-grpc-agent \d+\.\d+\.\d+$/);
+  }
+});
+
+Deno.test("--help, --version and --check-config end with 1 and one line where stdout cannot be written", async () => {
+  for (const flag of ["--help", "--version", "--check-config"]) {
+    const run = await runAgent([flag, "--server-bind", "127.0.0.1"], {}, toFullDisk(">"));
+    assert.equal(run.code, 1, flag);
+    assert.equal(run.stderr.length, 1, run.stderr.join("\n"));
+    assert.match(run.stderr[0] ?? "", /: stdout cannot be written: No space left on device/);
   }
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../lab/agent/agent_process.ts";
-import { runAgent, type RunResult } from "../lab/agent/run_agent.ts";
+import { runAgent, type RunResult, toFullDisk } from "../lab/agent/run_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { refusing, silent } from "../lab/backends/peers/tcp_peers.ts";
 import { freePort } from "../lab/machine/free_port.ts";
@@ -22,6 +22,9 @@ Deno.test("ready says so of an agent that takes checks, found by the same settin
   const ready = { code: 0, stdout: ["ready"], stderr: [] };
   assert.deepEqual(await askReady([], env), ready);
   assert.deepEqual(await askReady(["--metrics-port", `${metricsPort}`]), ready);
+  const unprinted = await runAgent(["ready"], env, toFullDisk(">"));
+  assert.equal(unprinted.code, 0);
+  assert.match(unprinted.stderr.join("\n"), /^haproxy-grpc-agent: stdout cannot be written: .*$/);
   assert.deepEqual(agent.faults(), []);
 });
 

@@ -37,6 +37,11 @@ export async function runAgent(
   return { code, stdout: process.stdout.lines, stderr: process.stderr.lines };
 }
 
+/** A wrapper for {@linkcode runAgent}: what the program writes (`>` or `2>`) meets a full disk. */
+export function toFullDisk(redirection: ">" | "2>"): string[] {
+  return ["sh", "-c", `exec "$@" ${redirection}/dev/full`, "sh"];
+}
+
 /** What `check --json` prints, and its exit code. */
 export interface CheckResult {
   code: number;
