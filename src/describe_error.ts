@@ -1,6 +1,16 @@
 /** @returns what was thrown, in one line for people */
 export function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) return missingPermission(error.message);
   return error instanceof Error ? error.message : String(error);
+}
+
+/** Deno advises flags of its own, which nobody who runs the agent can or should give. */
+function missingPermission(message: string): string {
+  const [, kind, rest] = /^Requires (\w+) access(.*?),\s+(?:run again|specify)/.exec(message) ?? [];
+  if (kind === undefined) return message;
+  // What Deno asks of files that lead into the system or into the process.
+  if (kind === "all") return "Deno's permissions allow no file of /dev, /proc and /sys";
+  return `Deno's permissions do not allow it: it takes ${kind} access${rest}`;
 }
 
 /** @returns what was thrown, with the stack that leads to a bug */

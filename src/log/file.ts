@@ -80,12 +80,28 @@ export function logFileMistake(settings: LogSettings): string | undefined {
         `deno run -P=agent --allow-write=${folder}`,
     );
   }
-  return undefined;
+  const target = settings.log_file_rotation === "never" ? danglingLink(path) : undefined;
+  if (target === undefined) return undefined;
+  // Deno (2.9.6) makes no file through a link: "No such file or directory".
+  return cannotBeWritten(
+    given,
+    `it is a symbolic link to ${JSON.stringify(target)}, which is missing`,
+  );
 }
 
-function isMissing(folder: string): boolean {
+/** @returns where a symbolic link leads that leads nowhere */
+function danglingLink(path: string): string | undefined {
+  if (!isMissing(path)) return undefined;
   try {
-    Deno.statSync(folder);
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function isMissing(path: string): boolean {
+  try {
+    Deno.statSync(path);
     return false;
   } catch (error) {
     return error instanceof Deno.errors.NotFound;

@@ -29,6 +29,13 @@ for (
       expected: 'log_file_path: "FOLDER/pipe" cannot be written: it is not a regular file',
     },
     {
+      situation: "the place of a symbolic link that leads nowhere",
+      path: "FOLDER/link",
+      mayWrite: "FOLDER",
+      expected: 'log_file_path: "FOLDER/link" cannot be written: it is a symbolic link to ' +
+        '"FOLDER/none", which is missing',
+    },
+    {
       situation: "a folder that Deno does not let it write to",
       path: "FOLDER/agent.log",
       mayWrite: "FOLDER/folder",
@@ -43,6 +50,7 @@ for (
     async (folder) => {
       const put = (text: string) => text.replaceAll("FOLDER", folder);
       await Deno.mkdir(`${folder}/folder`);
+      await Deno.symlink(`${folder}/none`, `${folder}/link`);
       await new Deno.Command("mkfifo", { args: [`${folder}/pipe`] }).output();
       await using agent = await startAgent({
         mayWrite: put(mayWrite),

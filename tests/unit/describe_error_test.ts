@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { codeOf } from "../../src/describe_error.ts";
+import { codeOf, reasonOf } from "../../src/describe_error.ts";
 
 const rows: readonly [what: string, thrown: unknown, code: string][] = [
   ["an errno that Deno or Node names", Object.assign(new Error(), { code: "EMFILE" }), "EMFILE"],
@@ -22,5 +22,24 @@ const rows: readonly [what: string, thrown: unknown, code: string][] = [
 for (const [what, thrown, code] of rows) {
   Deno.test(`codeOf() gives ${code || "nothing"} for ${what}`, () => {
     assert.equal(codeOf(thrown), code);
+  });
+}
+
+for (
+  const [message, reason] of [
+    [
+      'Requires read access to "/etc/shadow", run again with the --allow-read flag',
+      'Deno\'s permissions do not allow it: it takes read access to "/etc/shadow"',
+    ],
+    [
+      'Requires all access to "/dev/stdin", specify the required permissions during compilation ' +
+      "using `deno compile --allow-all`",
+      "Deno's permissions allow no file of /dev, /proc and /sys",
+    ],
+    ["Something else", "Something else"],
+  ] as const
+) {
+  Deno.test(`reasonOf() gives of a permission that is missing "${reason}"`, () => {
+    assert.equal(reasonOf(new Deno.errors.NotCapable(message)), reason);
   });
 }
