@@ -1,4 +1,5 @@
 import type { Destination } from "../backend/dial.ts";
+import type { PendingLookUp } from "../backend/name_lookup.ts";
 import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
@@ -85,6 +86,7 @@ export class Checker {
       (addresses) => this.#stateOf(request, addresses) === "ready",
     );
     if (resolution instanceof Promise) {
+      waiting.firstLookUp = this.#resolver.firstLookUp(request.host);
       resolution.then((resolution) => {
         const resolveMs = performance.now() - at;
         if (!waiting.settled) this.#run(waiting, resolution, resolveMs);
@@ -152,6 +154,11 @@ export class Checker {
   }
 }
 
+/**
+ * Where a name waited for its turn for a greater share of the check's time, the rest says nothing of the backend.
+ */
+const MAX_QUEUED_SHARE = 1 / 4;
+
 /** Of what is known without a run. */
 const NO_RUN = { run: 0, timings: {} } as const;
 
@@ -167,6 +174,8 @@ class Waiting implements PendingCheck {
   readonly #deadline: Deadline;
   #flight: Flight | undefined;
   settled = false;
+  /** The look-up of the name that it waits or has waited for, where nothing was known of it. */
+  firstLookUp: PendingLookUp | undefined;
 
   constructor(request: CheckRequest, timeoutMs: number, at: number, deadlines: Deadlines) {
     this.request = request;
@@ -223,6 +232,10 @@ class Waiting implements PendingCheck {
     const answer = this.#flight?.answer;
     if (answer !== undefined) return answer;
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
+    const queuedMs = this.firstLookUp?.queuedMs(this.at) ?? 0;
+    if (queuedMs > this.timeoutMs * MAX_QUEUED_SHARE) {
+      return { kind: "local", detail: "The name had to wait for its turn to be looked up" };
+    }
     const lack = this.#flight?.waitsForAgent;
     if (lack !== undefined) return { kind: "local", detail: lack };
     const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";

@@ -13,14 +13,31 @@ const DNS_HEADER = 12;
 /** Addresses by name; of a name without any the name server says that it does not exist. */
 export type Hosts = Readonly<Record<string, readonly string[]>>;
 
+/** Types of DNS records (RFC 1035, section 3.2.2; RFC 3596). */
+const RECORD_TYPES = { A: 1, AAAA: 28 } as const;
+
+/**
+ * What the name server answers of a name that is in no file: IPv4 addresses, none for a name without such a
+ * record, or nothing at all (`undefined`).
+ */
+export type DnsAnswers = (
+  name: string,
+  type: "A" | "AAAA",
+) => readonly string[] | undefined | Promise<readonly string[] | undefined>;
+
 type TestOfNames = (wrapper: string[], change: (hosts: Hosts) => Promise<void>) => Promise<void>;
 
 /**
  * A test in which the agent knows names of the test's own; see {@linkcode testThatNeeds} for machines where
  * that cannot be had, and {@linkcode withOwnNames} for what the test is given.
  */
-export function testWithOwnNames(name: string, hosts: Hosts, test: TestOfNames): void {
-  testThatNeeds({ missing: namesProblem() }, name, () => withOwnNames(hosts, test));
+export function testWithOwnNames(
+  name: string,
+  hosts: Hosts,
+  test: TestOfNames,
+  answers?: DnsAnswers,
+): void {
+  testThatNeeds({ missing: namesProblem() }, name, () => withOwnNames(hosts, test, answers));
 }
 
 /** Why nobody here can have names of their own; undefined when that is possible. */
@@ -32,17 +49,23 @@ export function namesProblem(): string | undefined {
 
 /**
  * Runs a test in which the agent knows names of the test's own; every other name it asks of a name server
- * that takes questions and never answers them, unless the name is said not to exist.
+ * that takes questions and never answers them, unless the name is said not to exist or `answers` has one.
  *
  * The agent gets a mount namespace with another /etc/hosts and /etc/resolv.conf, which takes root.
  *
  * @param hosts addresses by name, in the order of preference
  * @param test is given the wrapper with which to start the agent, and a way to change the names
+ * @param answers what the name server answers. @default {nothing}
  */
-export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<void> {
+export async function withOwnNames(
+  hosts: Hosts,
+  test: TestOfNames,
+  answers: DnsAnswers = () => undefined,
+): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "names-" });
   const socket = createSocket("udp4");
   const nameServer = unusedAddress();
+  let closed = false;
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once("error", reject);
@@ -50,11 +73,14 @@ export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<voi
     });
     await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n`);
     let gone: string[] = [];
-    socket.on("message", (question, { port, address }) => {
+    socket.on("message", async (question, { port, address }) => {
       const asked = nameIn(question);
       // The resolver may try it with a search domain as well.
-      if (!gone.some((name) => `${asked}.`.startsWith(`${name}.`))) return;
-      socket.send(doesNotExist(question), port, address);
+      const isGone = gone.some((name) => `${asked}.`.startsWith(`${name}.`));
+      const type = typeIn(question);
+      const addresses = isGone || type === undefined ? undefined : await answers(asked, type);
+      const answer = isGone ? doesNotExist(question) : addresses && found(question, addresses);
+      if (answer !== undefined && !closed) socket.send(answer, port, address);
     });
     const change = async (hosts: Hosts) => {
       gone = Object.keys(hosts).filter((name) => hosts[name]?.length === 0);
@@ -66,6 +92,7 @@ export async function withOwnNames(hosts: Hosts, test: TestOfNames): Promise<voi
     const script = [...mounts, 'exec "$@"'].join(" && ");
     await test(["unshare", "--mount", "sh", "-c", script, directory], change);
   } finally {
+    closed = true;
     await new Promise<void>((resolve) => socket.close(() => resolve()));
     await Deno.remove(directory, { recursive: true });
   }
@@ -93,5 +120,27 @@ function nameIn(message: Uint8Array): string {
 function doesNotExist(question: Uint8Array): Uint8Array {
   const answer = Uint8Array.from(question);
   answer.set([0x81, 0x83], 2); // a response, recursion desired and available, no such name
+  return answer;
+}
+
+/** The type of record that a DNS message asks for: what follows the name. */
+function typeIn(message: Uint8Array): "A" | "AAAA" | undefined {
+  const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+  const type = view.getUint16(message.indexOf(0, DNS_HEADER) + 1);
+  if (type === RECORD_TYPES.A) return "A";
+  return type === RECORD_TYPES.AAAA ? "AAAA" : undefined;
+}
+
+/** The answer to a question that is sent back with it: IPv4 addresses, if any (RFC 1035, section 4.1). */
+function found(question: Uint8Array, addresses: readonly string[]): Uint8Array {
+  const end = question.indexOf(0, DNS_HEADER) + 5;
+  const records = addresses.flatMap((address) => [
+    ...[0xc0, DNS_HEADER], // the name that was asked for
+    ...[0, RECORD_TYPES.A, 0, 1], // of the internet
+    ...[0, 0, 0, 0], // not to be kept
+    ...[0, 4, ...address.split(".").map(Number)],
+  ]);
+  const answer = Uint8Array.from([...question.subarray(0, end), ...records]);
+  answer.set([0x81, 0x80, 0, 1, 0, addresses.length, 0, 0, 0, 0], 2);
   return answer;
 }

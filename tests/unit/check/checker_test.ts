@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
-import { DnsCache, Resolver } from "../../../src/backend/resolve.ts";
+import { DnsCache } from "../../../src/backend/dns_cache.ts";
+import { Resolver } from "../../../src/backend/resolve.ts";
 import { Checker, type CheckerOptions, type PendingCheck } from "../../../src/check/checker.ts";
 import type {
   HealthCheck,
@@ -194,6 +195,26 @@ Deno.test("Checker gives up on a name at the deadline too, and begins no run aft
   lab.names.begun[0]?.end({ ok: true, addresses: ["10.0.0.1"] });
   await new Promise((resolve) => setTimeout(resolve));
   assert.equal(lab.runs.length, 0);
+});
+
+Deno.test("Checker blames the agent when a name waits for its turn to be looked up", async () => {
+  using lab = new Lab({ checkTimeoutMs: 40 });
+  const looked = Array.from({ length: 17 }, (_, nth) => lab.check(`api-${nth} 1 no-ssl x`));
+  const kinds = (await Promise.all(looked.map((check) => lab.verdict(check)))).map((v) => v.kind);
+  assert.deepEqual(kinds.slice(0, 16), Array(16).fill("timeout"));
+  assert.equal(kinds[16], "local");
+});
+
+Deno.test("Checker blames the agent when a name's turn left too little time for the backend", async () => {
+  using lab = new Lab({ checkTimeoutMs: 100 });
+  const looked = Array.from({ length: 17 }, (_, nth) => lab.check(`api-${nth} 1 no-ssl x`));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const { begun } = lab.names;
+  for (const { end } of begun) end({ ok: true, addresses: ["10.0.0.1"] });
+  await new Promise((resolve) => setTimeout(resolve));
+  begun[16]?.end({ ok: true, addresses: ["10.0.0.2"] });
+  const kinds = (await Promise.all(looked.map((check) => lab.verdict(check)))).map((v) => v.kind);
+  assert.deepEqual([lab.runs.length, kinds[0], kinds[16]], [17, "timeout", "local"]);
 });
 
 Deno.test("Checker shares a run between equal checks, and gives each the same observation", async () => {

@@ -1,0 +1,183 @@
+import type { Family, LookUp } from "./look_up.ts";
+
+/** A look-up that takes longer, in milliseconds, hangs: its name server is silent, or nearly so. */
+export const HANGS_AFTER_MS = 1000;
+
+/**
+ * Threads that look-ups may occupy. Deno 2.9.6 has 32 for what blocks; the others are for log lines and
+ * files, two at most at a time. While all 32 hang in look-ups, no log line is written.
+ */
+const MAX_UNDER_WAY = 24;
+
+/** Those for names of which nothing good is known yet: the others are for names that are answered. */
+const MAX_UNPROVEN = 20;
+
+/** Those for names of one domain and standing, so that a silent domain leaves some to the others. */
+const MAX_OF_DOMAIN = 16;
+
+/** With so many look-ups that hang, no name that hung before is tried again. */
+const MAX_HANGING = 8;
+
+/** Those that ask for one family beside a look-up that hangs; of one domain only one. */
+const MAX_BESIDE = 4;
+
+/** What is known of a name before it is looked up. */
+export type Standing =
+  /** Its last look-up was answered soon, well or not. */
+  | "answered"
+  /** It was not looked up before. */
+  | "new"
+  /** Its last look-up hung. */
+  | "hung"
+  /** A look-up of it is under way, and this one is to overtake it. */
+  | "beside";
+
+/**
+ * Which standing comes first where a thread is free. The shares are such that those before it leave something
+ * to each.
+ */
+const ORDER: readonly Standing[] = ["beside", "new", "hung", "answered"];
+
+/** A look-up that waits for its turn or has it. */
+export interface Turn {
+  /** The name's parent domain: names of one domain mostly share their name servers. */
+  readonly domain: string;
+  readonly standing: Standing;
+  /** What is to be asked for, were its turn now. */
+  readonly family: () => Family;
+}
+
+/** A look-up whose turn has come. */
+export interface Begun {
+  readonly family: Family;
+  readonly found: Promise<LookUp>;
+}
+
+interface UnderWay {
+  readonly domain: string;
+  readonly standing: Standing;
+  readonly family: Family;
+  /** In milliseconds of `performance.now()`. */
+  readonly begunAt: number;
+}
+
+interface Waiting {
+  readonly turn: Turn;
+  readonly begin: () => void;
+}
+
+/**
+ * Which look-ups are under way, and which is next. A look-up of a silent name server occupies a thread for many
+ * seconds; so look-ups have a share of the threads by their standing, the worse their prospects the smaller.
+ * Within it domains take turns.
+ */
+export class LookUpTurns {
+  readonly #underWay = new Set<UnderWay>();
+  /** By domain those that wait for their turn, in the order in which they came. */
+  readonly #queues: Record<Standing, Map<string, Waiting[]>> = {
+    answered: new Map(),
+    new: new Map(),
+    hung: new Map(),
+    beside: new Map(),
+  };
+  #waiting = 0;
+
+  /** How many look-ups wait for their turn. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /**
+   * Begins a look-up in its turn, at once if it may.
+   *
+   * @param lookUp never rejects; the turn is given back when it ends
+   * @returns the look-up, when its turn has come
+   */
+  take(turn: Turn, lookUp: (family: Family) => Promise<LookUp>): Promise<Begun> {
+    const { promise, resolve } = Promise.withResolvers<Begun>();
+    const begin = () => {
+      const { domain, standing } = turn;
+      const family = turn.family();
+      const underWay = { domain, standing, family, begunAt: performance.now() };
+      this.#underWay.add(underWay);
+      const found = lookUp(family).finally(() => {
+        this.#underWay.delete(underWay);
+        this.admit();
+      });
+      resolve({ family, found });
+    };
+    if (this.#mayBegin(turn)) begin();
+    else this.#wait({ turn, begin });
+    return promise;
+  }
+
+  /** @returns whether a look-up of the domain hangs */
+  hangsIn(domain: string): boolean {
+    const hungSince = performance.now() - HANGS_AFTER_MS;
+    return this.#count((other) => other.domain === domain && other.begunAt <= hungSince) > 0;
+  }
+
+  /** Begins the look-ups that may; to be called when the family of some has changed. */
+  admit(): void {
+    for (const standing of ORDER) {
+      for (let next = this.#next(standing); next !== undefined; next = this.#next(standing)) {
+        next.begin();
+      }
+    }
+  }
+
+  #wait(waiting: Waiting): void {
+    const { domain, standing } = waiting.turn;
+    const queue = this.#queues[standing].get(domain);
+    if (queue === undefined) this.#queues[standing].set(domain, [waiting]);
+    else queue.push(waiting);
+    this.#waiting++;
+  }
+
+  /** Takes the first that may begin out of its queue. */
+  #next(standing: Standing): Waiting | undefined {
+    const queues = this.#queues[standing];
+    if (queues.size === 0 || !this.#hasShareLeft(standing)) return undefined;
+    for (const [domain, queue] of queues) {
+      const first = queue[0];
+      if (first === undefined || !this.#hasDomainLeft(first.turn)) continue;
+      queue.shift();
+      queues.delete(domain);
+      if (queue.length > 0) queues.set(domain, queue); // behind the other domains
+      this.#waiting--;
+      return first;
+    }
+    return undefined;
+  }
+
+  #mayBegin(turn: Turn): boolean {
+    return this.#hasShareLeft(turn.standing) && this.#hasDomainLeft(turn);
+  }
+
+  #hasShareLeft(standing: Standing): boolean {
+    if (this.#underWay.size >= MAX_UNDER_WAY) return false;
+    if (standing === "answered") return true;
+    if (this.#count((other) => other.standing !== "answered") >= MAX_UNPROVEN) return false;
+    if (standing === "new") return true;
+    if (standing === "beside") {
+      return this.#count((other) => other.standing === "beside") < MAX_BESIDE;
+    }
+    const hungSince = performance.now() - HANGS_AFTER_MS;
+    const hangs = (other: UnderWay) => other.standing === "hung" || other.begunAt <= hungSince;
+    return this.#count(hangs) < MAX_HANGING;
+  }
+
+  #hasDomainLeft({ domain, standing, family: familyOf }: Turn): boolean {
+    const family = familyOf();
+    const alike = this.#count((other) =>
+      other.domain === domain && other.standing === standing && other.family === family
+    );
+    return alike < (standing === "beside" ? 1 : MAX_OF_DOMAIN);
+  }
+
+  #count(is: (underWay: UnderWay) => boolean): number {
+    let count = 0;
+    for (const underWay of this.#underWay) if (is(underWay)) count++;
+    return count;
+  }
+}

@@ -1,0 +1,186 @@
+import { LruMap } from "../lru_map.ts";
+import { type Family, getAddrInfo, type LookUp, type LookUpName } from "./look_up.ts";
+import { HANGS_AFTER_MS, LookUpTurns, type Standing, type Turn } from "./look_up_turns.ts";
+
+/** Look-ups that wait for their turn; more are refused. */
+const MAX_WAITING = 10_000;
+
+/** Names whose last look-up is remembered, and domains that do not answer for IPv6. */
+const MAX_REMEMBERED = 10_000;
+
+/**
+ * After so long without an answer for both families, in milliseconds, IPv4 is asked for by itself: some load
+ * balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
+ */
+const IPV4_ALONE_AFTER_MS = 300;
+
+/** How long names of a domain are then asked for IPv4 first, in milliseconds. */
+const IPV4_FIRST_MS = 300_000;
+
+/** A known name that waits longer for its turn, in milliseconds, is known no more. */
+const OVERDUE_AFTER_MS = 30_000;
+
+/** A look-up of a name that has been asked for. */
+export class PendingLookUp {
+  readonly answer: Promise<LookUp>;
+  readonly #standing: Standing;
+  readonly #askedAt = performance.now();
+  #begunAt: number | undefined;
+  #endedAt: number | undefined;
+
+  /** @param find gives the answer, and calls when the look-up begins */
+  constructor(standing: Standing, find: (onBegin: () => void) => Promise<LookUp>) {
+    this.#standing = standing;
+    const found = find(() => this.#begunAt = performance.now());
+    this.answer = found.finally(() => this.#endedAt = performance.now());
+  }
+
+  /** Whether it hung, or has hung so far. */
+  get hangs(): boolean {
+    const now = this.#endedAt ?? performance.now();
+    return now - (this.#begunAt ?? now) >= HANGS_AFTER_MS;
+  }
+
+  /**
+   * How long it has waited for its turn since a moment of `performance.now()`, in milliseconds. 0 if the name
+   * hung before or hangs now: then it is not the agent that is to blame.
+   */
+  queuedMs(since: number): number {
+    if (this.#standing === "hung" || this.hangs) return 0;
+    const begunAt = this.#begunAt ?? performance.now();
+    return Math.max(0, begunAt - Math.max(since, this.#askedAt));
+  }
+}
+
+/** What the last look-up of a name was like. */
+interface Past {
+  readonly standing: "answered" | "hung";
+  /** Whether IPv6 addresses are known. */
+  readonly ipv6: boolean;
+}
+
+/**
+ * Looks names up. A look-up cannot be cancelled, and a name server that is silent takes many seconds, so all
+ * that ask for the same name meanwhile share one, and look-ups take turns.
+ */
+export class NameLookup {
+  readonly #lookUp: LookUpName;
+  readonly #turns = new LookUpTurns();
+  readonly #pending = new Map<string, PendingLookUp>();
+  readonly #past = new LruMap<string, Past>(MAX_REMEMBERED);
+  /** Domains that are asked for IPv4 first, and until when, in milliseconds of `performance.now()`. */
+  readonly #ipv4First = new LruMap<string, number>(MAX_REMEMBERED);
+
+  /** @default {getAddrInfo} */
+  constructor(lookUp: LookUpName = getAddrInfo) {
+    this.#lookUp = lookUp;
+  }
+
+  /** @returns the addresses of a DNS name, each once, best first; never rejects */
+  find(name: string): Promise<LookUp> {
+    const shared = this.#pending.get(name);
+    if (shared !== undefined) return shared.answer;
+    if (this.#turns.waiting >= MAX_WAITING) {
+      const detail = "Too many names are being looked up";
+      return Promise.resolve({ ok: false, detail, fault: "local" });
+    }
+    const past = this.#past.get(name);
+    const standing = past?.standing ?? "new";
+    const pending = new PendingLookUp(standing, async (onBegin) => {
+      const found = await this.#find(name, standing, onBegin);
+      this.#pending.delete(name);
+      const ipv6 = found.ok ? found.addresses.some(isIpv6) : past?.ipv6 === true;
+      this.#past.set(name, { standing: pending.hangs ? "hung" : "answered", ipv6 });
+      return found;
+    });
+    this.#pending.set(name, pending);
+    return pending.answer;
+  }
+
+  /** @returns the look-up of a name that is under way or waits for its turn */
+  pending(name: string): PendingLookUp | undefined {
+    return this.#pending.get(name);
+  }
+
+  /** Whether a name has waited for its turn for too long, and not because its domain's name server is silent. */
+  isOverdue(name: string): boolean {
+    const queuedMs = this.#pending.get(name)?.queuedMs(-Infinity) ?? 0;
+    return queuedMs > OVERDUE_AFTER_MS && !this.#turns.hangsIn(domainOf(name));
+  }
+
+  async #find(name: string, standing: Standing, onBegin: () => void): Promise<LookUp> {
+    const domain = domainOf(name);
+    const lookUp = (family: Family) => this.#lookUp(name, family);
+    const family = () => this.#firstFamily(name, domain);
+    const begun = await this.#turns.take({ domain, standing, family }, (family) => {
+      onBegin();
+      // One name of the domain tries whether IPv6 is answered again; the others wait for what it finds.
+      if (family === 0 && this.#ipv4First.get(domain) !== undefined) this.#putIpv4First(domain);
+      return lookUp(family);
+    });
+    if (begun.family === 4) {
+      const found = await begun.found;
+      if (found.ok || found.fault !== "name") return found;
+      // It may have IPv6 addresses.
+      const both = await this.#turns.take({ domain, standing, family: () => 0 }, lookUp);
+      return await both.found;
+    }
+    const soon = await within(IPV4_ALONE_AFTER_MS, begun.found, undefined);
+    if (soon === undefined) return await this.#orIpv4(name, domain, begun.found);
+    this.#ipv4First.delete(domain);
+    return soon;
+  }
+
+  /** @returns what a look-up of both families finds, or the IPv4 addresses if they are found sooner */
+  async #orIpv4(name: string, domain: string, both: Promise<LookUp>): Promise<LookUp> {
+    if (this.#past.get(name)?.ipv6) return await both; // what is known is better than half of it
+    let ended = false;
+    void both.then(() => ended = true);
+    const beside: Turn = { domain, standing: "beside", family: () => 4 };
+    const ipv4 = this.#turns.take(beside, () => ended ? both : this.#lookUp(name, 4))
+      .then(async ({ found }) => {
+        const ipv4 = await found;
+        if (!ipv4.ok || ended) return await both;
+        this.#putIpv4First(domain);
+        this.#turns.admit();
+        // Slow is not silent.
+        void both.then((found) => {
+          if (found.ok && found.addresses.some(isIpv6)) this.#ipv4First.delete(domain);
+        });
+        return ipv4;
+      });
+    return await Promise.race([both, ipv4]);
+  }
+
+  /** IPv4 where the domain does not answer for IPv6, unless the name is known to have such addresses. */
+  #firstFamily(name: string, domain: string): Family {
+    const until = this.#ipv4First.get(domain);
+    if (until === undefined || this.#past.get(name)?.ipv6) return 0;
+    return performance.now() < until ? 4 : 0;
+  }
+
+  #putIpv4First(domain: string): void {
+    this.#ipv4First.set(domain, performance.now() + IPV4_FIRST_MS);
+  }
+}
+
+/** @returns what follows the first label of a name */
+function domainOf(name: string): string {
+  const dot = name.indexOf(".");
+  return dot < 0 ? "" : name.slice(dot + 1).toLowerCase();
+}
+
+function isIpv6(address: string): boolean {
+  return address.includes(":");
+}
+
+/** @returns what a promise resolves to, or something else if that takes longer, in milliseconds */
+export async function within<T, U>(ms: number, promise: Promise<T>, otherwise: U): Promise<T | U> {
+  const late = Promise.withResolvers<U>();
+  const timer = setTimeout(() => late.resolve(otherwise), ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,271 @@
+import assert from "node:assert/strict";
+import type { LookUp } from "../../../src/backend/look_up.ts";
+import { NameLookup } from "../../../src/backend/name_lookup.ts";
+import { type BegunLookUp, controlledNames } from "../../lab/unit/controlled_names.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
+
+const FOUND: LookUp = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
+const BOTH: LookUp = { ok: true, addresses: ["2001:db8::1", "10.0.0.1"] };
+const ONE: LookUp = { ok: true, addresses: ["10.0.0.1"] };
+const GONE: LookUp = { ok: false, detail: "ENOTFOUND", fault: "name" };
+const SILENT: LookUp = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
+
+/** Lets what has ended be noticed. */
+const turn = () => new Promise((resolve) => setTimeout(resolve));
+
+const inDomain = (domain: string, count: number, prefix = "name") =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index}.${domain}`);
+
+Deno.test("NameLookup looks a name up once for all that ask meanwhile, and anew later", async () => {
+  const { begun, names } = controlledNames();
+  const asked = [names.find("a"), names.find("a")];
+  assert.equal(begun.length, 1);
+  begun[0]?.end(FOUND);
+  assert.deepEqual(await Promise.all(asked), [FOUND, FOUND]);
+  names.find("a");
+  assert.equal(begun.length, 2);
+});
+
+Deno.test("NameLookup has no more than 16 look-ups under way, and takes the others in their turn", async () => {
+  const { begun, names } = controlledNames();
+  const asked = Array.from({ length: 20 }, (_, index) => names.find(`${index}`));
+  assert.equal(begun.length, 16);
+  begun[3]?.end(FOUND);
+  await asked[3];
+  assert.deepEqual(begun.slice(16).map(({ name }) => name), ["16"]);
+  for (let index = 0; index < 20; index++) {
+    begun[index]?.end(FOUND);
+    await asked[index];
+  }
+  assert.equal(begun.length, 20);
+  names.find("again");
+  assert.equal(begun.length, 21, "the turns were given back");
+});
+
+Deno.test("NameLookup finds the names of this machine, and says why it does not find others", async () => {
+  const names = new NameLookup();
+  const local = await names.find("localhost");
+  assert.ok(local.ok && local.addresses.some((address) => ["127.0.0.1", "::1"].includes(address)));
+  assert.equal((await names.find("does-not-exist.invalid")).ok, false);
+});
+
+Deno.test("NameLookup refuses a name when ten thousand wait, for that is its own fault", async () => {
+  const { begun, names } = controlledNames();
+  const asked = Array.from({ length: 10_016 }, (_, index) => names.find(`${index}`));
+  const detail = "Too many names are being looked up";
+  assert.deepEqual(await names.find("one too many"), { ok: false, detail, fault: "local" });
+  for (let index = 0; index < asked.length; index++) {
+    begun[index]?.end(FOUND);
+    assert.deepEqual(await asked[index], FOUND);
+  }
+  names.find("again");
+  assert.equal(begun.length, 10_017);
+});
+
+/** Looks names up, and ends what has begun of them after a time that passes, until all have ended. */
+async function lookUpAll(
+  { begun, names }: ReturnType<typeof controlledNames>,
+  asked: readonly string[],
+  found: LookUp,
+  pass = () => {},
+): Promise<void> {
+  const answers = asked.map((name) => names.find(name));
+  const left = new Set(asked);
+  while (left.size > 0) {
+    pass();
+    for (const { name, end } of [...begun]) if (left.delete(name)) end(found);
+    await turn();
+  }
+  await Promise.all(answers);
+  begun.length = 0;
+}
+
+const namesOf = (begun: readonly BegunLookUp[]) => begun.map(({ name }) => name);
+
+Deno.test("NameLookup: new names of a silent domain leave turns to other domains and to known names", async () => {
+  using time = new FakeTime();
+  const lab = controlledNames();
+  await lookUpAll(lab, ["known.silent"], FOUND);
+  const { begun, names } = lab;
+  for (const name of inDomain("silent", 100)) void names.find(name);
+  assert.equal(begun.length, 16);
+  time.passes(5000);
+  void names.find("new.other");
+  void names.find("known.silent");
+  assert.deepEqual(namesOf(begun).slice(16), ["new.other", "known.silent"]);
+  for (const name of inDomain("third", 100)) void names.find(name);
+  assert.equal(begun.length, 16 + 2 + 3, "20 that are not known, and the one that is");
+});
+
+Deno.test("NameLookup: names that hung are overtaken by others, and hold 8 turns at most", async () => {
+  using time = new FakeTime();
+  const lab = controlledNames();
+  const { begun, names } = lab;
+  const hung = inDomain("silent", 40);
+  await lookUpAll(lab, hung, SILENT, () => time.passes(1000));
+  for (const name of hung) void names.find(name);
+  assert.equal(begun.length, 8);
+  void names.find("new.silent");
+  assert.equal(namesOf(begun)[8], "new.silent");
+  begun[8]?.end(FOUND);
+  await turn();
+  assert.equal(begun.length, 9);
+  for (let nth = 0; nth < 40; nth++) {
+    begun.filter(({ name }) => name !== "new.silent")[nth]?.end(FOUND);
+    await turn();
+  }
+  begun.length = 0;
+  for (const name of hung) void names.find(name);
+  assert.equal(begun.length, 16, "they are answered again");
+});
+
+Deno.test("NameLookup has domains take turns", async () => {
+  const { begun, names } = controlledNames();
+  for (const name of inDomain("busy", 100)) void names.find(name);
+  for (const domain of ["b", "c", "d", "e"]) void names.find(`x.${domain}`);
+  void names.find("late.f");
+  void names.find("later.f");
+  assert.equal(begun.length, 20);
+  for (let nth = 0; nth < 3; nth++) {
+    begun[nth]?.end(FOUND);
+    await turn();
+  }
+  assert.deepEqual(namesOf(begun).slice(20), ["name-16.busy", "late.f", "name-17.busy"]);
+});
+
+Deno.test("NameLookup never has more than 24 look-ups under way", async () => {
+  const lab = controlledNames();
+  const known = ["a", "b", "c"].flatMap((domain) => inDomain(domain, 12));
+  await lookUpAll(lab, known, FOUND);
+  for (const name of known) void lab.names.find(name);
+  assert.equal(lab.begun.length, 24);
+});
+
+Deno.test("PendingLookUp tells how long a name has waited for its turn, and not how long it takes", async () => {
+  using time = new FakeTime();
+  const { begun, names } = controlledNames();
+  const [first, ...others] = inDomain("busy", 17).map((name) => {
+    void names.find(name);
+    return names.pending(name);
+  });
+  const last = others.at(-1);
+  assert.ok(first && last);
+  const since = performance.now();
+  time.passes(300);
+  assert.deepEqual([first.queuedMs(since), last.queuedMs(since)], [0, 300]);
+  assert.equal(last.queuedMs(since + 200), 100);
+  begun[0]?.end(FOUND);
+  await turn();
+  time.passes(999);
+  assert.equal(last.queuedMs(since), 300);
+  time.passes(1);
+  assert.equal(last.queuedMs(since), 0, "the name itself hangs");
+});
+
+Deno.test("PendingLookUp does not blame the turn of a name that hung before", async () => {
+  using time = new FakeTime();
+  const lab = controlledNames();
+  const hung = inDomain("silent", 9);
+  await lookUpAll(lab, hung, SILENT, () => time.passes(1000));
+  for (const name of hung) void lab.names.find(name);
+  time.passes(500);
+  assert.equal(lab.names.pending("name-8.silent")?.queuedMs(0), 0);
+});
+
+/** Longer than a look-up of both families is waited for. */
+const ipv4IsAsked = () => new Promise((resolve) => setTimeout(resolve, 330));
+
+Deno.test("NameLookup asks for IPv4 alone when the look-up of both families hangs", async () => {
+  const { begun, names } = controlledNames();
+  const answer = names.find("api.z");
+  await ipv4IsAsked();
+  assert.deepEqual(begun.map(({ family }) => family), [0, 4]);
+  begun[1]?.end(ONE);
+  assert.deepEqual(await answer, ONE);
+  // From now on the whole domain is asked so.
+  const other = names.find("other.z");
+  assert.equal(begun[2]?.family, 4);
+  begun[2]?.end(ONE);
+  assert.deepEqual(await other, ONE);
+});
+
+Deno.test("NameLookup asks for both families of a name that has no IPv4 address", async () => {
+  const { begun, names } = controlledNames();
+  void names.find("api.z");
+  await ipv4IsAsked();
+  begun[1]?.end(ONE);
+  await turn();
+  const answer = names.find("ipv6.z");
+  begun[2]?.end(GONE);
+  await turn();
+  assert.equal(begun[3]?.family, 0);
+  begun[3]?.end(BOTH);
+  assert.deepEqual(await answer, BOTH);
+});
+
+for (
+  const [what, ipv4, both] of [
+    ["the name server is silent", SILENT, SILENT],
+    ["the name has no IPv4 address", GONE, BOTH],
+    ["the name does not exist", GONE, GONE],
+  ] as const
+) {
+  Deno.test(`NameLookup waits for both families when ${what}`, async () => {
+    const { begun, names } = controlledNames();
+    const answer = names.find("api.z");
+    await ipv4IsAsked();
+    begun[1]?.end(ipv4);
+    await turn();
+    begun[0]?.end(both);
+    assert.deepEqual(await answer, both);
+    void names.find("other.z");
+    assert.equal(begun[2]?.family, 0);
+  });
+}
+
+Deno.test("NameLookup takes slow IPv6 addresses in at the next look-up", async () => {
+  const { begun, names } = controlledNames();
+  const answer = names.find("api.z");
+  await ipv4IsAsked();
+  begun[1]?.end(ONE);
+  await answer;
+  begun[0]?.end(BOTH);
+  await turn();
+  const next = names.find("api.z");
+  assert.equal(begun[2]?.family, 0);
+  begun[2]?.end(BOTH);
+  assert.deepEqual(await next, BOTH);
+  // Known IPv6 addresses are not given up for a look-up that hangs.
+  void names.find("api.z");
+  await ipv4IsAsked();
+  assert.equal(begun.length, 4);
+});
+
+Deno.test("NameLookup has one name of a domain try IPv6 again after five minutes", async () => {
+  using time = new FakeTime();
+  const { begun, names } = controlledNames();
+  void names.find("api.z");
+  await ipv4IsAsked();
+  begun[1]?.end(ONE);
+  await turn();
+  time.passes(300_000);
+  for (const name of ["a.z", "b.z"]) void names.find(name);
+  await turn();
+  assert.deepEqual(begun.slice(2).map(({ family }) => family), [0, 4]);
+  begun[2]?.end(ONE);
+  await turn();
+  void names.find("c.z");
+  assert.equal(begun[4]?.family, 0, "IPv6 is answered again");
+});
+
+Deno.test("NameLookup begins one look-up of IPv4 alone in a domain, and none in vain", async () => {
+  const { begun, names } = controlledNames();
+  const answers = inDomain("slow", 3).map((name) => names.find(name));
+  await ipv4IsAsked();
+  assert.deepEqual(begun.map(({ family }) => family), [0, 0, 0, 4]);
+  for (const { end } of begun.slice(0, 3)) end(ONE);
+  assert.deepEqual(await Promise.all(answers), [ONE, ONE, ONE]);
+  begun[3]?.end(ONE);
+  await turn();
+  assert.equal(begun.length, 4);
+});
