@@ -11,7 +11,6 @@ import {
 } from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
 import { isIP } from "node:net";
-import { checkServerIdentity } from "node:tls";
 import protobuf from "protobufjs";
 import healthProto from "../../proto/grpc/health/v1/health.proto" with { type: "text" };
 import type { CloseReason } from "../backend/connection.ts";
@@ -21,6 +20,7 @@ import type { BackendTls } from "../backend/transport.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { MAX_MESSAGE_BYTES } from "../grpc/health.ts";
 import { formatHostPort } from "../protocol/host.ts";
+import { identityProblem } from "../tls/server_identity.ts";
 import { HeldSockets } from "./workarounds.ts";
 
 /** `HealthCheckResponse`: the status by its name, or a bare number where the proto has no name for it. */
@@ -219,7 +219,7 @@ export class Channel {
 
 function credentialsOf({ profile, serverName }: BackendTls): ChannelCredentials {
   return credentials.createFromSecureContext(profile.context(), {
-    checkServerIdentity: (_, certificate) => checkServerIdentity(serverName, certificate),
+    checkServerIdentity: (_, certificate) => identityProblem(serverName, certificate.raw),
     rejectUnauthorized: profile.settings.insecureSkipVerify !== true,
   });
 }

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { checkServerIdentity, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
 import {
   contentsOf,
   DER,
@@ -9,6 +9,7 @@ import {
   readDer,
   readDerValues,
 } from "./encoding.ts";
+import { identityProblem } from "./server_identity.ts";
 
 /** Distinguished names are the peer's own words. */
 const MAX_NAME_LENGTH = 200;
@@ -29,7 +30,7 @@ export function refusalOf(secured: TLSSocket, serverName: string): string | unde
     const reason = String(secured.authorizationError);
     return describeRefusal(chainOf(secured), reason, new Date());
   }
-  return checkServerIdentity(serverName, secured.getPeerCertificate())?.message;
+  return identityProblem(serverName, secured.getPeerCertificate().raw)?.message;
 }
 
 /**

@@ -38,7 +38,7 @@ export function certificatesOf(text: string, broken: "refuse" | "skip" = "refuse
 
 function readCertificate({ label, body }: PemBlock, number: number): string {
   const bytes = bytesOf(body);
-  const size = bytes && readDer(bytes)?.size;
+  const size = bytes && readDer(bytes)?.bytes.length;
   if (bytes === undefined || size === undefined) {
     throw new Error(`certificate ${number} in it cannot be read`);
   }
@@ -134,8 +134,8 @@ export interface DerValue {
   /** The identifier octet: class, form and number. */
   readonly tag: number;
   readonly content: Uint8Array;
-  /** The bytes that tag, length and content take together. */
-  readonly size: number;
+  /** Tag, length and content together. */
+  readonly bytes: Uint8Array;
 }
 
 /** Tags of the values that are looked for here. */
@@ -160,11 +160,13 @@ export function readDer(bytes: Uint8Array): DerValue | undefined {
   const [tag, first] = bytes;
   if (tag === undefined || first === undefined) return undefined;
   const more = first < 0x80 ? 0 : first - 0x80;
-  if (more > MAX_LENGTH_BYTES || bytes.length < 2 + more) return undefined;
+  // 0x80 is a length that the end of the content tells: not in DER (X.690, section 10.1).
+  if (first === 0x80 || more > MAX_LENGTH_BYTES || bytes.length < 2 + more) return undefined;
   const length = more === 0 ? first : bytes.subarray(2, 2 + more)
     .reduce((value, byte) => value * 256 + byte, 0);
   const size = 2 + more + length;
-  return size <= bytes.length ? { tag, content: bytes.subarray(2 + more, size), size } : undefined;
+  if (size > bytes.length) return undefined;
+  return { tag, content: bytes.subarray(2 + more, size), bytes: bytes.subarray(0, size) };
 }
 
 /** Reads the values that follow each other in the content of a sequence, up to what is none. */
@@ -172,7 +174,7 @@ export function* readDerValues(content: Uint8Array): Generator<DerValue> {
   let rest = content;
   for (let value = readDer(rest); value !== undefined; value = readDer(rest)) {
     yield value;
-    rest = rest.subarray(value.size);
+    rest = rest.subarray(value.bytes.length);
   }
 }
 

@@ -1,3 +1,5 @@
+import "../lab/backends/tls/reflect_metadata.ts";
+import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
@@ -157,6 +159,52 @@ Deno.test("two names on one TLS address are judged each by itself", async () => 
     assert.deepEqual([...new Set(recent.map((call) => call.authority))], ["api.test"]);
   });
 });
+
+/** DER of NameConstraints: a CA with it may issue for `good.test` and what is below it. */
+const GOOD_TEST_ONLY = new Uint8Array([
+  ...[0x30, 0x0f, 0xa0, 0x0d, 0x30, 0x0b, 0x82, 0x09],
+  ...new TextEncoder().encode("good.test"),
+]);
+
+/** @returns the files of a certificate, the first of which has that of its CA as well */
+async function withChain(files: CertificateFiles, caFile: string): Promise<CertificateFiles> {
+  const pems = await Promise.all([files.cert, caFile].map((file) => Deno.readTextFile(file)));
+  await Deno.writeTextFile(files.cert, pems.join(""));
+  return files;
+}
+
+for (const client of ["native", "grpc-js"]) {
+  Deno.test(`only names of hosts name a server, whatever other names hold, with the client ${client}`, async (t) => {
+    await using authority = await CertificateAuthority.create();
+    const constraints = new x509.Extension("2.5.29.30", true, GOOD_TEST_ONLY);
+    await using constrained = await authority.createBelow("Good only", [constraints]);
+    const injected = await authority.issue("api.test", {
+      names: [
+        { type: "url", value: "spiffe://a, DNS:other.test" },
+        { type: "email", value: "a, DNS:other.test" },
+        { type: "dn", value: "CN=a\\, DNS:other.test" },
+        { type: "dns", value: "a, DNS:other.test" },
+        "api.test",
+      ],
+    });
+    const quote = { type: "url", value: 'spiffe://a"b' } as const;
+    const quoted = await authority.issue("api.test", { names: [quote, "api.test"] });
+    const comma = { type: "url", value: "spiffe://a, DNS:other.test" } as const;
+    const below = await withChain(
+      await constrained.issue("a.good.test", { names: ["a.good.test", comma] }),
+      constrained.caFile,
+    );
+    const rows: Row[] = [
+      { name: "a comma: another", certificate: injected, authority: "other.test", counted: TLS },
+      { name: "a comma: its own", certificate: injected, authority: "api.test", counted: UP },
+      { name: "a quote: its own", certificate: quoted, authority: "api.test", counted: UP },
+      { name: "constraints: another", certificate: below, authority: "other.test", counted: TLS },
+      { name: "constraints: its own", certificate: below, authority: "a.good.test", counted: UP },
+    ];
+    const flags = ["--tls-ca-file", authority.caFile, "--grpc-client", client];
+    await checkRows(t, flags, startHealthBackend, rows);
+  });
+}
 
 testWithBackends(
   "a backend that gets a new certificate is judged by the new one",

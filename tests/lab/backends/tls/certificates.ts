@@ -15,8 +15,11 @@ export interface CertificateFiles {
 
 /** What a certificate says. */
 export interface IssueOptions {
-  /** Subject alternative names; an IP address is written as one. @default {[]} */
-  names?: string[];
+  /**
+   * Subject alternative names; a text that is an IP address is written as one, any other as a DNS name.
+   * @default {[]}
+   */
+  names?: (string | x509.JsonGeneralName)[];
   /** "server" or "client" authentication. @default {"server"} */
   use?: "server" | "client";
   /** Whether it ended yesterday. @default {false} */
@@ -141,6 +144,7 @@ async function generateKeys(): Promise<CryptoKeyPair> {
 }
 
 /** A subject alternative name, an IP address as such and anything else (`10.0.0.256`) as a DNS name. */
-function toName(value: string): x509.JsonGeneralName {
+function toName(value: string | x509.JsonGeneralName): x509.JsonGeneralName {
+  if (typeof value !== "string") return value;
   return { type: isIP(value) === 0 ? "dns" : "ip", value };
 }

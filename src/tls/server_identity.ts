@@ -1,0 +1,107 @@
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import { contentsOf, extensionsOf, formatOid, readDer } from "./encoding.ts";
+
+const SUBJECT_ALT_NAME = "2.5.29.17";
+const COMMON_NAME = "2.5.4.3";
+
+/** Tags of the kinds of names in a subjectAltName that count here (RFC 5280, section 4.2.1.6). */
+const DNS_NAME = 0x82;
+const IP_ADDRESS = 0x87;
+
+/** Tags of a certificate's version, and of the strings of which each byte is a character, if it is ASCII. */
+const VERSION = 0xa0;
+const STRINGS = [0x0c, 0x13, 0x14, 0x16]; // UTF8String, PrintableString, TeletexString, IA5String
+
+/** RFC 1035, section 2.3.4: the longest name, in bytes, and a dot behind it. */
+const MAX_NAME_LENGTH = 254;
+
+/** Labels of letters, digits, `-` and `_`; in the first one a `*` too, which stands for others. */
+const WELL_FORMED = /^[a-z0-9_*-]+(?:\.[a-z0-9_-]+)*\.?$/i;
+
+/**
+ * Says why a certificate is not for a server. Names count as Node has it: those of the subjectAltName, and
+ * the common name where there is no dNSName.
+ *
+ * They are read from the certificate itself. `checkServerIdentity` of node:tls takes them from one text that
+ * has them all, joined by commas, and Deno (2.9.6) writes that text without quotes: a URI that holds
+ * `, DNS:other.test` would make the certificate one for other.test (CVE-2021-44532), and one that holds a
+ * quote would fail the check. So the text that it is given here has nothing but well-formed names of hosts
+ * and addresses, of which none can be taken for two.
+ *
+ * @param serverName a DNS name or an IP address
+ * @param der the server's certificate; its signature has been verified
+ * @returns an error whose message says so, or `undefined` where the certificate is for the server; never
+ * throws
+ */
+export function identityProblem(serverName: string, der: Uint8Array): Error | undefined {
+  const names = alternativeNames(der);
+  const altNames = [
+    ...names.dns.filter(isWellFormed).map((name) => `DNS:${name}`),
+    ...names.addresses.map((address) => `IP Address:${address}`),
+  ];
+  const commonNames = names.commonNameCounts ? commonNamesOf(der).filter(isWellFormed) : [];
+  // Node takes several common names, which its types do not know of.
+  const certificate: unknown = {
+    subject: commonNames.length > 0 ? { CN: commonNames } : {},
+    subjectaltname: altNames.join(", "),
+  };
+  return checkServerIdentity(serverName, certificate as PeerCertificate);
+}
+
+function isWellFormed(name: string): boolean {
+  return name.length <= MAX_NAME_LENGTH && WELL_FORMED.test(name);
+}
+
+/** What the subjectAltName of a certificate says of hosts. */
+interface AlternativeNames {
+  /** As they stand there, well-formed or not. */
+  readonly dns: readonly string[];
+  readonly addresses: readonly string[];
+  /** RFC 6125, section 6.4.4: a common name stands in for a dNSName where there is none. */
+  readonly commonNameCounts: boolean;
+}
+
+function alternativeNames(der: Uint8Array): AlternativeNames {
+  const extensions = extensionsOf(der).filter(({ oid }) => oid === SUBJECT_ALT_NAME);
+  const names = extensions.flatMap(({ value }) => contentsOf(value));
+  const dns = names.filter(({ tag }) => tag === DNS_NAME).map(({ content }) => textOf(content));
+  const addresses = names.filter(({ tag }) => tag === IP_ADDRESS)
+    .flatMap(({ content }) => formatAddress(content) ?? []);
+  // What cannot be read to its end may have a dNSName there.
+  const isRead = extensions.every(({ value }) => isWhole(value));
+  return { dns, addresses, commonNameCounts: isRead && dns.length === 0 };
+}
+
+function isWhole(sequence: Uint8Array): boolean {
+  const read = contentsOf(sequence).reduce((size, { bytes }) => size + bytes.length, 0);
+  return readDer(sequence)?.content.length === read;
+}
+
+/** @returns the common names in the subject of a certificate (RFC 5280, section 4.1) */
+function commonNamesOf(der: Uint8Array): string[] {
+  const [tbs] = contentsOf(der);
+  // Serial number, signature, issuer, validity, subject; a version before them in all but the oldest.
+  const fields = contentsOf(tbs?.bytes).filter(({ tag }) => tag !== VERSION);
+  return contentsOf(fields[4]?.bytes)
+    .flatMap(({ bytes }) => contentsOf(bytes))
+    .flatMap(({ bytes }) => {
+      const [type, value] = contentsOf(bytes);
+      const isCommonName = type !== undefined && formatOid(type.content) === COMMON_NAME;
+      return isCommonName && value !== undefined && STRINGS.includes(value.tag)
+        ? [textOf(value.content)]
+        : [];
+    });
+}
+
+/** @returns one character for each byte, so that nothing but ASCII can pass for it */
+function textOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** @returns an address of 4 or 16 bytes as text; `undefined` where it is neither */
+function formatAddress(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) return undefined;
+  const hex = bytes.toHex().match(/.{4}/g) ?? [];
+  return hex.join(":");
+}
