@@ -70,7 +70,8 @@ export async function loadConfiguration(
     mistakes,
     warnings,
   );
-  const tlsFiles = { readTextFile, machineCas: new MachineCas(environment, readTextFile) };
+  const machineCas = new MachineCas(environment, readTextFile);
+  const tlsFiles = { readTextFile, machineCas };
   const profiles = await readTlsProfiles(
     toml.tls,
     { requireAlpn: settings.require_alpn },
@@ -117,6 +118,7 @@ export async function loadConfiguration(
     ...links,
     ...unknownVariables(environment, knownVariables),
     ...warningsAbout(configuration, new Date()),
+    ...machineCas.warning === undefined ? [] : [machineCas.warning],
   );
   return { ok: true, configuration, warnings };
 }

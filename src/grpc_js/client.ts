@@ -11,6 +11,7 @@ import {
   type RunningCheck,
 } from "../check/health_client.ts";
 import type { Deadlines } from "../deadline.ts";
+import { reasonOf } from "../describe_error.ts";
 import { statusName } from "../grpc/response.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import { type CallEnd, Channel, type ChannelCall } from "./channel.ts";
@@ -126,6 +127,9 @@ export class GrpcJsClient implements HealthClient {
   }
 
   async #run(destinations: readonly Destination[], calls: Calls): Promise<Outcome> {
+    // All are the addresses of one name, with one profile.
+    const detail = contextProblem(destinations[0]);
+    if (detail !== undefined) return { verdict: { kind: "tls", detail }, timings: {} };
     const rank = (destination: Destination) => this.stateOf(destination) === "ready" ? 0 : 1;
     let last: Attempt | undefined;
     for (const destination of destinations.toSorted((a, b) => rank(a) - rank(b))) {
@@ -175,6 +179,16 @@ export class GrpcJsClient implements HealthClient {
       if (this.#channels.size <= this.#options.maxConnections) return;
       if (channel.callsUnderWay === 0) channel.close("limit");
     }
+  }
+}
+
+/** @returns why TLS with a destination cannot even begin, if it cannot: no CAs to verify with, say */
+function contextProblem(destination: Destination | undefined): string | undefined {
+  try {
+    destination?.tls?.profile.context();
+    return undefined;
+  } catch (error) {
+    return reasonOf(error);
   }
 }
 

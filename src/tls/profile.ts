@@ -2,26 +2,57 @@ import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
-import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./encoding.ts";
+import {
+  canBeParsed,
+  certificatesOf,
+  holdsPrivateKey,
+  pemOf,
+  type PrivateKey,
+  privateKeyOf,
+  usableCertificatesOf,
+} from "./encoding.ts";
 
-/** Where the systems keep the CAs of the machine in one file: Debian, Fedora, openSUSE, Alpine. */
+/**
+ * Where the systems keep the CAs of the machine in one file: those of Go (crypto/x509, root_linux.go and
+ * root_bsd.go), and what they are links to where the link may be missing.
+ */
 const FILES = [
-  "/etc/ssl/certs/ca-certificates.crt",
-  "/etc/pki/tls/certs/ca-bundle.crt",
-  "/etc/ssl/ca-bundle.pem",
-  "/etc/ssl/cert.pem",
+  "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Alpine, Arch, Gentoo, NixOS
+  "/etc/pki/tls/certs/ca-bundle.crt", // Fedora up to 43, RHEL up to 10
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL
+  "/etc/ssl/ca-bundle.pem", // openSUSE, SLES
+  "/var/lib/ca-certificates/ca-bundle.pem", // the same
+  "/etc/ca-certificates/extracted/tls-ca-bundle.pem", // Arch
+  "/etc/pki/tls/cacert.pem", // OpenELEC
+  "/etc/ssl/cert.pem", // Alpine, OpenBSD, macOS
+  "/usr/local/etc/ssl/cert.pem", // FreeBSD
+  "/usr/local/share/certs/ca-root-nss.crt", // the same
+  "/etc/openssl/certs/ca-certificates.crt", // NetBSD
 ];
+
+/** What was found of the CAs of the machine. */
+interface FoundCas {
+  /** The DER of each. */
+  readonly certificates: readonly Uint8Array[];
+  /** Why there are none. */
+  readonly problem?: string | undefined;
+  /** What is left out of the file that is used. */
+  readonly warning?: string | undefined;
+}
 
 /**
  * The CAs of the machine: those of the file that `SSL_CERT_FILE` names, as for OpenSSL, or else of the first
  * that is found where the systems keep it. Nothing stands in where there are none: Deno has Mozilla's list
  * and gives it only with a permission (`--allow-sys`) that shows far more of the machine.
+ *
+ * What is cut off or broken in the file is left out, since it may be a single one of many.
  */
 export class MachineCas {
   readonly #files: readonly string[];
   readonly #isNamed: boolean;
+  readonly #hint: string;
   readonly #readTextFile: (path: string) => string;
-  #found: { readonly file?: string; readonly problem?: string } | undefined;
+  #found: FoundCas | undefined;
   #certificates: readonly string[] | undefined;
 
   /**
@@ -36,41 +67,65 @@ export class MachineCas {
     const named = environment["SSL_CERT_FILE"] ?? "";
     this.#isNamed = named !== "";
     this.#files = this.#isNamed ? [named] : FILES;
+    this.#hint = (environment["SSL_CERT_DIR"] ?? "") === "" ? "" : ", and SSL_CERT_DIR is not read";
     this.#readTextFile = readTextFile;
   }
 
-  /** Why there are none; `undefined` where there are. Looked for once. */
+  /**
+   * Looks for them, once. Nothing is read after it.
+   *
+   * @throws what reading a file throws for want of a descriptor: nothing is known of the file then
+   */
+  find(): void {
+    this.#find();
+  }
+
+  /** Why there are none; `undefined` where there are. */
   get problem(): string | undefined {
     return this.#find().problem;
   }
 
-  /** Each as a PEM block; read and parsed once. One that cannot be read is left out. */
-  get certificates(): readonly string[] {
-    const { file } = this.#find();
-    return this.#certificates ??= file === undefined
-      ? []
-      : certificatesOf(this.#readTextFile(file), "skip");
+  /** What cannot be used of them; `undefined` where all can, and before they have been looked for. */
+  get warning(): string | undefined {
+    return this.#found?.warning;
   }
 
-  /** The text is not kept: most agents never speak TLS. */
-  #find(): { readonly file?: string; readonly problem?: string } {
-    if (this.#found !== undefined) return this.#found;
-    let reason = "there is no certificate in it";
-    const file = this.#files.find((file) => {
+  /** Each as a PEM block; parsed at the first call: most agents never speak TLS. */
+  get certificates(): readonly string[] {
+    if (this.#certificates !== undefined) return this.#certificates;
+    const { certificates } = this.#find();
+    this.#certificates = certificates.filter(canBeParsed).map(pemOf);
+    if (certificates.length > 0 && this.#certificates.length === 0) {
+      this.#found = { certificates: [], problem: "none of those that it has can be read" };
+    }
+    return this.#certificates;
+  }
+
+  #find(): FoundCas {
+    return this.#found ??= this.#look();
+  }
+
+  #look(): FoundCas {
+    const problems: string[] = [];
+    for (const file of this.#files) {
+      const name = this.#isNamed ? `SSL_CERT_FILE, ${file}` : file;
+      let text: string;
       try {
-        return /-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(this.#readTextFile(file));
+        text = this.#readTextFile(file);
       } catch (error) {
-        // Without a descriptor nothing is known of the file.
         if (["EMFILE", "ENFILE"].includes(codeOf(error))) throw error;
-        reason = reasonOf(error);
-        return false;
+        if (this.#isNamed) problems.push(`${name}: ${reasonOf(error)}`);
+        continue;
       }
-    });
-    return this.#found = file !== undefined ? { file } : {
-      problem: this.#isNamed
-        ? `SSL_CERT_FILE, ${this.#files[0]}: ${reason}`
-        : `none of ${this.#files.join(", ")} has any`,
-    };
+      const { certificates, problem } = usableCertificatesOf(text);
+      if (certificates.length > 0) {
+        const warning = problem && `${name}: CA certificates in it are left out: ${problem}`;
+        return { certificates, warning };
+      }
+      problems.push(`${name}: ${problem}`);
+    }
+    if (!this.#isNamed) problems.push(`none of ${this.#files.join(", ")} has any${this.#hint}`);
+    return { certificates: [], problem: problems.join("; ") };
   }
 }
 
@@ -113,7 +168,7 @@ export interface TlsProfile {
   /**
    * Equal for two profiles exactly when the same is trusted, shown and demanded: the certificates and
    * the key themselves, whatever their files are called, and the settings. So connections can be kept
-   * where a reload changes nothing for them. Worked out when first asked for.
+   * where a reload changes nothing for them. Worked out when first asked for; never throws.
    */
   readonly fingerprint: string;
 }
@@ -168,12 +223,15 @@ export async function loadTlsProfile(
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
   const needsMachineCas = ca === undefined && !insecureSkipVerify;
+  // Not at the first check: by then the file may be gone, or no descriptor be left to read it.
+  if (needsMachineCas) machineCas.find();
   // Without verification no CA is asked about anything.
   const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
   const context = once(() => {
+    const ca = [...trusted()];
     const { lacksCas } = profile;
     if (lacksCas !== undefined) throw new Error(lacksCas);
-    return createSecureContext({ ca: [...trusted()], ...own });
+    return createSecureContext({ ca, ...own });
   });
   const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
   const profile: TlsProfile = {
@@ -182,8 +240,8 @@ export async function loadTlsProfile(
     chain,
     context,
     get lacksCas() {
-      const { problem } = machineCas;
-      if (!needsMachineCas || problem === undefined) return undefined;
+      const problem = needsMachineCas ? machineCas.problem : undefined;
+      if (problem === undefined) return undefined;
       const setting = name === "" ? "tls_ca_file" : `tls.${name}.ca_file`;
       return "The agent's machine has no CA certificates to verify with: set " +
         `${setting}, or install ca-certificates (${problem})`;

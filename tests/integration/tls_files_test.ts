@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { runAgent } from "../lab/agent/run_agent.ts";
-import { withAgent } from "../lab/agent/with_agent.ts";
+import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
 import { makeSelfSigned, opensslProblem } from "../lab/backends/tls/openssl.ts";
@@ -11,15 +11,19 @@ import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
-/** Hides where the systems keep the CAs of the machine, as in a slim container image. */
-const WITHOUT_CAS = [
-  "unshare",
-  "--mount",
-  "sh",
-  "-c",
-  'mount -t tmpfs none /etc/ssl && exec "$@"',
-  "sh",
-];
+/** Hides where the systems keep the CAs of the machine, as in a slim container image. @param command run then */
+function withoutCas(command = "true"): string[] {
+  const hidden = "/mnt/ssl /mnt/pki /mnt/ca-certificates /mnt/openssl";
+  const steps = [
+    "mount -t tmpfs none /mnt",
+    "cp -a /etc/. /mnt",
+    `rm -rf ${hidden}`,
+    "mount --bind /mnt /etc",
+    command,
+    'exec "$@"',
+  ];
+  return ["unshare", "--mount", "sh", "-c", steps.join(" && "), "sh"];
+}
 
 function mountProblem(): string | undefined {
   return succeeds("unshare", "--mount", "true")
@@ -69,8 +73,8 @@ Deno.test("where SSL_CERT_FILE names nothing, profiles that need no CAs of the m
 
 testThatNeeds({ missing: mountProblem() }, "so they do on a machine without CAs", async () => {
   await checkWithoutCas(
-    { SSL_CERT_FILE: "" },
-    WITHOUT_CAS,
+    { SSL_CERT_FILE: "", SSL_CERT_DIR: "" },
+    withoutCas(),
     /none of \/etc\/ssl\/certs\/ca-certificates\.crt, .* has any\)/,
   );
 });
@@ -82,6 +86,65 @@ Deno.test("the CAs that SSL_CERT_FILE names are those of the machine", async () 
   await withAgent({ env: { SSL_CERT_FILE: authority.caFile } }, async (agent) => {
     assert.equal(await agent.ask(backend.line()), "up\n");
     assert.deepEqual(agent.logs.filter(({ level }) => level === "warn"), []);
+  });
+});
+
+for (const client of ["native", "grpc-js"]) {
+  Deno.test(`CAs of the machine whose file is cut off are used as far as they go, with the client ${client}`, async () => {
+    await using authority = await CertificateAuthority.create();
+    await using other = await CertificateAuthority.create();
+    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    await using backend = await startHealthBackend({ tls });
+    await using directory = await TempDirectory.create();
+    const ca = await Deno.readTextFile(authority.caFile);
+    const half = (await Deno.readTextFile(other.caFile)).slice(0, 200);
+    const file = await directory.write("cas.pem", `${ca}${half}`);
+    const env = { SSL_CERT_FILE: file };
+    const flags = ["--reply-reason", "--grpc-client", client];
+    const leftOut =
+      `SSL_CERT_FILE, ${file}: CA certificates in it are left out: a PEM block in it ` +
+      "has no end: is it cut off?";
+    const { code, stderr } = await runAgent([...flags, "--server-bind=::1", "--check-config"], env);
+    assert.deepEqual([code, stderr], [0, [`haproxy-grpc-agent: ${leftOut}`]]);
+    await withAgent({ flags, env }, async (agent) => {
+      const warnings = () =>
+        agent.logs.filter(({ level }) => level === "warn").map(({ message }) => message);
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.deepEqual(warnings(), [leftOut]);
+      await agent.reload();
+      assert.deepEqual(warnings(), [leftOut, leftOut]);
+      assert.equal(await agent.ask(backend.line()), "up\n");
+
+      await directory.write("cas.pem", half);
+      await agent.reload();
+      assert.match(
+        warnings().at(-1) ?? "",
+        /^tls_ca_file: checks with ssl are down\. .*cut off\?\)$/,
+      );
+      const counted = await counting(agent, 1, async () => {
+        assert.match(await agent.ask(backend.line()), /^down #tls: The agent's machine has no CA/);
+      });
+      assert.deepEqual(counted, { error: 1, tls: 1 });
+
+      await directory.write("cas.pem", ca);
+      await agent.reload();
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      assert.equal(warnings().filter((line) => line === leftOut).length, 2);
+    });
+  });
+}
+
+/** The one file with CAs that a Fedora 44 has. */
+const FEDORA_44 = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
+
+testThatNeeds({ missing: mountProblem() }, "the CAs of a Fedora 44 are found", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using backend = await startHealthBackend({ tls });
+  const env = { SSL_CERT_FILE: "", CAS: authority.caFile };
+  const install = `install -D "$CAS" ${FEDORA_44}`;
+  await withAgent({ env, wrapper: withoutCas(install) }, async (agent) => {
+    assert.equal(await agent.ask(backend.line()), "up\n");
   });
 });
 

@@ -110,8 +110,9 @@ the client's own; those of CAs that are sent along follow it. A key with a passw
 key that no TLS handshake can be made with.
 
 Without a \`ca_file\` the CAs of the machine are trusted: those of the file that \`SSL_CERT_FILE\` names, or else of
-\`/etc/ssl/certs/ca-certificates.crt\` and its like. Where there are none, the agent warns at its start, and
-only profiles that have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
+\`/etc/ssl/certs/ca-certificates.crt\` and its like; \`SSL_CERT_DIR\` is not read. What is cut off or broken in that
+file is left out, with a warning. Where there are none, the agent warns at its start, and only profiles that
+have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
 
 ### \`[metadata]\`
 

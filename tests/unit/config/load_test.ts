@@ -10,14 +10,17 @@ interface Given {
   toml?: string;
   env?: Readonly<Record<string, string>>;
   unreadable?: readonly string[];
-  /** Whether the machine has CA certificates. @default {true} */
-  machineCas?: boolean;
+  /** The file with the CAs of the machine; empty where it has none. @default {"one in a whole file"} */
+  machineCas?: string;
 }
 
 const MACHINE_CAS = "/etc/ssl/certs/ca-certificates.crt";
 
+/** A sequence in a sequence, as in a certificate: nothing here looks further. */
+const SHAPED = "-----BEGIN CERTIFICATE-----\nMAIwAA==\n-----END CERTIFICATE-----\n";
+
 async function load(
-  { args = [], toml, env = {}, unreadable = [], machineCas = true }: Given,
+  { args = [], toml, env = {}, unreadable = [], machineCas = SHAPED }: Given,
 ): Promise<LoadedConfiguration> {
   const { values, mistakes } = readCommandLine(args, SETTING_ROWS);
   assert.deepEqual(mistakes, []);
@@ -27,7 +30,7 @@ async function load(
     environment: env,
     unreadable,
     readTextFile: (path) => {
-      if (path === MACHINE_CAS && machineCas) return "-----BEGIN CERTIFICATE-----";
+      if (path === MACHINE_CAS && machineCas !== "") return machineCas;
       if (path !== "agent.toml" || toml === undefined) throw new Error("No such file");
       return toml;
     },
@@ -306,11 +309,18 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
   ["a machine without CAs, for each profile that needs them", {
     args: LOOPBACK,
     toml: "[tls.public]\n[tls.lab]\ninsecure_skip_verify = true",
-    machineCas: false,
+    machineCas: "",
   }, [
     /^tls_ca_file: checks with ssl are down\. .*no CA certificates.*: set tls_ca_file, or install ca-c/,
     /^tls\.public\.ca_file: checks with tls=public are down\. .*: set tls\.public\.ca_file, or install/,
     /^tls\.lab\.insecure_skip_verify: /,
+  ]],
+  ["CAs of the machine that are cut off, once for all profiles", {
+    args: LOOPBACK,
+    toml: "[tls.public]\n",
+    machineCas: `${SHAPED}${SHAPED.slice(0, 40)}`,
+  }, [
+    /^\/etc\/ssl\/certs\/ca-certificates\.crt: CA certificates in it are left out: .* cut off\?$/,
   ]],
   ["metadata for any host", { args: LOOPBACK, toml: '[metadata]\nx-token = "a"' }, [
     /^metadata: whoever may ask can have it sent to any host: set allow_backends$/,

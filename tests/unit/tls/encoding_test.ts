@@ -7,7 +7,9 @@ import {
   certificatesOf,
   extensionsOf,
   holdsPrivateKey,
+  pemOf,
   privateKeyOf,
+  usableCertificatesOf,
 } from "../../../src/tls/encoding.ts";
 import { CertificateAuthority, type IssueOptions } from "../../lab/backends/tls/certificates.ts";
 import { openssl, opensslProblem } from "../../lab/backends/tls/openssl.ts";
@@ -113,8 +115,54 @@ for (const [what, text, reason] of NO_CERTIFICATE) {
   });
 }
 
-Deno.test("certificatesOf() can pass over what cannot be read", () => {
-  assert.deepEqual(certificatesOf(`${BROKEN}\n${CERT}`, "skip"), [CERT]);
+const CUT_OFF = "a PEM block in it has no end: is it cut off?";
+
+/** Texts of which some can be used: the certificates, and what is said of the rest. */
+const PARTLY_USABLE: readonly [string, string, readonly string[], string | undefined][] = [
+  ["whole ones", `${CERT}\n${OTHER.cert}\n`, [CERT, OTHER.cert], undefined],
+  ["a key beside one", `${KEY}\n${CERT}`, [CERT], undefined],
+  ["a last one that is cut off", `${CERT}\n${cut(OTHER.cert)}`, [CERT], CUT_OFF],
+  ["a last one that has but begun", `${CERT}\n-----BEGIN CERTIFICATE-----\n`, [CERT], CUT_OFF],
+  ["a first one that is cut off", `${OTHER.cert.slice(0, 200)}\n${CERT}`, [CERT], CUT_OFF],
+  ["a key that is cut off", `${cut(KEY)}\n${CERT}`, [CERT], CUT_OFF],
+  ["one alone that is cut off", cut(CERT), [], CUT_OFF],
+  ["a broken one", `${BROKEN}\n${CERT}`, [CERT], "certificate 1 in it cannot be read"],
+  [
+    "one without its middle",
+    `${CERT}\n${OTHER.cert.replace(/\n.*\n/, "\n")}`,
+    [CERT],
+    "certificate 2 in it cannot be read",
+  ],
+  ["nothing", "", [], "it is empty"],
+  ["text", "text", [], "there is no PEM certificate in it"],
+  ["UTF-16", utf16(CERT), [], "it is UTF-16: save it as ASCII or UTF-8"],
+];
+
+for (const [what, text, usable, expected] of PARTLY_USABLE) {
+  Deno.test(`usableCertificatesOf() takes what can be used of a text with ${what}`, () => {
+    const { certificates, problem } = usableCertificatesOf(text);
+    assert.deepEqual(certificates.map(pemOf), usable);
+    assert.equal(problem, expected);
+  });
+}
+
+Deno.test("usableCertificatesOf() takes any text, cut anywhere, and never throws", () => {
+  const whole = `${CERT}\n# Next\n${OTHER.cert}\n${KEY}\n`;
+  const piece = fc.tuple(fc.nat({ max: whole.length }), fc.nat({ max: whole.length }))
+    .map(([from, to]) => whole.slice(Math.min(from, to), Math.max(from, to)));
+  const text = fc.array(fc.oneof(piece, fc.string(), fc.constant("-----BEGIN CERTIFICATE-----")));
+  fc.assert(
+    fc.property(text, (pieces) => {
+      const { certificates, problem } = usableCertificatesOf(pieces.join("\n"));
+      assert.ok(certificates.length > 0 || problem !== undefined);
+    }),
+    { numRuns: 500 },
+  );
+  for (let end = 0; end <= whole.length; end++) {
+    const { certificates } = usableCertificatesOf(whole.slice(0, end));
+    const expected = [CERT, OTHER.cert].filter((pem) => whole.indexOf(pem) + pem.length <= end);
+    assert.deepEqual(certificates.map(pemOf), expected);
+  }
 });
 
 const NO_KEY: readonly [string, string, string][] = [

@@ -38,18 +38,92 @@ Deno.test("MachineCas passes over a system's file without a certificate", () => 
   assert.equal(problem, undefined);
 });
 
-Deno.test("MachineCas passes over a certificate that cannot be read", () => {
-  const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----";
-  assert.deepEqual(machine({ [FEDORA]: `${ONE}\n${broken}\n${TWO}` }).certificates, [ONE, TWO]);
+/** Bundles of which one certificate can be used, and what is said of the rest. */
+const DAMAGED: readonly [string, string, string][] = [
+  [
+    "a certificate that cannot be read",
+    `-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n${ONE}`,
+    "certificate 1 in it cannot be read",
+  ],
+  [
+    "an end that is cut off",
+    `${ONE}\n${TWO.slice(0, TWO.length / 2)}`,
+    "a PEM block in it has no end: is it cut off?",
+  ],
+  [
+    "a middle that is cut off",
+    `${TWO.slice(0, TWO.length / 2)}\n${ONE}`,
+    "a PEM block in it has no end: is it cut off?",
+  ],
+];
+
+for (const [what, text, reason] of DAMAGED) {
+  Deno.test(`MachineCas takes the others of a file with ${what}, and warns`, () => {
+    for (
+      const [name, environment] of [
+        [FEDORA, {}],
+        ["SSL_CERT_FILE, /own.pem", { SSL_CERT_FILE: "/own.pem" }],
+      ] as const
+    ) {
+      const cas = machine({ [FEDORA]: text, "/own.pem": text }, environment);
+      cas.find();
+      assert.equal(cas.warning, `${name}: CA certificates in it are left out: ${reason}`);
+      assert.deepEqual(cas.certificates, [ONE]);
+      assert.equal(cas.problem, undefined);
+    }
+  });
+}
+
+Deno.test("MachineCas says why there are none in the files that there are", () => {
+  const files = { [FEDORA]: ONE.slice(0, 100), [ALPINE]: "" };
+  const { certificates, problem = "" } = machine(files);
+  assert.deepEqual(certificates, []);
+  assert.match(
+    problem,
+    /ca-bundle\.crt: .*cut off\?; .*cert\.pem: it is empty; none of .* has any$/,
+  );
+});
+
+Deno.test("MachineCas says so where none of the certificates can be parsed", () => {
+  // A sequence in a sequence, as in a certificate.
+  const shaped = "-----BEGIN CERTIFICATE-----\nMAIwAA==\n-----END CERTIFICATE-----";
+  const cas = machine({ [FEDORA]: shaped });
+  assert.deepEqual(cas.certificates, []);
+  assert.equal(cas.problem, "none of those that it has can be read");
 });
 
 Deno.test("MachineCas takes nothing instead of a SSL_CERT_FILE that cannot be used, and says why", () => {
-  for (const [own, reason] of [[undefined, NO_FILE], ["text", "there is no certificate in it"]]) {
+  for (
+    const [own, reason] of [
+      [undefined, NO_FILE],
+      ["text", "there is no PEM certificate in it"],
+      [ONE.slice(0, 100), "a PEM block in it has no end: is it cut off?"],
+    ] as const
+  ) {
     const files = { [FEDORA]: ONE, ...own === undefined ? {} : { "/own.pem": own } };
     const { certificates, problem } = machine(files, { SSL_CERT_FILE: "/own.pem" });
     assert.deepEqual(certificates, []);
     assert.equal(problem, `SSL_CERT_FILE, /own.pem: ${reason}`);
   }
+});
+
+Deno.test("MachineCas finds the file of each system", () => {
+  for (
+    const file of [
+      "/etc/ssl/certs/ca-certificates.crt",
+      FEDORA,
+      "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+      "/etc/ssl/ca-bundle.pem",
+      "/etc/pki/tls/cacert.pem",
+      ALPINE,
+    ]
+  ) assert.deepEqual(machine({ [file]: ONE }).certificates, [ONE], file);
+});
+
+Deno.test("MachineCas says that SSL_CERT_DIR is not read where there is nothing else", () => {
+  const environment = { SSL_CERT_DIR: "/etc/ssl/certs" };
+  assert.match(machine({}, environment).problem ?? "", / has any, and SSL_CERT_DIR is not read$/);
+  assert.equal(machine({ [ALPINE]: ONE }, environment).problem, undefined);
 });
 
 Deno.test("MachineCas says where it has looked when there is nothing", () => {
@@ -75,6 +149,18 @@ for (
     assert.deepEqual(cas.certificates, [ONE]);
   });
 }
+
+Deno.test("MachineCas reads nothing once it has looked", () => {
+  let isGone = false;
+  const cas = new MachineCas({ SSL_CERT_FILE: "/own.pem" }, () => {
+    if (isGone) throw new Error("Too many open files (os error 24)");
+    return ONE;
+  });
+  assert.equal(cas.warning, undefined);
+  cas.find();
+  isGone = true;
+  assert.deepEqual(cas.certificates, [ONE]);
+});
 
 /** The PEM files of these tests by their path; two pairs of a client certificate and its key. */
 async function pemFiles(): Promise<Map<string, string>> {
@@ -164,5 +250,23 @@ const DIFFERENT: readonly [string, TlsProfileSettings, string][] = [
 for (const [what, settings, fingerprint] of DIFFERENT) {
   Deno.test(`A profile's fingerprint is another with ${what}`, async () => {
     assert.notEqual(await fingerprintOf(settings), fingerprint);
+  });
+}
+
+for (
+  const [what, text] of [
+    ["cut off at its end", `${ONE}\n${TWO.slice(0, 100)}`],
+    ["cut off in its only certificate", ONE.slice(0, 100)],
+    ["not there", undefined],
+  ] as const
+) {
+  Deno.test(`A profile has a fingerprint with a file of the machine's CAs that is ${what}`, async () => {
+    const machineCas = machine(text === undefined ? {} : { [FEDORA]: text });
+    const loaded = await loadTlsProfile("", {}, () => "", machineCas);
+    assert.ok(loaded.ok);
+    const { fingerprint, lacksCas, context } = loaded.profile;
+    assert.match(fingerprint, /^[0-9a-f]{64}$/);
+    if (text?.startsWith(ONE)) assert.equal(lacksCas, undefined);
+    else assert.throws(context, { message: lacksCas });
   });
 }
