@@ -1,6 +1,6 @@
 import type { BackendRules, ClientRules } from "../access/rules.ts";
 import type { Component, LogLevel } from "../log/log.ts";
-import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
+import { certificateWarning, keyWarning, ownCertificates } from "../tls/client_certificate.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 import { TLS_PROFILE_KEYS } from "./sections.ts";
 import { SETTING_ROWS, type Settings } from "./settings.ts";
@@ -137,7 +137,8 @@ export function warningsAbout(
       "log_file_max_files: without log_file_rotation there is one file, which only grows",
     );
   }
-  for (const { name, settings, lacksCas } of tlsProfiles.values()) {
+  for (const profile of tlsProfiles.values()) {
+    const { name, settings, lacksCas } = profile;
     if (lacksCas !== undefined) {
       const checks = name === "" ? "with ssl" : `with tls=${name}`;
       warnings.push(
@@ -149,6 +150,8 @@ export function warningsAbout(
         `tls.${name}.insecure_skip_verify: any certificate is taken, so anybody can answer`,
       );
     }
+    const ofKey = keyWarning(profile);
+    if (ofKey !== undefined) warnings.push(ofKey);
   }
   const certificates = ownCertificates(tlsProfiles.values());
   return [...warnings, ...certificates.flatMap((one) => certificateWarning(one, now) ?? [])];

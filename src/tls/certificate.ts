@@ -108,7 +108,8 @@ const CANNOT_BE_USED = "The certificate cannot be used: it has a critical extens
 const HANDSHAKE_FAILURE_ALERT = "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE";
 const NOTHING_IN_COMMON =
   "The peer ended the handshake: it has no cipher or no kind of key in common " +
-  "(a key that is RSA-PSS, Ed448 or on secp256k1 is not supported here), or demands a client certificate";
+  "(a key that is RSA-PSS, Ed448 or on secp256k1 is not supported here, one on P-521 with TLS 1.3 only), " +
+  "or demands a client certificate";
 
 /** The peer's certificate, and those above it, be they sent by the peer or trusted here. */
 function chainOf(secured: TLSSocket): readonly X509Certificate[] {
@@ -185,6 +186,15 @@ function unsupportedKey(certificate: X509Certificate): string | undefined {
       : undefined;
   } catch { // Node's X509Certificate knows fewer kinds of keys than TLS does, so that says nothing
     return undefined;
+  }
+}
+
+/** Whether TLS 1.2 cannot be spoken with the key of a certificate: rustls has P-521 for TLS 1.3 alone. */
+export function needsTls13(certificate: X509Certificate): boolean {
+  try {
+    return certificate.publicKey.asymmetricKeyDetails?.namedCurve === "secp521r1";
+  } catch { // As in unsupportedKey.
+    return false;
   }
 }
 

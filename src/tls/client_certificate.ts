@@ -2,7 +2,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { duplexPair } from "node:stream";
 import { connect, createSecureContext, TLSSocket } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
-import { unsupportedIn } from "./certificate.ts";
+import { needsTls13, unsupportedIn } from "./certificate.ts";
 
 /** @returns why a key does not belong to the first certificate of a chain, if it does not */
 export function keyMismatch(chain: readonly X509Certificate[], key: KeyObject): string | undefined {
@@ -18,7 +18,7 @@ const TIMEOUT_MS = 10_000;
 
 const ACCEPTED_KEYS =
   "keys that can be used are RSA of 2048 bits or more, ECDSA on P-256, P-384 or " +
-  "P-521, and Ed25519";
+  "(with TLS 1.3 only) P-521, and Ed25519";
 
 /**
  * Tries a certificate with its key out: Node takes many that no handshake can be made with, and to find
@@ -72,6 +72,13 @@ async function shakeHands(pem: { readonly cert?: string; readonly key?: string }
   }
 }
 
+/** @returns what speaks against the key of a profile's certificate, though handshakes can be made with it */
+export function keyWarning({ name, chain: [own] }: ProfileWithChain): string | undefined {
+  if (own === undefined || !needsTls13(own)) return undefined;
+  return `${certificateLabel(name, own.subject)} has a key on P-521, which can be used with ` +
+    "TLS 1.3 only: servers with TLS 1.2 end the handshake";
+}
+
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** A certificate that ends within so many days is warned of. */
@@ -110,12 +117,16 @@ export function certificateWarning(
   { profile, subject, validFrom, validTo }: OwnCertificate,
   now: Date,
 ): string | undefined {
-  const setting = profile === "" ? "tls_cert_file" : `tls.${profile}.cert_file`;
-  const certificate = `${setting}: the certificate ${subject}`;
+  const certificate = certificateLabel(profile, subject);
   if (now >= validTo) return `${certificate} expired at ${validTo.toISOString()}`;
   if (now < validFrom) return `${certificate} is not valid before ${validFrom.toISOString()}`;
   const days = (validTo.getTime() - now.getTime()) / DAY_MS;
   if (days > SOON_DAYS) return undefined;
   const left = days < 2 ? "within two days" : `in ${Math.floor(days)} days`;
   return `${certificate} expires ${left}, at ${validTo.toISOString()}`;
+}
+
+function certificateLabel(profile: string, subject: string): string {
+  const setting = profile === "" ? "tls_cert_file" : `tls.${profile}.cert_file`;
+  return `${setting}: the certificate ${subject.replaceAll("\n", ", ")}`;
 }

@@ -26,7 +26,7 @@ function critical(oid: string): IssueOptions {
 const CANNOT_BE_USED = /The certificate cannot be used: .*critical extension.*policyConstraints/;
 
 /** The server finds that it has nothing to offer. */
-const NOTHING_IN_COMMON = /The peer ended the handshake: .*RSA-PSS/;
+const NOTHING_IN_COMMON = /The peer ended the handshake: .*RSA-PSS.* P-521 with TLS 1\.3 only/;
 
 const BEFORE_VERIFICATION = [CANNOT_BE_USED, NOTHING_IN_COMMON];
 
@@ -53,6 +53,8 @@ interface Row {
   readonly certificate: CertificateFiles;
   /** A file with certificates that the server sends along. */
   readonly chain?: string;
+  /** Further arguments of `openssl s_server`. */
+  readonly more?: readonly string[];
   readonly why: RegExp;
 }
 
@@ -63,9 +65,9 @@ async function checkReasons(t: Deno.TestContext, caFile: string, rows: readonly 
     `tls_ca_file = "${caFile}"\n[tls.lab]\ninsecure_skip_verify = true\n`,
   );
   await withAgent({ flags: ["--config", config] }, async (agent) => {
-    for (const { what, certificate, chain, why } of rows) {
+    for (const { what, certificate, chain, more, why } of rows) {
       await t.step(what, async () => {
-        await using server = await OpensslServer.start(certificate, chain);
+        await using server = await OpensslServer.start(certificate, chain, more);
         // What fails the handshake does so without verification, too.
         const profiles = BEFORE_VERIFICATION.includes(why) ? ["", " tls=lab"] : [""];
         for (const profile of profiles) {
@@ -131,6 +133,7 @@ testThatNeeds(need, "the reason says which keys and signatures are not accepted"
     return await makeSelfSigned(`${directory.path}/${name}`, key);
   };
   const rsa = ["-algorithm", "RSA", "-pkeyopt"];
+  const p521 = await selfSigned("p521", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521");
   await checkReasons(t, authority.caFile, [
     {
       what: "self-signed",
@@ -146,6 +149,17 @@ testThatNeeds(need, "the reason says which keys and signatures are not accepted"
       what: "RSA-PSS",
       certificate: await selfSigned("pss", "-algorithm", "RSA-PSS"),
       why: NOTHING_IN_COMMON,
+    },
+    {
+      what: "P-521 with TLS 1.2",
+      certificate: p521,
+      more: ["-tls1_2"],
+      why: NOTHING_IN_COMMON,
+    },
+    {
+      what: "P-521 with TLS 1.3, which is self-signed",
+      certificate: p521,
+      why: /is self-signed, and not among/,
     },
   ]);
 });

@@ -258,3 +258,25 @@ testThatNeeds(
     });
   },
 );
+
+testThatNeeds(
+  { missing: opensslProblem() },
+  "a client's key on P-521 is taken, with a warning that servers with TLS 1.2 refuse it",
+  async () => {
+    await using directory = await TempDirectory.create();
+    const curve = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"];
+    const { cert, key } = await makeSelfSigned(directory.path, curve);
+    const config = await directory.write(
+      "agent.toml",
+      `[tls.edge]\ncert_file = "${cert}"\nkey_file = "${key}"\n`,
+    );
+    const { code, stderr } = await runAgent([
+      ...["--config", config, "--server-bind", "::1", "--check-config"],
+    ]);
+    assert.equal(code, 0);
+    assert.deepEqual(stderr, [
+      "haproxy-grpc-agent: tls.edge.cert_file: the certificate CN=self has a key on P-521, which can " +
+      "be used with TLS 1.3 only: servers with TLS 1.2 end the handshake",
+    ]);
+  },
+);

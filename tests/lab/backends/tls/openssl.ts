@@ -36,20 +36,32 @@ export class OpensslServer implements AsyncDisposable {
   readonly port = freePort();
   readonly #process: LabProcess;
 
-  private constructor({ cert, key }: CertificateFiles, chain: string | undefined) {
+  private constructor(
+    { cert, key }: CertificateFiles,
+    chain: string | undefined,
+    more: readonly string[],
+  ) {
     this.#process = new LabProcess("openssl", {
       args: [
         ...["s_server", "-accept", `127.0.0.1:${this.port}`, "-alpn", "h2"],
         ...["-cert", cert, "-key", key, ...chain === undefined ? [] : ["-cert_chain", chain]],
         // As old servers are: short keys, SHA-1.
         ...["-cipher", "ALL:@SECLEVEL=0"],
+        ...more,
       ],
     });
   }
 
-  /** @param chain a file with the certificates of CAs to send along */
-  static async start(certificate: CertificateFiles, chain?: string): Promise<OpensslServer> {
-    const server = new OpensslServer(certificate, chain);
+  /**
+   * @param chain a file with the certificates of CAs to send along
+   * @param more arguments of `openssl s_server`: `-tls1_2`
+   */
+  static async start(
+    certificate: CertificateFiles,
+    chain?: string,
+    more: readonly string[] = [],
+  ): Promise<OpensslServer> {
+    const server = new OpensslServer(certificate, chain, more);
     await server.#process.stdout.waitFor("the server", (line) => line === "ACCEPT" || undefined);
     return server;
   }
