@@ -28,7 +28,11 @@ const MAX_CHAIN = 10;
 export function refusalOf(secured: TLSSocket, serverName: string): string | undefined {
   if (!secured.authorized) {
     const reason = String(secured.authorizationError);
-    return describeRefusal(chainOf(secured), reason, new Date());
+    try {
+      return describeRefusal(chainOf(secured), reason, new Date());
+    } catch { // Node's X509Certificate throws at what it does not know, and all of that is the peer's.
+      return reason;
+    }
   }
   return identityProblem(serverName, secured.getPeerCertificate().raw)?.message;
 }
