@@ -10,6 +10,7 @@ import {
   type IssueOptions,
 } from "../lab/backends/tls/certificates.ts";
 import { makeSelfSigned, opensslProblem, OpensslServer } from "../lab/backends/tls/openssl.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
@@ -77,8 +78,11 @@ async function checkReasons(t: Deno.TestContext, caFile: string, rows: readonly 
             assert.equal(await agent.ask(line), "down\n");
           });
           assert.deepEqual(counted, { error: 1, tls: 1 });
-          const entry = agent.logs.slice(logged).find(({ error_type: type }) => type === "tls");
-          assert.match(String(entry?.error), why);
+          const { error } = await eventually(
+            "the reason in the log",
+            () => agent.logs.slice(logged).find(({ error_type: type }) => type === "tls"),
+          );
+          assert.match(String(error), why);
         }
       });
     }
