@@ -101,7 +101,6 @@ function start(file: string, worker: number, output: "inherit" | "piped"): Deno.
     args: [
       "test",
       "--allow-all",
-      "--trace-leaks",
       "--no-check",
       ...file === UNIT ? ["--parallel"] : [],
       ...flags,

@@ -10,7 +10,7 @@ import { eventually } from "../lab/testing/eventually.ts";
 import { ROOT } from "../lab/testing/repository.ts";
 
 /** Checks of each peer. */
-const CHECKS = Deno.env.has("CI") ? 1000 : 300;
+const CHECKS = Deno.env.has("CI") ? 500 : 300;
 
 async function checkGoingAway(client: string, kinds: Peer[]): Promise<void> {
   await using peers = new AsyncDisposableStack();
