@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   const effort = {
     seconds: Number(values.seconds ?? (values.quick ? 0.2 : 1.2)),
     rounds: Number(values.rounds ?? (values.quick ? 1 : 3)),
-    warmUpSeconds: values.quick ? 0 : 2,
+    warmUpSeconds: values.quick ? 0 : 4,
   };
   const kinds = values.beside.flatMap(besideKinds);
   const refusals: string[] = [];
