@@ -23,6 +23,7 @@ const ALONE = [
   "tests/soak/soak_test.ts",
   "tests/integration/client/many_targets_test.ts",
   "tests/integration/load_test.ts",
+  "tests/haproxy/dynamic/dns_servers_test.ts",
 ];
 
 const MAX_AT_ONCE = 8;
