@@ -246,7 +246,10 @@ export class Pool {
     // Where none is kept each is a call, which has its own bounds.
     const most = this.#options.keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
     while (dials.size < wanted) {
-      if (countServing(endpoint) + dials.size >= most && !this.#makeRoomAt(endpoint)) return;
+      if (countServing(endpoint) + dials.size >= most) {
+        if (!this.#makeRoomAt(endpoint)) return;
+        continue; // to close one has served the destination anew
+      }
       const staying = this.#size - this.#leaving;
       if (staying >= this.#options.maxConnections && !this.#makeRoom()) {
         this.#crowded.add(endpoint);
