@@ -187,7 +187,7 @@ testPlainAndTls(
     });
     const lines = Array.from(
       { length: 16 },
-      (_, index) => backend.line({ option: `service=N${index}` }),
+      (_, index) => backend.line({ option: `service=N${index} timeout=1000` }),
     );
     await withAgent({ flags: [...flags] }, async (agent) => {
       const askAll = () => Promise.all(lines.map((line) => agent.ask(line)));
