@@ -52,6 +52,7 @@ testSideBySide("every example is accepted without a warning", [], async () => {
 
 testDnsExample("one-connection.cfg", async ({ run, names, port }) => {
   await using _one = await startHealthBackend({ host: "127.0.3.7", port });
+  await using _two = await startHealthBackend({ host: "127.0.3.8", port });
   // The agent may not ask this one, so whoever connects to it is HAProxy.
   await using other = await CountingListener.start("127.0.4.9", port);
   await names.set(["api A 127.0.3.7", "api A 127.0.4.9"]);
@@ -59,6 +60,11 @@ testDnsExample("one-connection.cfg", async ({ run, names, port }) => {
   await all(haproxies, at(`127.0.3.7:${port}`, { status: "UP" }));
   await all(haproxies, at(`127.0.4.9:${port}`, { status: "DOWN", lastCheck: /^down #denied/ }));
   assert.equal(other.connections, 0);
+  for (const { haproxy } of haproxies) {
+    await haproxy.runtime(`add server api/added 127.0.3.8:${port} check inter 300ms proto h2`);
+    await haproxy.runtime("enable health api/added; enable server api/added");
+  }
+  await all(haproxies, at(`127.0.3.8:${port}`, { status: "UP" }));
 });
 
 testDnsExample("ipv6.cfg", async ({ run, names, port }) => {
