@@ -2,6 +2,7 @@ import type { Destination } from "./backend/dial.ts";
 import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { DnsCache } from "./backend/dns_cache.ts";
 import { NameLookup } from "./backend/name_lookup.ts";
+import { ReadMarker } from "./backend/read_marker.ts";
 import { Resolver } from "./backend/resolve.ts";
 import { NativeClient } from "./check/attempts.ts";
 import { Checker } from "./check/checker.ts";
@@ -57,7 +58,8 @@ export interface BackendsObserver extends PoolObserver {
 
 /** What a reload keeps of the way to the backends: connections, and the addresses of names. */
 export class Backends {
-  readonly #deadlines = new Deadlines();
+  readonly #marker = new ReadMarker();
+  readonly #deadlines = new Deadlines((sockets) => this.#marker.caughtUp(sockets));
   readonly #names = new DnsCache(new NameLookup());
   readonly #observer: BackendsObserver;
   readonly #pool: Pool;
@@ -106,6 +108,7 @@ export class Backends {
   close(): void {
     this.#pool.close();
     this.#grpcJsClient?.close();
+    void this.#marker.close();
   }
 
   #clientFor(configuration: Configuration): HealthClient {

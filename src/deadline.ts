@@ -1,22 +1,10 @@
-/** A deadline that fires later than this, in milliseconds, had to wait for the process itself. */
-const LATE_MS = 20;
-
-/** The event loop turns freely when a turn takes no longer than this, in milliseconds. */
-const FREE_TURN_MS = 20;
-
 /**
- * After such a delay what has arrived meanwhile is read first, for so long, in milliseconds: timers come
- * before reads.
- */
-const CATCH_UP_MS = 20;
-
-/**
- * With a delay of more than this, in milliseconds, the process or the machine stood still. Below it the other
- * side has had all its time, and what it sent in time has been read: a busy machine is late by 100 ms often.
+ * A timer that fires later than this, in milliseconds, means that the process or the machine stood still. Below it
+ * the other side has had all its time: a busy machine is late by 100 ms often.
  */
 const HELD_UP_MS = 500;
 
-/** A deadline of the other side is put off by so much at most while the agent is behind, in milliseconds. */
+/** How long a deadline of the other side waits at most for what has arrived to be read, in milliseconds. */
 const MAX_PUT_OFF_MS = 1000;
 
 /**
@@ -32,7 +20,7 @@ export interface Deadline {
 }
 
 /**
- * Called when a deadline has passed, and all has been read that arrived before it.
+ * Called when a deadline of the other side has passed, and all has been read that arrived before it.
  *
  * @param heldUp whether the process stood still meanwhile (stopped, or the machine moved), so that nothing can
  * be said of the other side
@@ -47,22 +35,18 @@ class Entry implements Deadline {
   next: Entry | undefined;
   due: number;
   readonly onPassed: OnDeadline;
-  /** Where it is the other side's: until when it is put off at most. */
-  readonly putOffUntil: number | undefined;
-  /** Where it is the other side's and its time is up: since when it has waited for a free turn of the loop. */
-  turnBegan: number | undefined;
-  /** Whether the process stood still while its time ran. */
-  heldUp = false;
-  cancelled = false;
+  /** How long it waits at most for what has arrived to be read, in milliseconds; 0 for one of our own. */
+  readonly putOffMs: number;
+  /** How late its timer fired, in milliseconds, once it waits. */
+  lateMs: number | undefined;
 
-  constructor(due: number, onPassed: OnDeadline, putOffUntil?: number) {
+  constructor(due: number, onPassed: OnDeadline, putOffMs: number) {
     this.due = due;
     this.onPassed = onPassed;
-    this.putOffUntil = putOffUntil;
+    this.putOffMs = putOffMs;
   }
 
   cancel(): void {
-    this.cancelled = true;
     this.slot?.remove(this);
   }
 }
@@ -70,6 +54,7 @@ class Entry implements Deadline {
 /** The deadlines of a moment. */
 class Slot {
   readonly number: number;
+  length = 0;
   first: Entry | undefined;
   readonly #slots: Map<number, Slot>;
 
@@ -81,14 +66,22 @@ class Slot {
 
   add(entry: Entry): void {
     const { first } = this;
+    this.length++;
     entry.slot = this;
     entry.next = first;
     if (first !== undefined) first.previous = entry;
     this.first = entry;
   }
 
+  entries(): Entry[] {
+    const entries = [];
+    for (let entry = this.first; entry !== undefined; entry = entry.next) entries.push(entry);
+    return entries;
+  }
+
   remove(entry: Entry): void {
     const { previous, next } = entry;
+    this.length--;
     if (previous === undefined) this.first = next;
     else previous.next = next;
     if (next !== undefined) next.previous = previous;
@@ -99,50 +92,62 @@ class Slot {
 
 /** All deadlines of the agent, on one timer of the runtime's. */
 export class Deadlines {
+  readonly #caughtUp: (sockets: number) => Promise<void>;
   /** Those that have not passed, by the moment of their timer. */
   readonly #slots = new Map<number, Slot>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerSlot = Infinity;
-  /** Those of late deadlines, which wait for reads. */
-  readonly #catchingUp = new Set<ReturnType<typeof setTimeout>>();
 
   /**
-   * @param onPassed called once, no sooner than `timeoutMs` from now. What it throws is a bug, which is
-   * reported and takes no other deadline with it
-   * @param timeoutMs in milliseconds; 0 or less is the next turn of the event loop
-   * @param now from when on, in milliseconds of `performance.now()`
+   * @param caughtUp resolves once all has been read that had arrived before the call, at so many sockets; never
+   * rejects
    */
-  set(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
-    const entry = new Entry(now + Math.max(0, timeoutMs), onPassed);
-    this.#add(entry);
-    return entry;
+  constructor(caughtUp: (sockets: number) => Promise<void>) {
+    this.#caughtUp = caughtUp;
   }
 
   /**
-   * The same for what the other side has to do: while the event loop is behind with the agent's own work, what
-   * has come in time may wait to be read. So it passes once the loop turns freely again, or a second later.
+   * A deadline of our own.
+   *
+   * @param onPassed called once, no sooner than `timeoutMs` from now. What it throws is a bug, which is
+   * reported and takes no other deadline with it
+   * @param timeoutMs in milliseconds; 0 or less is the next turn of the event loop
    */
-  setForOtherSide(onPassed: OnDeadline, timeoutMs: number, now = performance.now()): Deadline {
-    const due = now + Math.max(0, timeoutMs);
-    const entry = new Entry(due, onPassed, now + timeoutMs + MAX_PUT_OFF_MS);
-    this.#add(entry);
-    return entry;
+  set(onPassed: () => void, timeoutMs: number): Deadline {
+    return this.#add(new Entry(performance.now() + Math.max(0, timeoutMs), onPassed, 0));
+  }
+
+  /**
+   * The same for what the other side has to do. What has arrived in time may not have been read yet, since timers
+   * come first and since the agent may be busy: it is read before the deadline passes.
+   *
+   * @param now from when on, in milliseconds of `performance.now()`
+   * @param putOffMs how long that may take, in milliseconds
+   */
+  setForOtherSide(
+    onPassed: OnDeadline,
+    timeoutMs: number,
+    now = performance.now(),
+    putOffMs = MAX_PUT_OFF_MS,
+  ): Deadline {
+    return this.#add(new Entry(now + Math.max(0, timeoutMs), onPassed, putOffMs));
   }
 
   /** Takes all back. */
   close(): void {
-    this.#slots.clear();
+    for (const slot of this.#slots.values()) {
+      for (let entry = slot.first; entry !== undefined; entry = slot.first) slot.remove(entry);
+    }
     clearTimeout(this.#timer);
     this.#timerSlot = Infinity;
-    for (const timer of this.#catchingUp) clearTimeout(timer);
-    this.#catchingUp.clear();
   }
 
-  #add(entry: Entry): void {
+  #add(entry: Entry): Entry {
     const number = Math.ceil(entry.due / RESOLUTION_MS);
     const slot = this.#slots.get(number) ?? new Slot(number, this.#slots);
     slot.add(entry);
     if (number < this.#timerSlot) this.#arm(number);
+    return entry;
   }
 
   #arm(slot: number): void {
@@ -155,55 +160,46 @@ export class Deadlines {
   #fire(): void {
     this.#timerSlot = Infinity;
     const now = performance.now();
-    const passed: Entry[] = [];
-    for (const slot of this.#slots.values()) {
-      if (slot.number * RESOLUTION_MS > now) continue;
-      for (let entry = slot.first; entry !== undefined; entry = slot.first) {
-        slot.remove(entry);
-        passed.push(entry);
+    const due = [...this.#slots.values()]
+      .filter(({ number }) => number * RESOLUTION_MS <= now)
+      .flatMap((slot) => slot.entries())
+      .sort((a, b) => a.due - b.due);
+    const toCatchUp: Entry[] = [];
+    for (const entry of due) {
+      if (entry.slot === undefined) continue; // taken back by one that has just passed
+      entry.slot.remove(entry);
+      if (entry.putOffMs === 0 || entry.lateMs !== undefined) {
+        this.#pass(entry);
+        continue;
       }
+      entry.lateMs = now - entry.due;
+      entry.due = now + entry.putOffMs;
+      this.#add(entry);
+      toCatchUp.push(entry);
     }
-    const late: Entry[] = [];
-    for (const entry of passed.sort((a, b) => a.due - b.due)) {
-      if (now - entry.due > LATE_MS) late.push(entry);
-      else this.#pass(entry, false);
-    }
-    if (late.length > 0) this.#catchUp(late, now);
+    if (toCatchUp.length > 0) void this.#catchUp(toCatchUp);
     let next = Infinity;
     for (const slot of this.#slots.keys()) next = Math.min(next, slot);
     if (next < this.#timerSlot) this.#arm(next);
   }
 
-  #catchUp(entries: readonly Entry[], firedAt: number): void {
-    const timer = setTimeout(() => {
-      this.#catchingUp.delete(timer);
-      for (const entry of entries) this.#pass(entry, firedAt - entry.due > HELD_UP_MS);
-    }, CATCH_UP_MS);
-    this.#catchingUp.add(timer);
+  async #catchUp(entries: readonly Entry[]): Promise<void> {
+    let waiting = 0;
+    for (const slot of this.#slots.values()) waiting += slot.length;
+    // Each check has two: its own, and that of its dial or call.
+    await this.#caughtUp(waiting / 2);
+    for (const entry of entries) {
+      if (entry.slot === undefined) continue; // taken back by what was read, or passed without waiting longer
+      entry.slot.remove(entry);
+      this.#pass(entry);
+    }
   }
 
-  #pass(entry: Entry, heldUp: boolean): void {
-    if (entry.cancelled) return;
-    // One that is put off has had its time already: what it was late by then counts.
-    if (entry.turnBegan === undefined) entry.heldUp = heldUp;
-    if (isPutOff(entry)) return this.#awaitTurn(entry);
+  #pass({ onPassed, lateMs = 0 }: Entry): void {
     try {
-      entry.onPassed(entry.heldUp);
+      onPassed(lateMs > HELD_UP_MS);
     } catch (error) {
       reportError(error);
     }
   }
-
-  /** Has it pass again in the next turn of the event loop. */
-  #awaitTurn(entry: Entry): void {
-    entry.turnBegan = entry.due = performance.now();
-    this.#add(entry);
-  }
-}
-
-/** Whether it waits for another turn of the event loop: the loop was not seen to turn freely yet. */
-function isPutOff({ putOffUntil, turnBegan }: Entry): boolean {
-  const now = performance.now();
-  const isFree = turnBegan !== undefined && now - turnBegan <= FREE_TURN_MS;
-  return putOffUntil !== undefined && now <= putOffUntil && !isFree;
 }

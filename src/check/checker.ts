@@ -159,7 +159,10 @@ export class Checker {
  */
 const MAX_QUEUED_SHARE = 1 / 4;
 
-/** Of what is known without a run. */
+/** How long a check's answer is put off at most while the agent is behind, in milliseconds: HAProxy waits for it. */
+const MAX_PUT_OFF_MS = 150;
+
+/** For verdicts that no RPC was made for. */
 const NO_RUN = { run: 0, timings: {} } as const;
 
 /** One that waits for a check, with a deadline of its own. */
@@ -184,7 +187,12 @@ class Waiting implements PendingCheck {
     const { promise, resolve } = Promise.withResolvers<Observation>();
     this.observation = promise;
     this.#resolve = resolve;
-    this.#deadline = deadlines.set((heldUp) => this.#timedOut(heldUp), timeoutMs, at);
+    this.#deadline = deadlines.setForOtherSide(
+      (heldUp) => this.#timedOut(heldUp),
+      timeoutMs,
+      at,
+      MAX_PUT_OFF_MS,
+    );
   }
 
   /** @param resolveMs how long the name look-up took, if there was one */

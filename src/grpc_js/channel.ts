@@ -127,7 +127,7 @@ export class Channel {
       this.#sockets.heldBy(tls === undefined ? credentials.createInsecure() : credentialsOf(tls)),
       tls === undefined ? OPTIONS : { ...OPTIONS, "grpc.ssl_target_name_override": sniOf(tls) },
     );
-    this.#connecting = deadlines.set((late) => {
+    this.#connecting = deadlines.setForOtherSide((late) => {
       if (this.#connected) return;
       for (const end of this.#calls) end({ kind: "timeout", connected: false, late });
       this.close("peer");
@@ -176,7 +176,7 @@ export class Channel {
       if (how !== undefined) resolve(how);
       if (this.#calls.size === 0) this.#callsEnded();
     };
-    const deadline = this.#deadlines.set((late) => {
+    const deadline = this.#deadlines.setForOtherSide((late) => {
       end({ kind: "timeout", connected: this.#connected, late });
     }, timeoutMs);
     this.#calls.add(end);

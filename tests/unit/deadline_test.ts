@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { Deadlines } from "../../src/deadline.ts";
+import { ReadMarker } from "../../src/backend/read_marker.ts";
 import { FakeTime } from "../lab/unit/fake_time.ts";
+import { nextTurn } from "../lab/unit/next_turn.ts";
 
 /** Keeps the event loop from turning, as much work or a stopped process would. */
 function standStill(ms: number): void {
@@ -10,9 +12,14 @@ function standStill(ms: number): void {
 
 /** Deadlines that are taken back at the end of a test. */
 class Lab extends Deadlines implements Disposable {
-  /** Sets a deadline. @returns whether it was held up, once it has passed */
-  passed(timeoutMs: number): Promise<boolean> {
-    return new Promise((resolve) => this.set(resolve, timeoutMs));
+  constructor(caughtUp: (sockets: number) => Promise<void> = nextTurn) {
+    super(caughtUp);
+  }
+
+  /** Sets a deadline of the other side. @returns whether it was held up, once it has passed */
+  passed(timeoutMs: number, putOffMs?: number): Promise<boolean> {
+    const now = performance.now();
+    return new Promise((resolve) => this.setForOtherSide(resolve, timeoutMs, now, putOffMs));
   }
 
   [Symbol.dispose](): void {
@@ -65,7 +72,9 @@ const DELAYS: readonly [string, number, boolean][] = [
 
 for (const [what, ms, heldUp] of DELAYS) {
   Deno.test(`A deadline ${what}, after what has come meanwhile was read`, async () => {
-    using deadlines = new Lab();
+    const marker = new ReadMarker();
+    await marker.opened;
+    using deadlines = new Lab((sockets) => marker.caughtUp(sockets));
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const client = await Deno.connect({ hostname: "127.0.0.1", port: listener.addr.port });
     const server = await listener.accept();
@@ -79,10 +88,52 @@ for (const [what, ms, heldUp] of DELAYS) {
     standStill(5 + ms);
     assert.equal(await passed, heldUp);
     await read;
-    if (ms > 50) assert.deepEqual(events, ["read", "passed"]);
+    assert.deepEqual(events, ["read", "passed"]);
     for (const socket of [client, server, listener]) socket.close();
+    await marker.close();
   });
 }
+
+/** A server in a thread of its own: it writes a byte to each client once it is told to. */
+const WRITER = `
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const sockets = [];
+  self.onmessage = () => sockets.map((socket) => socket.write(new Uint8Array(1)));
+  self.postMessage(listener.addr.port);
+  for await (const socket of listener) sockets.push(socket);
+`;
+
+Deno.test("A deadline passes after what has come from a thousand others was read", async () => {
+  const marker = new ReadMarker();
+  await marker.opened;
+  using deadlines = new Lab((sockets) => marker.caughtUp(sockets));
+  const writer = new Worker(`data:text/javascript,${encodeURIComponent(WRITER)}`, {
+    type: "module",
+  });
+  const port = await new Promise<number>((resolve) =>
+    writer.onmessage = ({ data }) => resolve(data)
+  );
+  const clients: Deno.TcpConn[] = [];
+  for (let nth = 0; nth < 1000; nth++) clients.push(await Deno.connect({ port }));
+  let read = 0;
+  const reads = clients.map((client) => {
+    deadlines.setForOtherSide(() => assert.fail("It has passed"), 60_000);
+    deadlines.setForOtherSide(() => assert.fail("It has passed"), 60_000);
+    return client.read(new Uint8Array(1)).then(() => {
+      standStill(0.03); // to read an answer takes some time
+      read++;
+    });
+  });
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the last connections are accepted
+  writer.postMessage("write");
+  standStill(300);
+  assert.equal(await deadlines.passed(0), false);
+  assert.equal(read, clients.length);
+  await Promise.all(reads);
+  for (const client of clients) client.close();
+  writer.terminate();
+  await marker.close();
+});
 
 Deno.test("Of deadlines that fire at once only those held up long say so", async () => {
   using time = new FakeTime();
@@ -94,13 +145,30 @@ Deno.test("Of deadlines that fire at once only those held up long say so", async
 
 Deno.test("A late deadline can be taken back by what was read meanwhile", async () => {
   using time = new FakeTime();
-  using deadlines = new Lab();
-  const deadline = deadlines.set(() => assert.fail("It has passed"), 5);
-  const inTime = deadlines.passed(95);
+  const caughtUp = Promise.withResolvers<void>();
+  using deadlines = new Lab(() => caughtUp.promise);
+  const deadline = deadlines.setForOtherSide(() => assert.fail("It has passed"), 5);
+  const fired = new Promise<void>((resolve) => deadlines.set(resolve, 95));
   time.passes(100);
-  await inTime;
+  await fired;
   deadline.cancel(); // it waits for reads now
-  await new Promise((resolve) => setTimeout(resolve, 60)); // there is no event for what does not come
+  const other = deadlines.passed(0);
+  time.passes(4);
+  caughtUp.resolve();
+  assert.equal(await other, false);
+});
+
+Deno.test("A deadline waits no longer than it may for what is to be read", async () => {
+  using time = new FakeTime();
+  using deadlines = new Lab(() => new Promise(() => {}));
+  const passed = [deadlines.passed(5, 100), deadlines.passed(5, 2000)].map((passed) =>
+    Promise.race([passed, new Promise((resolve) => setTimeout(resolve, 300, "waits"))])
+  );
+  const fired = new Promise<void>((resolve) => deadlines.set(resolve, 5));
+  time.passes(8);
+  await fired;
+  time.passes(104);
+  assert.deepEqual(await Promise.all(passed), [false, "waits"]);
 });
 
 Deno.test("A deadline taken back twice, or after it has passed, disturbs no other", async () => {
@@ -108,9 +176,9 @@ Deno.test("A deadline taken back twice, or after it has passed, disturbs no othe
   const taken = deadlines.set(() => assert.fail("It has passed"), 5);
   taken.cancel();
   taken.cancel();
-  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const { promise, resolve } = Promise.withResolvers<void>();
   const passed = deadlines.set(resolve, 5);
-  assert.equal(await promise, false);
+  await promise;
   passed.cancel();
   assert.equal(await deadlines.passed(5), false);
 });
@@ -195,15 +263,17 @@ Deno.test("One that throws takes no other deadline with it", async () => {
   assert.deepEqual(reported, [bug]);
 });
 
-Deno.test("Deadlines that are closed pass no more, late ones included", async () => {
+Deno.test("Deadlines that are closed pass no more, those that wait for reads included", async () => {
   using time = new FakeTime();
-  const deadlines = new Lab();
-  deadlines.set(() => assert.fail("It has passed"), 5);
+  const caughtUp = Promise.withResolvers<void>();
+  const deadlines = new Lab(() => caughtUp.promise);
+  deadlines.setForOtherSide(() => assert.fail("It has passed"), 5);
   deadlines.set(() => assert.fail("It has passed"), 110);
-  const inTime = deadlines.passed(95);
+  const fired = new Promise<void>((resolve) => deadlines.set(resolve, 95));
   time.passes(100);
-  await inTime;
+  await fired;
   deadlines.close();
-  time.passes(100);
+  caughtUp.resolve();
+  time.passes(2000);
   await new Promise((resolve) => setTimeout(resolve, 60)); // there is no event for what does not come
 });

@@ -7,6 +7,7 @@ import { encodeHealthCall } from "../../../src/grpc/request.ts";
 import { isDecided } from "../../../src/grpc/response.ts";
 import type { StreamEnd } from "../../../src/http2/stream.ts";
 import { eventually } from "../testing/eventually.ts";
+import { nextTurn } from "./next_turn.ts";
 
 /** A destination on loopback. */
 export function at(port: number, address = "127.0.0.1"): Destination {
@@ -15,7 +16,7 @@ export function at(port: number, address = "127.0.0.1"): Destination {
 
 /** A pool, and what becomes of its connections; at the end all of them must be closed. */
 export class PoolLab implements AsyncDisposable {
-  readonly deadlines = new Deadlines();
+  readonly deadlines = new Deadlines(nextTurn);
   readonly pool: Pool;
   /** Connections and dials that were begun. */
   opened = 0;

@@ -4,6 +4,7 @@ import type { DialFailure } from "../../../src/backend/dial.ts";
 import { type Endpoint, Waiter } from "../../../src/backend/placement.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { at, healthCall } from "../../lab/unit/pool_lab.ts";
+import { nextTurn } from "../../lab/unit/next_turn.ts";
 
 const LACK = { kind: "local", detail: "ENOBUFS" } as const;
 const REFUSED = { kind: "unreachable", detail: "connect ECONNREFUSED" } as const;
@@ -11,7 +12,7 @@ type Failed = typeof LACK | typeof REFUSED;
 
 /** Has a call wait at one address after the other, each of which fails. @returns why there is no connection */
 async function failEach(verdicts: readonly Failed[]): Promise<DialFailure | undefined> {
-  const deadlines = new Deadlines();
+  const deadlines = new Deadlines(nextTurn);
   try {
     const destinations = verdicts.map((_, index) => at(1, `192.0.2.${index}`));
     const waiter = new Waiter(destinations, healthCall(() => {}), {}, deadlines);

@@ -15,6 +15,7 @@ import { parseRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
+import { nextTurn } from "../../lab/unit/next_turn.ts";
 
 const SERVING: Verdict = { kind: "serving" };
 
@@ -45,7 +46,7 @@ class Run implements RunningCheck {
 class Lab implements Disposable {
   readonly runs: Run[] = [];
   coalesced = 0;
-  readonly deadlines = new Deadlines();
+  readonly deadlines = new Deadlines(nextTurn);
   readonly names = controlledNames();
   readonly checker: Checker;
   /** What the client says of each destination. */
