@@ -14,7 +14,7 @@ import {
 import type { Metrics } from "./metrics/metrics.ts";
 import { Recorder } from "./metrics/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
-import { Handler, LastAnswers } from "./server/handler.ts";
+import { Handler } from "./server/handler.ts";
 import { ClientPatience } from "./server/patience.ts";
 import { type Admission, findListenAddresses, listenOn, Server } from "./server/server.ts";
 import { BackendHistory } from "./status/history.ts";
@@ -35,7 +35,6 @@ export class Agent {
   readonly #logs: Logs;
   readonly #metrics: Metrics;
   readonly #damping = new Damping(() => performance.now());
-  readonly #lastAnswers = new LastAnswers();
   readonly #history = new BackendHistory(() => performance.now());
   readonly #backends: Backends;
   readonly #recorder: Recorder;
@@ -93,12 +92,14 @@ export class Agent {
   }
 
   /**
-   * Puts another configuration in force, for open connections too. Checks under way end as they began.
+   * Puts another configuration in force, for open connections too, but for their limits. Checks under way end
+   * as they began.
    */
   reconfigure(configuration: Configuration): void {
     this.#backends.reconfigure(configuration);
     this.#inForce = this.#build(configuration);
     this.#recorder.logChecks = configuration.settings.log_checks;
+    this.#history.keepOnly(({ tlsProfile }) => configuration.tlsProfiles.has(tlsProfile));
     if (!configuration.settings.learn_patience) this.#patience.clear();
     this.#server.dismissClients();
     this.#metrics.reloadSuccessful.set(1);
@@ -130,7 +131,6 @@ export class Agent {
       },
       checker,
       this.#damping,
-      this.#lastAnswers,
       this.#recorder,
       settings.learn_patience ? this.#patience : undefined,
     );

@@ -46,7 +46,7 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
       configFile: commandLine.configFile,
       environment,
       unreadable,
-      readTextFile: Deno.readTextFileSync,
+      readTextFile: readRegularFile,
     });
   const loaded = await load();
   if (!loaded.ok) {
@@ -85,6 +85,12 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   print(checked.text);
   if (checked.up === undefined) return EXIT_WRONG_USAGE;
   return checked.up ? 0 : EXIT_FAILED;
+}
+
+/** Not from a pipe: it would hold the agent up until somebody writes, and at a reload it would be empty. */
+function readRegularFile(path: string): string {
+  if (!Deno.statSync(path).isFile) throw new Error("It is not a regular file");
+  return Deno.readTextFileSync(path);
 }
 
 /** @returns whether it could be written; a reader that has gone counts as one that has read enough */

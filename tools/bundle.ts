@@ -23,6 +23,8 @@ const launcher = `#!/bin/sh
 here=$(dirname -- "$(readlink -f -- "$0")")
 export DENO_NO_UPDATE_CHECK=1 DENO_DIR="\${DENO_DIR:-$here/cache}"
 [ -x "$here/deno" ] && deno="$here/deno" || deno=deno
+# What changes how Deno itself runs, or has it run something else, is not for the agent.
+unset NODE_OPTIONS NODE_USE_ENV_PROXY DENO_SERVE_ADDRESS
 # These would end Deno while it starts; the agent listens for them later.
 trap '' HUP USR1 USR2 ALRM
 # SIGUSR1 has Deno (2.9.2 and later) open its debugger to all users of the machine, and no flag of it keeps

@@ -55,6 +55,11 @@ export class DnsCache {
     return restMs <= 0 ? known.answer : within(restMs, answer, known.answer);
   }
 
+  /** @returns the last known addresses of a name, without asking for them */
+  known(name: string): readonly string[] {
+    return this.#known.get(name)?.answer.addresses ?? [];
+  }
+
   /** @returns the look-up of a name of which nothing is known, if there is one */
   firstLookUp(name: string): PendingLookUp | undefined {
     return this.#known.get(name) === undefined ? this.#names.pending(name) : undefined;

@@ -86,8 +86,8 @@ export class Pool {
   #options: PoolOptions;
   /** Connections and dials. */
   #size = 0;
-  /** Those that make room, and are not closed yet. */
-  #leaving = 0;
+  /** Connections that are being closed to make room. */
+  #makingRoom = 0;
   #sweep: Deadline;
   #closed = false;
 
@@ -159,6 +159,7 @@ export class Pool {
     for (const connection of this.#connections()) {
       if (!options.keep || !isWanted(connection.destination)) connection.drain("reload");
     }
+    this.#makeRoom(this.#connections(), this.#size - this.#makingRoom - options.maxConnections);
   }
 
   /** Closes all connections once the calls on them have ended. */
@@ -242,16 +243,22 @@ export class Pool {
     if (waiting.size === 0) return this.#forgetIfEmpty(endpoint);
     const unserved = this.#countUnserved(endpoint);
     if (pause !== undefined || unserved === 0) return;
-    const wanted = connections.size === 0 ? 1 : Math.min(MAX_DIALS_PER_DESTINATION, unserved);
-    // Where none is kept each is a call, which has its own bounds.
-    const most = this.#options.keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
+    const { keep } = this.#options;
+    // Where none is kept each is for one call, and those have their own bounds.
+    const mostDials = connections.size === 0 ? 1 : MAX_DIALS_PER_DESTINATION;
+    const wanted = keep ? Math.min(mostDials, unserved) : unserved;
+    const most = keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
     while (dials.size < wanted) {
       if (countServing(endpoint) + dials.size >= most) {
-        if (!this.#makeRoomAt(endpoint)) return;
+        if (!this.#makeRoom(connections, 1)) return;
         continue; // to close one has served the destination anew
       }
-      const staying = this.#size - this.#leaving;
-      if (staying >= this.#options.maxConnections && !this.#makeRoom()) {
+      const staying = this.#size - this.#makingRoom;
+      // Some at once, so that a flood of new destinations does not pay for the search each time.
+      const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
+      if (
+        staying >= this.#options.maxConnections && !this.#makeRoom(this.#connections(), count)
+      ) {
         this.#crowded.add(endpoint);
         endpoint.crowded = true;
         return;
@@ -305,7 +312,7 @@ export class Pool {
       },
       onClosed: () => {
         endpoint.connections.delete(connection);
-        if (connection.closeReason === "limit") this.#leaving--;
+        if (connection.closeReason === "limit") this.#makingRoom--;
         this.#gone(connection.closeReason);
         this.#serve(endpoint);
       },
@@ -315,6 +322,12 @@ export class Pool {
     endpoint.connections.add(connection);
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
+    if (keep) {
+      // Another check would wait for it in vain.
+      this.#deadlines.set(() => {
+        if (!connection.hasSettings) connection.drain("silent");
+      }, this.#options.connectTimeoutMs);
+    }
     if (keep || connection.callsCarried > 0) return;
     this.#deadlines.set(() => {
       if (connection.callsCarried === 0) connection.drain("unused");
@@ -374,32 +387,21 @@ export class Pool {
     });
   }
 
-  /** Closes connections that have not been used for longest. @returns whether there were any without a call */
-  #makeRoom(): boolean {
-    const idle = [...this.#connections()].filter(({ callsUnderWay, usable }) =>
-      usable && callsUnderWay === 0
-    );
-    if (idle.length === 0) return false;
-    idle.sort((a, b) => a.lastUsedAt - b.lastUsedAt);
-    // Some at once, so that a flood of new destinations does not pay for the search each time.
-    const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
-    for (const connection of idle.slice(0, count)) this.#leave(connection);
-    return true;
-  }
-
-  /** Closes the one at a destination that has not been used for longest. @returns whether one was without a call */
-  #makeRoomAt({ connections }: Endpoint): boolean {
-    const [longest] = [...connections]
+  /**
+   * Closes connections without a call, those not used for longest first.
+   *
+   * @returns whether there were any
+   */
+  #makeRoom(among: Iterable<Connection>, count: number): boolean {
+    const idle = [...among]
       .filter(({ callsUnderWay, usable }) => usable && callsUnderWay === 0)
       .sort((a, b) => a.lastUsedAt - b.lastUsedAt);
-    if (longest === undefined) return false;
-    this.#leave(longest);
-    return true;
-  }
-
-  #leave(connection: Connection): void {
-    this.#leaving++;
-    connection.drain("limit");
+    for (const connection of idle.slice(0, Math.max(0, count))) {
+      if (!connection.usable) continue; // to close one may have closed another
+      this.#makingRoom++;
+      connection.drain("limit");
+    }
+    return idle.length > 0;
   }
 
   *#connections(): Iterable<Connection> {

@@ -59,6 +59,12 @@ export class Resolver {
       : resolution;
   }
 
+  /** @returns the last known addresses of a host that may be connected to, without a look-up */
+  known(host: string, port: number): readonly string[] {
+    const addresses = isIP(host) === 0 ? this.#names.known(host) : [host];
+    return this.#rules.mayPermit(host, port) ? this.#rules.permitted(host, port, addresses) : [];
+  }
+
   /** @returns the look-up of a host of which nothing is known, if there is one */
   firstLookUp(host: string): PendingLookUp | undefined {
     return this.#names.firstLookUp(host);

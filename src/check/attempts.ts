@@ -84,6 +84,8 @@ export class Attempts implements RunningCheck {
   #result: AttemptOutcome | undefined;
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
+  /** How long the one that waits least long will wait, in milliseconds. */
+  #askerTimeoutMs: number;
   #made = 0;
   #hedged = false;
   #cancelled = false;
@@ -92,6 +94,7 @@ export class Attempts implements RunningCheck {
     this.#check = check;
     this.#call = call;
     this.#context = context;
+    this.#askerTimeoutMs = check.askerTimeoutMs;
     this.#wasExhausted = context.exhausted.has(check.destinations, call.key);
     this.outcome = this.#run();
   }
@@ -101,7 +104,8 @@ export class Attempts implements RunningCheck {
   }
 
   get waitsForAgent(): string | undefined {
-    return this.#placement?.waitsForAgent;
+    // Where a call is out, silence is the backend's: it is only a second connection that has to wait.
+    return this.#hedged ? undefined : this.#placement?.waitsForAgent;
   }
 
   get answer(): Verdict | undefined {
@@ -113,6 +117,11 @@ export class Attempts implements RunningCheck {
     return this.#placement === undefined
       ? { ...this.#timings, rpc: now - this.#sentAt }
       : { [this.#placement.phase]: now - this.#placedAt };
+  }
+
+  joined(askerTimeoutMs: number): void {
+    this.#askerTimeoutMs = Math.min(this.#askerTimeoutMs, askerTimeoutMs);
+    for (const call of this.#calls) call.hedgeWithin(hedgeDelayMs(askerTimeoutMs));
   }
 
   cancel(): void {
@@ -134,16 +143,7 @@ export class Attempts implements RunningCheck {
 
   async #run(): Promise<Outcome> {
     try {
-      let last = await this.#attempt();
-      let result = last;
-      this.#result = result;
-      while (last.retryable && !this.#isExhausted && !this.#cancelled) {
-        this.#openedAfter = performance.now();
-        await this.#pause(PAUSES_MS[this.#made] ?? 0);
-        last = await this.#attempt();
-        // A new connection without an answer does not take back what was said on the old one.
-        if (last.answered || !result.answered) this.#result = result = last;
-      }
+      const result = await this.#attempts();
       this.#rememberWhetherExhausted(result);
       return { verdict: result.verdict, timings: this.#timings };
     } finally {
@@ -160,7 +160,22 @@ export class Attempts implements RunningCheck {
     else if (verdict.kind === "serving" && this.#wasExhausted) exhausted.delete(destinations, key);
   }
 
-  /** One call, and a second one on a new connection while the first is silent: the first whole answer wins. */
+  /** Attempts as long as a new connection may well say something else. */
+  async #attempts(): Promise<AttemptOutcome> {
+    let last = await this.#attempt();
+    let result = last;
+    this.#result = result;
+    while (last.retryable && !this.#isExhausted && !this.#cancelled) {
+      this.#openedAfter = performance.now();
+      await this.#pause(PAUSES_MS[this.#made] ?? 0);
+      last = await this.#attempt();
+      // A new connection without an answer does not take back what was said on the old one.
+      if (last.answered || !result.answered) this.#result = result = last;
+    }
+    return result;
+  }
+
+  /** One call, and further attempts on new connections while the first is silent: the first whole answer wins. */
   async #attempt(): Promise<AttemptOutcome> {
     const exclusive = this.#made >= Math.min(ATTEMPTS_BEFORE_EXCLUSIVE, this.#limit - 1);
     this.#made++;
@@ -180,7 +195,7 @@ export class Attempts implements RunningCheck {
     watched.watch(
       call,
       this.#context.connectTimeoutMs,
-      hedgeDelayMs(Math.min(timeoutMs, this.#check.askerTimeoutMs)),
+      hedgeDelayMs(Math.min(timeoutMs, this.#askerTimeoutMs)),
     );
     this.#calls.push(watched);
     if (this.#cancelled) watched.cancel();
@@ -192,7 +207,12 @@ export class Attempts implements RunningCheck {
     this.#context.onHedged();
     this.#hasFailed(call.connection.destination.address);
     this.#openedAfter = performance.now();
-    return await firstAnswer(ended, this.#attempt(), this.#check.destinations.length > 1);
+    const result = await firstAnswer(
+      ended,
+      this.#attempts(),
+      this.#check.destinations.length > 1,
+    );
+    return this.#result = result;
   }
 
   /** On a connection that can take it now. */
@@ -235,8 +255,11 @@ export class Attempts implements RunningCheck {
     this.#failed.add(address);
   }
 
+  /** Those without a failure first; what has failed may have done so on one connection only. */
   #destinations(): readonly Destination[] {
-    return this.#hasUntried() ? this.#untried() : this.#check.destinations;
+    if (!this.#hasUntried()) return this.#check.destinations;
+    const failed = this.#check.destinations.filter(({ address }) => this.#failed?.has(address));
+    return [...this.#untried(), ...failed];
   }
 
   #hasUntried(): boolean {

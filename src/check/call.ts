@@ -100,12 +100,29 @@ export class WatchedCall implements CallRequest {
     if (this.#end !== undefined) return; // the server takes no such headers
     this.#settledBy = call.sentAt + settingsTimeoutMs;
     this.#hedgeMs = hedgeMs;
-    const firstMs = Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs);
-    const look = (heldUp: boolean) => {
-      const nextMs = this.#look(call, heldUp);
-      if (nextMs !== undefined) this.#timer = this.#deadlines.setForOtherSide(look, nextMs);
-    };
-    this.#timer = this.#deadlines.setForOtherSide(look, firstMs, call.sentAt);
+    this.#lookIn(Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs), call, call.sentAt);
+  }
+
+  /** Asks for a sign of life so soon, in milliseconds, if it was not asked for yet. */
+  hedgeWithin(hedgeMs: number): void {
+    const call = this.#call;
+    if (call === undefined || this.#liveness.kind !== "waiting" || this.#end !== undefined) return;
+    const dueMs = call.sentAt + this.#hedgeMs - performance.now();
+    if (dueMs <= hedgeMs) return;
+    this.#hedgeMs = hedgeMs;
+    this.#timer?.cancel();
+    this.#lookIn(Math.min(hedgeMs, call.sentAt + this.timeoutMs - performance.now()), call);
+  }
+
+  #lookIn(ms: number, call: Call, from = performance.now()): void {
+    this.#timer = this.#deadlines.setForOtherSide(
+      (heldUp) => {
+        const nextMs = this.#look(call, heldUp);
+        if (nextMs !== undefined) this.#lookIn(nextMs, call);
+      },
+      ms,
+      from,
+    );
   }
 
   /** @returns when to look again, in milliseconds; `undefined` when it is over */
@@ -221,6 +238,8 @@ export function outcomeOfCall(
     case "flooded":
       return failedOn(connection, { kind: "unreachable", detail: end.reason });
     case "timeout":
+      // Behind a balancer it may be this connection's server alone: the next check asks on another one.
+      if (connection.hasSaidServing(key)) connection.drain("changed");
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
     case "no_settings": {
       const detail = "The peer sent no HTTP/2 SETTINGS in time";

@@ -99,9 +99,8 @@ export class Checker {
 
   /** @returns how far the connections are on which such a question would be asked */
   connectionState(question: BackendQuestion): "ready" | "connecting" | undefined {
-    const resolution = this.#resolver.resolve(question.host, question.port);
-    if (resolution instanceof Promise || !resolution.ok) return undefined;
-    return this.#stateOf(question, resolution.addresses);
+    if (!this.#tlsProfiles.has(question.tlsProfile)) return undefined; // a reload has taken it away
+    return this.#stateOf(question, this.#resolver.known(question.host, question.port));
   }
 
   #stateOf(
@@ -198,7 +197,7 @@ class Waiting implements PendingCheck {
   /** @param resolveMs how long the name look-up took, if there was one */
   waitFor(flight: Flight, resolveMs: number | undefined): void {
     this.#flight = flight;
-    flight.join();
+    flight.join(this.timeoutMs);
     void flight.observation.then((observation) =>
       this.settle(
         resolveMs === undefined ? observation : {

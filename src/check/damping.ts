@@ -1,10 +1,14 @@
 import { LruMap } from "../lru_map.ts";
 import type { AgentState } from "../protocol/reply.ts";
+import type { BackendVerdict } from "../protocol/verdict.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
-/** How many backends, services and clients are remembered. */
+/** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
+const REPEATABLE_MS = 60_000;
+
+/** How many clients and lines are remembered. */
 const MAX_REMEMBERED = 50_000;
 
 /** How many checks in a row change what is said of a backend. */
@@ -53,16 +57,21 @@ export function describeStanding({ pending, streak, needed }: Standing): string 
   return `${streak} of ${needed} ${pending === "up" ? "good checks" : "failures"}`;
 }
 
-interface Known {
+/** What was said last to a client that sent a line. */
+export interface LastAnswer {
+  readonly verdict: BackendVerdict;
   readonly standing: Standing;
+}
+
+interface Known extends LastAnswer {
   /** The run that was taken into account last. */
   readonly run: number;
   readonly at: number;
 }
 
 /**
- * What is said of each backend to each client: three HAProxies that each see one failure have not seen
- * three in a row.
+ * What is said to each client that sends a line: three HAProxies that each see one failure have not seen
+ * three in a row. Outlives changes of the configuration.
  */
 export class Damping {
   readonly #now: () => number;
@@ -76,14 +85,15 @@ export class Damping {
   /**
    * Takes one check into account; see {@linkcode damp}.
    *
-   * @param key of the client, the backend and the thresholds
+   * @param key of the client and its line
    * @param run which RPC the check has come from: it counts once, however many checks share it; 0 for none
+   * @param state what the verdict by itself says
    */
   judge(
     key: string,
     run: number,
+    verdict: BackendVerdict,
     state: AgentState,
-    atOnce: boolean,
     thresholds: Thresholds,
   ): Standing {
     const now = this.#now();
@@ -91,8 +101,19 @@ export class Damping {
     const before = known !== undefined && now - known.at < FORGET_AFTER_MS ? known : undefined;
     const standing = before !== undefined && run !== 0 && before.run === run
       ? before.standing
-      : damp(before?.standing, state, atOnce, thresholds);
-    this.#known.set(key, { standing, run, at: now });
+      : damp(before?.standing, state, countsAtOnce(verdict), thresholds);
+    this.#known.set(key, { verdict, standing, run, at: now });
     return standing;
   }
+
+  /** @returns the answer of the last minute, if there was one */
+  lastAnswer(key: string): LastAnswer | undefined {
+    const known = this.#known.get(key);
+    return known !== undefined && this.#now() - known.at < REPEATABLE_MS ? known : undefined;
+  }
+}
+
+/** What a backend says of itself, and a target that is denied, count without waiting. */
+function countsAtOnce({ kind }: BackendVerdict): boolean {
+  return kind === "not_serving" || kind === "denied";
 }

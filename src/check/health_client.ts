@@ -42,6 +42,8 @@ export interface RunningCheck {
   readonly answer: Verdict | undefined;
   /** The steps so far, the one under way included. */
   readonly timings: CheckTimings;
+  /** Another one waits for it too, so long at most, in milliseconds. */
+  joined(askerTimeoutMs: number): void;
   /** Nobody waits for it any more. Idempotent. */
   cancel(): void;
 }

@@ -72,7 +72,9 @@ export class Flight {
     return this.#check.timings;
   }
 
-  join(): void {
+  /** @param askerTimeoutMs how long the one that joins will wait, in milliseconds */
+  join(askerTimeoutMs: number): void {
+    if (this.#waiting > 0) this.#check.joined(askerTimeoutMs);
     this.#waiting++;
   }
 
@@ -132,7 +134,9 @@ export class SingleFlight {
     const onEnd = (observation: Observation) => {
       forget();
       if (this.#maxAgeMs > 0 && mayServeAgain(observation.verdict)) {
-        this.#kept.set(key, { observation, at: begunAt });
+        // One that was begun later may have ended sooner.
+        const isNewest = (this.#kept.get(key)?.at ?? -Infinity) <= begunAt;
+        if (isNewest) this.#kept.set(key, { observation, at: begunAt });
       }
     };
     const flight = new Flight(check, begunAt, onEnd, forget);

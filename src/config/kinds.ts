@@ -68,7 +68,7 @@ export const bool: Kind<boolean> = {
   accepted: "true or false",
   placeholder: "true|false",
   isSwitch: true,
-  fromText: (text) => ({ true: true, false: false })[text.toLowerCase()],
+  fromText: (text) => new Map([["true", true], ["false", false]]).get(text.toLowerCase()),
   fromToml: (value) => typeof value === "boolean" ? value : undefined,
 };
 

@@ -111,6 +111,7 @@ export class GrpcJsClient implements HealthClient {
         return calls.waitsFor;
       },
       answer: undefined,
+      joined: () => {}, // nothing is asked twice
       cancel: () => calls.cancel(),
     };
   }

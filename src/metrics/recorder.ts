@@ -19,8 +19,11 @@ const LOGGED_LINE_LENGTH = 200;
 /** An error is logged up to this many characters: a backend's words are as long as it likes. */
 const LOGGED_ERROR_LENGTH = 2000;
 
-/** Clients and backends of which it is remembered that a hang-up was told. */
-const MAX_TOLD = 10_000;
+/** Clients and backends whose last hang-up is remembered. */
+const MAX_HANG_UPS = 10_000;
+
+/** Two hang-ups come after the same time if they differ by less than this part of it. */
+const SAME_AGE = 0.1;
 
 /** Counts, logs and remembers what came of each line. */
 export class Recorder implements CheckRecorder {
@@ -32,8 +35,8 @@ export class Recorder implements CheckRecorder {
     readonly noVerdict: ThrottledWarnings;
     readonly hangUps: ThrottledWarnings;
   };
-  /** Clients and backends, of which a hang-up has been told. */
-  readonly #toldHangUps = new LruMap<string, true>(MAX_TOLD);
+  /** The last hang-up of each client and backend. */
+  readonly #hangUps = new LruMap<string, { ageMs: number; told: boolean }>(MAX_HANG_UPS);
   readonly #history: BackendHistory;
   readonly #unasked = new UnaskedBackends(() => performance.now());
   /** Which answers are logged at level `info`. */
@@ -112,12 +115,12 @@ export class Recorder implements CheckRecorder {
       cure: adviseOnHangUp(ageMs),
     });
     const key = `${peer.host} ${request.key}`;
-    if (this.#toldHangUps.get(key) === undefined) {
-      this.#toldHangUps.set(key, true);
-      this.#warnings.hangUps.warn("Check given up by its client", fields);
-    } else {
-      this.#log.debug("Check given up by its client", fields);
-    }
+    const last = this.#hangUps.get(key) ?? { ageMs: 0, told: false };
+    // One alone may be HAProxy being stopped; a second one after the same time is its patience.
+    const isTold = !last.told && Math.abs(ageMs - last.ageMs) < ageMs * SAME_AGE;
+    this.#hangUps.set(key, { ageMs, told: last.told || isTold });
+    if (isTold) this.#warnings.hangUps.warn("Check given up by its client", fields);
+    else this.#log.debug("Check given up by its client", fields);
   }
 
   /** A client's patience that is new: its checks are answered sooner from now on. */
@@ -197,6 +200,8 @@ const MAX_UNASKED = 10_000;
 interface Unasked {
   /** When the first of the checks in a row could not be made. */
   readonly since: number;
+  /** When the last of them could not. */
+  lastAt: number;
   told: boolean;
 }
 
@@ -210,10 +215,13 @@ export class UnaskedBackends {
     this.#now = now;
   }
 
-  /** Backends that could not be asked for a minute or longer. */
+  /** Backends that could not be asked for a minute or longer, and that somebody still asks about. */
   get count(): number {
+    const now = this.#now();
     let count = 0;
-    for (const [, { since }] of this.#unasked) if (this.#now() - since >= LONG_MS) count++;
+    for (const [, { since, lastAt }] of this.#unasked) {
+      if (lastAt - since >= LONG_MS && now - lastAt < LONG_MS) count++;
+    }
     return count;
   }
 
@@ -224,12 +232,14 @@ export class UnaskedBackends {
    * @returns `true` once, when that has been so for a minute
    */
   add(key: string): boolean {
+    const now = this.#now();
     const known = this.#unasked.get(key);
-    if (known === undefined) {
-      this.#unasked.set(key, { since: this.#now(), told: false });
+    if (known === undefined || now - known.lastAt >= LONG_MS) {
+      this.#unasked.set(key, { since: now, lastAt: now, told: false });
       return false;
     }
-    if (known.told || this.#now() - known.since < LONG_MS) return false;
+    known.lastAt = now;
+    if (known.told || now - known.since < LONG_MS) return false;
     known.told = true;
     return true;
   }

@@ -5,6 +5,8 @@ import { isOldIPv4Spelling, parseHost, parsePort } from "./host.ts";
 export interface CheckRequest {
   /** The same for requests that ask the same of the same backend, whatever their options say besides. */
   readonly key: string;
+  /** The same for lines that say the same, options included. */
+  readonly lineKey: string;
   /** The backend: an IP address without brackets, or a DNS name, in lower case. */
   readonly host: string;
   /** The backend's TCP port, 1 to 65535. */
@@ -97,11 +99,13 @@ export function parseRequest(line: string): ParsedRequest {
   if (!parsed.ok) return parsed;
   const { options } = parsed;
   if (options.tls !== undefined && flag === "no-ssl") return invalid("the option tls needs ssl");
-  const { tls: tlsProfile = "", service = "" } = options;
+  const { tls: tlsProfile = "", service = "", timeout = "", fall = "", rise = "" } = options;
+  const key = `${host} ${port} ${flag}=${tlsProfile} ${authority.value} ${service}`;
   return {
     ok: true,
     request: {
-      key: `${host} ${port} ${flag}=${tlsProfile} ${authority.value} ${service}`,
+      key,
+      lineKey: `${key} ${timeout} ${fall} ${rise}`,
       host,
       port,
       tls: flag === "ssl",

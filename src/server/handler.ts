@@ -1,11 +1,5 @@
 import type { Checker, PendingCheck } from "../check/checker.ts";
-import {
-  damp,
-  type Damping,
-  describeStanding,
-  type Standing,
-  type Thresholds,
-} from "../check/damping.ts";
+import { type Damping, describeStanding, type Thresholds } from "../check/damping.ts";
 import type { Observation } from "../check/single_flight.ts";
 import { LruMap } from "../lru_map.ts";
 import {
@@ -82,39 +76,17 @@ export interface CheckRecorder {
   recordBug(error: unknown, peer: string, traceId: string): void;
 }
 
-/** An answer younger than this, in milliseconds, is repeated where the agent itself cannot ask. */
-const REPEATABLE_MS = 60_000;
-
 /** Valid lines that are remembered as they were read. */
 const MAX_PARSED = 10_000;
 
-/** Lines whose last answers are remembered. */
-const MAX_LAST_ANSWERS = 50_000;
-
-/** The last real answers, by client and line. They outlive changes of the configuration. */
-export class LastAnswers {
-  readonly #answers = new LruMap<string, { readonly reply: string; readonly at: number }>(
-    MAX_LAST_ANSWERS,
-  );
-
-  remember(peer: Peer, line: string, reply: string): void {
-    this.#answers.set(`${peer.host} ${line}`, { reply, at: performance.now() });
-  }
-
-  /** @returns the answer of the last minute, if there was one */
-  find(peer: Peer, line: string): string | undefined {
-    const last = this.#answers.get(`${peer.host} ${line}`);
-    if (last === undefined || performance.now() - last.at >= REPEATABLE_MS) return undefined;
-    return last.reply;
-  }
-}
+/** Longer lines, in characters, are read anew each time: HAProxy's own are shorter. */
+const MAX_PARSED_LENGTH = 1024;
 
 /** Gives the reply to a line: reads it, has the backend checked, damps, has the answer recorded. */
 export class Handler {
   readonly #options: HandlerOptions;
   readonly #checker: Checker;
   readonly #damping: Damping;
-  readonly #lastAnswers: LastAnswers;
   readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
   readonly #ends: AskedLineObserver;
@@ -125,14 +97,12 @@ export class Handler {
     options: HandlerOptions,
     checker: Checker,
     damping: Damping,
-    lastAnswers: LastAnswers,
     recorder: CheckRecorder,
     patience?: ClientPatience,
   ) {
     this.#options = options;
     this.#checker = checker;
     this.#damping = damping;
-    this.#lastAnswers = lastAnswers;
     this.#recorder = recorder;
     this.#patience = patience;
     this.#ends = {
@@ -150,6 +120,7 @@ export class Handler {
       const parsed = this.#parse(line);
       if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
       const { request } = parsed;
+      asked.key = `${peer.host} ${request.lineKey}`;
       if (!this.#checker.hasTlsProfile(request)) {
         return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
       }
@@ -170,12 +141,12 @@ export class Handler {
     return asked;
   }
 
-  /** HAProxy asks the same again and again. */
+  /** Valid lines are kept as they were read: HAProxy sends the same at each interval. */
   #parse(line: string): ParsedRequest {
     const known = this.#parsed.get(line);
     if (known !== undefined) return known;
     const parsed = parseRequest(line);
-    if (parsed.ok) this.#parsed.set(line, parsed);
+    if (parsed.ok && line.length <= MAX_PARSED_LENGTH) this.#parsed.set(line, parsed);
     return parsed;
   }
 
@@ -186,9 +157,8 @@ export class Handler {
 
   #bug(asked: AskedLine, error: unknown): string | undefined {
     asked.ended();
-    const { line, peer, traceId } = asked;
-    this.#recorder.recordBug(error, peer.text, traceId);
-    return this.#lastAnswers.find(peer, line);
+    this.#recorder.recordBug(error, asked.peer.text, asked.traceId);
+    return this.#lastReply(asked);
   }
 
   #replyTo(
@@ -197,53 +167,44 @@ export class Handler {
     { verdict, run }: Observation,
   ): string | undefined {
     asked.ended();
-    const { line, peer } = asked;
     if (isAgentFailure(verdict)) return this.#repeat(asked, request, verdict);
     const undamped = stateFor(verdict, this.#options.notServingReply);
     asked.good = undamped !== "down";
-    const standing = this.#damp(request, peer, verdict, undamped, run);
+    const { fall = this.#options.fall, rise = this.#options.rise } = request;
+    const standing = this.#damping.judge(asked.key, run, verdict, undamped, { fall, rise });
     const note = describeStanding(standing);
     const { state } = standing;
     const durationMs = performance.now() - asked.at;
     this.#recorder.recordCheck({
       asked,
       request,
-      peer: peer.text,
+      peer: asked.peer.text,
       verdict,
       state,
       note,
       durationMs,
     });
-    const reply = formatReply(state, verdict, note, this.#options);
-    this.#lastAnswers.remember(peer, line, reply);
-    return reply;
+    return formatReply(state, verdict, note, this.#options);
   }
 
   #repeat(asked: AskedLine, request: CheckRequest, verdict: AgentFailure): string | undefined {
-    const reply = this.#lastAnswers.find(asked.peer, asked.line);
+    const reply = this.#lastReply(asked);
     this.#recorder.recordAgentFailure({ asked, request, peer: asked.peer.text, verdict, reply });
     return reply;
+  }
+
+  /** @returns the answer of the last minute, if there was one, in the words of today's options */
+  #lastReply({ key }: AskedLine): string | undefined {
+    const last = this.#damping.lastAnswer(key);
+    if (last === undefined) return undefined;
+    const { verdict, standing } = last;
+    return formatReply(standing.state, verdict, describeStanding(standing), this.#options);
   }
 
   #hungUp(asked: AskedLine, request: CheckRequest, hangUp: HangUp, ageMs: number): void {
     const { peer, line } = asked;
     this.#recorder.recordHangUp({ asked, request, peer, ageMs, hangUp });
     if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
-  }
-
-  #damp(
-    request: CheckRequest,
-    peer: Peer,
-    verdict: BackendVerdict,
-    state: AgentState,
-    run: number,
-  ): Standing {
-    const { fall = this.#options.fall, rise = this.#options.rise } = request;
-    const atOnce = verdict.kind === "not_serving" || verdict.kind === "denied";
-    if (fall === 1 && rise === 1) return damp(undefined, state, atOnce, { fall, rise });
-    // Lines that want other thresholds for the same backend have a count of their own.
-    const key = `${peer.host} ${fall} ${rise} ${request.key}`;
-    return this.#damping.judge(key, run, state, atOnce, { fall, rise });
   }
 }
 
@@ -261,6 +222,8 @@ interface AskedLineObserver {
 class AskedLine implements PendingReply {
   readonly line: string;
   readonly peer: Peer;
+  /** Of the client and what the line says, once it is read. */
+  key = "";
   /** In milliseconds of `performance.now()`. */
   readonly at = performance.now();
   reply: Promise<string | undefined> | string | undefined;

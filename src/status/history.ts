@@ -126,7 +126,7 @@ export class BackendHistory {
       entry.state = state;
       entry.since = now;
     }
-    const answer = type ?? state;
+    const answer = type === undefined ? state : `${state} ${type}`;
     const changed = answer !== entry.answer;
     entry.answer = answer;
     return changed;
@@ -141,6 +141,13 @@ export class BackendHistory {
     entry.hangUps++;
     entry.lastHangUp = { at: now, ageMs, peer };
     entry.hungUp = true;
+  }
+
+  /** Forgets the backends that can no longer be asked about. */
+  keepOnly(canBeAsked: (question: BackendQuestion) => boolean): void {
+    for (const [key, { question }] of this.#entries) {
+      if (!canBeAsked(question)) this.#entries.delete(key);
+    }
   }
 
   /** @returns what is known of the backends asked about lately, in no particular order */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { SHORT_DEADLINES } from "../lab/agent/agent_process.ts";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
-import { ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
+import { ErrorCode, goaway, resetStream } from "../lab/backends/http2/frames.ts";
+import { type ScriptedCall, ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
 import {
   blackHole,
   closing,
@@ -309,3 +310,36 @@ Deno.test("a profile's server_name may end in a number", async () => {
     assert.equal(await agent.ask(backend.line().replace("\n", " tls=web\n")), "up\n");
   });
 });
+
+/** What a connection that is kept may come to, without the backend being to blame. */
+const GOODBYES: Record<string, (call: ScriptedCall) => void | Promise<void>> = {
+  "closes": ({ connection }) => connection.end(),
+  "says GOAWAY": ({ connection }) => connection.send(goaway(0)),
+  "refuses the stream": (call) => call.send(resetStream(call.streamId, ErrorCode.REFUSED_STREAM)),
+  "resets the stream": (call) => call.send(resetStream(call.streamId, ErrorCode.INTERNAL_ERROR)),
+  "goes deaf": () => {},
+};
+
+for (const hosts of [["127.0.0.1", "127.0.0.9"], ["127.0.0.9", "127.0.0.1"]]) {
+  testWithOwnNames(
+    `a name of ${
+      hosts.join(" and ")
+    }, of which 127.0.0.9 refuses, stays up when a kept connection ends`,
+    { "two.test": hosts },
+    async (wrapper) => {
+      for (const [how, goodbye] of Object.entries(GOODBYES)) {
+        let isOver = false;
+        await using backend = await ScriptedServer.start({
+          acknowledges: ({ connection }) => !(isOver && how === "goes deaf" && connection === 1),
+          answer: (call) => isOver && call.connection.nth === 1 ? goodbye(call) : call.serve(),
+        });
+        await withAgent({ wrapper }, async (agent) => {
+          const line = backend.line({ host: "two.test" });
+          assert.equal(await agent.ask(line), "up\n");
+          isOver = true;
+          assert.equal(await agent.ask(line), "up\n", how);
+        });
+      }
+    },
+  );
+}

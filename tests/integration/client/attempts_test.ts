@@ -169,3 +169,115 @@ testPlainAndTls(
     });
   },
 );
+
+for (const timeoutMs of [300, 600]) {
+  testPlainAndTls(
+    `a check that waits ${timeoutMs} ms and joins a more patient one on a deaf connection is up`,
+    async ({ flags, server }) => {
+      let isDeaf = false;
+      await using backend = await ScriptedServer.start({
+        ...server,
+        acknowledges: ({ connection }) => !isDeaf || connection > 1,
+        answer: async (call) => {
+          if (!isDeaf || call.connection.nth > 1) await call.serve();
+        },
+      });
+      await withAgent({ flags: [...flags] }, async (agent) => {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        isDeaf = true;
+        const patient = agent.ask(backend.line());
+        await eventually("the patient one's call", () => backend.calls.length === 2);
+        assert.equal(await agent.ask(backend.line({ option: `timeout=${timeoutMs}` })), "up\n");
+        assert.equal(await patient, "up\n");
+        assert.equal(backend.calls.length, 3, "They share the calls");
+      });
+    },
+  );
+}
+
+for (const [how, answer] of Object.entries(UNPROCESSED)) {
+  testPlainAndTls(
+    `where a connection has gone deaf and the next one ${how}, the one after that is asked in time`,
+    async ({ flags, server }) => {
+      let isDeaf = false;
+      await using backend = await ScriptedServer.start({
+        ...server,
+        acknowledges: ({ connection }) => !isDeaf || connection > 1,
+        answer: async (call) => {
+          if (!isDeaf || call.connection.nth > 2) await call.serve();
+          else if (call.connection.nth === 2) await answer(call);
+        },
+      });
+      await withAgent({ flags: [...flags] }, async (agent) => {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+        isDeaf = true;
+        assert.equal(await agent.ask(backend.line({ option: "timeout=1000" })), "up\n");
+      });
+    },
+  );
+}
+
+testPlainAndTls(
+  "a service that no longer answers on a connection that lives is asked on a new one by the next check",
+  async ({ flags, server }) => {
+    let hangs = false;
+    await using backend = await ScriptedServer.start({
+      ...server,
+      answer: async (call) => {
+        const isStuck = hangs && call.service === "a" && call.connection.nth === 1;
+        if (!isStuck) await call.serve();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      const ask = (service: string) =>
+        agent.ask(backend.line({ option: `service=${service} timeout=400` }));
+      for (const service of ["a", "b"]) assert.equal(await ask(service), "up\n");
+      hangs = true;
+      const asking = [ask("a"), ask("b")];
+      assert.deepEqual(await Promise.all(asking), ["down\n", "up\n"]);
+      assert.equal(await ask("a"), "up\n");
+    });
+  },
+);
+
+testPlainAndTls(
+  "where no connection is kept, forty checks of a server that takes its time to accept are up",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({ ...server, acceptDelayMs: 200 });
+    await withAgent({ flags: [...flags, "--grpc-channel-cache", "false"] }, async (agent) => {
+      const replies = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => agent.ask(backend.line({ option: `service=N${n}` }))),
+      );
+      assert.deepEqual(new Set(replies), new Set(["up\n"]));
+    });
+  },
+);
+
+testPlainAndTls(
+  "servers that hang are down, though their calls fill max_channels and leave no room for a second one",
+  async ({ flags, server }) => {
+    let hangs = false;
+    await using stack = new AsyncDisposableStack();
+    const start = () =>
+      ScriptedServer.start({
+        ...server,
+        acknowledges: ({ type }) => !hangs || type !== FrameType.PING,
+        answer: async (call) => {
+          if (!hangs) await call.serve();
+        },
+      });
+    const backends = await Promise.all(Array.from({ length: 4 }, start));
+    for (const backend of backends) stack.use(backend);
+    await withAgent({ flags: [...flags, "--max-channels", "4"] }, async (agent) => {
+      const ask = async () =>
+        new Set(
+          await Promise.all(
+            backends.map((backend) => agent.ask(backend.line({ option: "timeout=900" }))),
+          ),
+        );
+      assert.deepEqual(await ask(), new Set(["up\n"]));
+      hangs = true;
+      assert.deepEqual(await ask(), new Set(["down\n"]));
+    });
+  },
+);

@@ -37,6 +37,8 @@ class Run implements RunningCheck {
     this.#end.resolve({ verdict, timings: { rpc: 1 } });
   }
 
+  joined(): void {}
+
   cancel(): void {
     this.cancelled = true;
   }

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { damp, Damping, describeStanding, type Standing } from "../../../src/check/damping.ts";
 import type { AgentState } from "../../../src/protocol/reply.ts";
+import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
+
+const SERVING: BackendVerdict = { kind: "serving" };
+const UNREACHABLE: BackendVerdict = { kind: "unreachable", detail: "refused" };
 
 /** One check a letter: up, down, drain at once (NOT_SERVING), Down at once (NOT_SERVING). */
 const CHECKS: Readonly<Record<string, readonly [AgentState, boolean]>> = {
@@ -60,7 +64,7 @@ Deno.test("describeStanding() says how near a change is", () => {
 Deno.test("Damping counts a run once, however many checks share it", () => {
   const damping = new Damping(() => 0);
   const judge = (run: number, state: AgentState) =>
-    damping.judge("a", run, state, false, { fall: 2, rise: 2 }).state;
+    damping.judge("a", run, UNREACHABLE, state, { fall: 2, rise: 2 }).state;
   judge(1, "up");
   for (let check = 0; check < 5; check++) assert.equal(judge(2, "down"), "up");
   assert.equal(judge(3, "down"), "down");
@@ -71,7 +75,7 @@ Deno.test("Damping counts a run once, however many checks share it", () => {
 Deno.test("Damping counts each check that has come to a verdict without a run", () => {
   const damping = new Damping(() => 0);
   const judge = (state: AgentState) =>
-    damping.judge("a", 0, state, false, { fall: 3, rise: 1 }).state;
+    damping.judge("a", 0, UNREACHABLE, state, { fall: 3, rise: 1 }).state;
   assert.deepEqual(["up", "down", "down", "down"].map((state) => judge(state as AgentState)), [
     "up",
     "up",
@@ -84,7 +88,7 @@ Deno.test("Damping keeps backends and clients apart", () => {
   const damping = new Damping(() => 0);
   let run = 0;
   const judge = (key: string, state: AgentState) =>
-    damping.judge(key, ++run, state, false, { fall: 2, rise: 1 }).state;
+    damping.judge(key, ++run, UNREACHABLE, state, { fall: 2, rise: 1 }).state;
   judge("a", "up");
   judge("b", "up");
   assert.equal(judge("a", "down"), "up");
@@ -95,7 +99,7 @@ Deno.test("Damping keeps backends and clients apart", () => {
 Deno.test("Damping counts one run for each client that shares it", () => {
   const damping = new Damping(() => 0);
   const judge = (key: string, run: number, state: AgentState) =>
-    damping.judge(key, run, state, false, { fall: 2, rise: 1 }).state;
+    damping.judge(key, run, UNREACHABLE, state, { fall: 2, rise: 1 }).state;
   for (const key of ["a", "b"]) judge(key, 1, "up");
   for (const key of ["a", "b"]) assert.equal(judge(key, 2, "down"), "up");
   for (const key of ["a", "b"]) assert.equal(judge(key, 3, "down"), "down");
@@ -106,7 +110,7 @@ Deno.test("Damping forgets a backend that nobody has asked about for ten minutes
   let run = 0;
   const damping = new Damping(() => now);
   const judge = (state: AgentState) =>
-    damping.judge("a", ++run, state, false, { fall: 3, rise: 3 }).state;
+    damping.judge("a", ++run, UNREACHABLE, state, { fall: 3, rise: 3 }).state;
   assert.equal(judge("up"), "up");
   now += 599_999;
   assert.equal(judge("down"), "up");
@@ -118,8 +122,29 @@ Deno.test("Damping forgets the backend longest not asked about when there are to
   const damping = new Damping(() => 0);
   let run = 0;
   const judge = (key: string, state: AgentState) =>
-    damping.judge(key, ++run, state, false, { fall: 2, rise: 2 }).state;
+    damping.judge(key, ++run, UNREACHABLE, state, { fall: 2, rise: 2 }).state;
   for (let i = 0; i <= 50_000; i++) judge(`${i}`, "up");
   assert.equal(judge("50000", "down"), "up", "the newest is remembered");
   assert.equal(judge("0", "down"), "down", "the oldest is not");
+});
+
+Deno.test("Damping repeats the answer of the last minute", () => {
+  let now = 0;
+  const damping = new Damping(() => now);
+  assert.equal(damping.lastAnswer("a"), undefined);
+  damping.judge("a", 1, SERVING, "up", { fall: 2, rise: 1 });
+  now += 59_999;
+  damping.judge("a", 2, UNREACHABLE, "down", { fall: 2, rise: 1 });
+  const { verdict, standing } = damping.lastAnswer("a") ?? assert.fail("Nothing is known");
+  assert.deepEqual([verdict, standing.state], [UNREACHABLE, "up"]);
+  assert.equal(damping.lastAnswer("b"), undefined);
+  now += 60_000;
+  assert.equal(damping.lastAnswer("a"), undefined);
+});
+
+Deno.test("Damping keeps what it has counted when fall changes", () => {
+  const damping = new Damping(() => 0);
+  damping.judge("a", 1, SERVING, "up", { fall: 1, rise: 1 });
+  const { state } = damping.judge("a", 2, UNREACHABLE, "down", { fall: 3, rise: 1 });
+  assert.equal(state, "up");
 });

@@ -29,6 +29,8 @@ class Run implements RunningCheck {
     this.#end.reject(error);
   }
 
+  joined(): void {}
+
   cancel(): void {
     this.cancelled++;
   }
@@ -78,8 +80,8 @@ Deno.test("A flight is cancelled when the last that waits for it has left", () =
   const flights = new SingleFlight(true, 0);
   const run = new Run();
   const flight = flights.add("a", run, performance.now());
-  flight.join();
-  flight.join();
+  flight.join(1000);
+  flight.join(1000);
   flight.leave();
   assert.equal(run.cancelled, 0);
   flight.leave();
@@ -91,7 +93,7 @@ Deno.test("A flight that is given up does not take the place of the one after it
   const flights = new SingleFlight(true, 0);
   const [old, fresh] = [new Run(), new Run()];
   const first = flights.add("a", old, performance.now());
-  first.join();
+  first.join(1000);
   first.open = false;
   const second = flights.add("a", fresh, performance.now());
   first.leave();
@@ -157,4 +159,17 @@ Deno.test("SingleFlight counts the age of a verdict from the beginning of its ru
   assert.equal(flights.kept("a")?.run, flight.run);
   time.passes(1);
   assert.equal(flights.kept("a"), undefined);
+});
+
+Deno.test("SingleFlight keeps what the run has seen that was begun last", async () => {
+  const flights = new SingleFlight(true, 5000);
+  const [older, newer] = [new Run(), new Run()];
+  const now = performance.now();
+  const observations = [flights.add("a", older, now - 600), flights.add("a", newer, now)]
+    .map(({ observation }) => observation);
+  newer.end({ kind: "not_serving", status: "NOT_SERVING" });
+  await observations[1];
+  older.end(SERVING);
+  await observations[0];
+  assert.equal(flights.kept("a")?.verdict.kind, "not_serving");
 });

@@ -17,6 +17,7 @@ function logsInto(
 
 const REQUEST = {
   key: "127.0.0.1 1",
+  lineKey: "127.0.0.1 1",
   host: "127.0.0.1",
   port: 1,
   tls: false,
@@ -148,8 +149,20 @@ Deno.test("UnaskedBackends begins anew after a check that was made, and counts e
   const unasked = new UnaskedBackends(() => now);
   for (const key of ["a", "b"]) unasked.add(key);
   now = 59_000;
+  unasked.add("b");
   unasked.delete("a");
   assert.equal(unasked.add("a"), false);
   now = 60_000;
   assert.deepEqual([unasked.add("a"), unasked.add("b"), unasked.count], [false, true, 1]);
+});
+
+Deno.test("UnaskedBackends forgets a backend that nobody asks about for a minute", () => {
+  let now = 0;
+  const unasked = new UnaskedBackends(() => now);
+  for (; now <= 60_000; now += 20_000) unasked.add("a");
+  assert.equal(unasked.count, 1);
+  now += 60_000;
+  assert.equal(unasked.count, 0);
+  assert.equal(unasked.add("a"), false, "It begins anew");
+  assert.equal(unasked.count, 0);
 });

@@ -82,12 +82,26 @@ const VALID: readonly [string, string, Partial<CheckRequest>][] = [
   }],
 ];
 
-/** The key follows from the rest. */
+/** The keys follow from the rest. */
 function withoutKey(parsed: ParsedRequest): unknown {
   if (!parsed.ok) return parsed;
-  const { key: _key, ...request } = parsed.request;
+  const { key: _key, lineKey: _lineKey, ...request } = parsed.request;
   return { ok: true, request };
 }
+
+Deno.test("lines have the same key exactly when they say the same", () => {
+  const keyOf = (line: string) => {
+    const parsed = parseRequest(line);
+    return parsed.ok ? parsed.request.lineKey : parsed.reason;
+  };
+  const line = "10.0.3.7 50051 no-ssl api.internal fall=3 timeout=100";
+  assert.equal(keyOf(` 10.0.3.7  50051 no-ssl\tapi.internal timeout=100 fall=3`), keyOf(line));
+  for (
+    const other of [line.replace("100", "101"), line.replace("fall", "rise"), `${line} rise=3`]
+  ) {
+    assert.notEqual(keyOf(other), keyOf(line), other);
+  }
+});
 
 Deno.test("requests have the same key exactly when they ask the same of the same backend", () => {
   const keyOf = (line: string) => {

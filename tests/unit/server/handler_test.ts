@@ -7,7 +7,7 @@ import { Recorder } from "../../../src/metrics/recorder.ts";
 import type { CheckRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import type { Peer } from "../../../src/server/connection.ts";
-import { Handler, type HandlerOptions, LastAnswers } from "../../../src/server/handler.ts";
+import { Handler, type HandlerOptions } from "../../../src/server/handler.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
@@ -54,7 +54,6 @@ class Lab {
       { fall: 1, rise: 1, notServingReply: "down", reason: false, ...options },
       asked as Checker,
       new Damping(() => performance.now()),
-      new LastAnswers(),
       recorder,
       patience,
     );
@@ -346,11 +345,4 @@ Deno.test("Handler joins the log lines of a line by one trace id", () => {
   assert.match(pending.traceId, /^[0-9a-f]{32}$/);
   assert.equal(pending.traceId, pending.traceId);
   assert.notEqual(pending.traceId, lab.handler.handle(LINE, PEER).traceId);
-});
-
-Deno.test("LastAnswers holds fifty thousand lines; the one longest not asked goes", () => {
-  const answers = new LastAnswers();
-  for (let index = 0; index <= 50_000; index++) answers.remember(PEER, `${index}`, "up\n");
-  assert.equal(answers.find(PEER, "0"), undefined);
-  assert.equal(answers.find(PEER, "1"), "up\n");
 });

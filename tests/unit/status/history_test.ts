@@ -200,3 +200,19 @@ for (const count of [0, 1, 2, 29, 30, 31, 59, 60, 61, 100]) {
     assert.equal(durations.lastMs, all.at(-1)?.durationMs ?? 0);
   });
 }
+
+Deno.test("BackendHistory tells a change that damping has held back", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  assert.equal(lab.add(REFUSED, "up", { note: "1 of 2 failures" }), true, "the check has failed");
+  assert.equal(lab.add(REFUSED, "down"), true, "HAProxy is told");
+  assert.equal(lab.add(REFUSED, "down"), false);
+});
+
+Deno.test("BackendHistory forgets what can no longer be asked", () => {
+  const lab = new Lab();
+  lab.add(SERVING, "up");
+  lab.add(SERVING, "up", { host: "b" });
+  lab.history.keepOnly(({ host }) => host === "b");
+  assert.deepEqual(lab.hosts, ["b"]);
+});
