@@ -27,7 +27,7 @@ const ALONE = [
 ];
 
 const MAX_AT_ONCE = 8;
-const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency + 1);
+const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency + 2);
 
 const args = [...Deno.args];
 let agent = Deno.env.get("AGENT");

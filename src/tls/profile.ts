@@ -162,7 +162,7 @@ export interface TlsProfile {
   /**
    * CAs and client certificate, parsed at the first call: most agents never speak TLS.
    *
-   * @throws {Error} where {@linkcode TlsProfile.lacksCas}, with what to do about it
+   * @throws {Error} where {@linkcode TlsProfile.lacksCas}, with what to do about it, or no CA is in date
    */
   readonly context: () => SecureContext;
   /**
@@ -227,12 +227,19 @@ export async function loadTlsProfile(
   if (needsMachineCas) machineCas.find();
   // Without verification no CA is asked about anything.
   const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
-  const context = once(() => {
-    const ca = [...trusted()];
+  let made: { readonly context: SecureContext; readonly until: number } | undefined;
+  const context = () => {
+    const now = Date.now();
+    if (made !== undefined && now < made.until) return made.context;
+    const { inDate, until } = inDateAt(now, trusted());
     const { lacksCas } = profile;
     if (lacksCas !== undefined) throw new Error(lacksCas);
-    return createSecureContext({ ca, ...own });
-  });
+    if (inDate.length === 0 && !insecureSkipVerify) {
+      throw new Error("Every CA certificate to verify with has expired, or is not valid yet");
+    }
+    made = { context: createSecureContext({ ca: inDate, ...own }), until };
+    return made.context;
+  };
   const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
   const profile: TlsProfile = {
     name,
@@ -269,6 +276,26 @@ function fingerprintOf(
   // JSON keeps apart what stands in different places; the names of files are left out.
   const flags = [serverName ?? null, insecureSkipVerify === true, requireAlpn !== false];
   return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
+}
+
+/**
+ * OpenSSL, and so HAProxy, takes nothing that a CA has issued which is out of date itself; rustls does not look.
+ *
+ * @param now in milliseconds since 1970
+ * @returns the CAs that are in date, and until when they are all of them
+ */
+function inDateAt(
+  now: number,
+  cas: readonly string[],
+): { readonly inDate: string[]; readonly until: number } {
+  let until = Infinity;
+  const inDate = cas.filter((pem) => {
+    const { validFrom, validTo } = new X509Certificate(pem);
+    const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
+    for (const change of [from, to]) if (change > now) until = Math.min(until, change);
+    return from <= now && now < to;
+  });
+  return { inDate, until };
 }
 
 function once<Value>(make: () => Value): () => Value {

@@ -5,6 +5,7 @@ import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const UP: Counted = { up: 1 };
 const TLS: Counted = { error: 1, tls: 1 };
@@ -227,3 +228,42 @@ testWithBackends(
     });
   },
 );
+
+Deno.test("what a CA has issued that has expired is down, as for HAProxy, also beside another CA", async () => {
+  await using expired = await CertificateAuthority.create("Expired authority", -1);
+  await using other = await CertificateAuthority.create("Other authority");
+  const [ofExpired, ofOther] = await Promise.all(
+    [expired, other].map((authority) => authority.issue("api.test", { names: ["api.test"] })),
+  );
+  await using directory = await TempDirectory.create();
+  const both = await directory.write(
+    "both.pem",
+    await Deno.readTextFile(expired.caFile) + await Deno.readTextFile(other.caFile),
+  );
+  for (const grpcClient of ["native", "grpc-js"]) {
+    for (
+      const [tls, caFile, reply] of [
+        [ofExpired, expired.caFile, /^down #tls: Every CA certificate to verify with has expired/],
+        [ofExpired, both, /^down #tls: /],
+        [ofOther, both, /^up/],
+      ] as const
+    ) {
+      await using backend = await startHealthBackend({ tls: tls ?? assert.fail() });
+      const flags = [
+        "--tls-ca-file",
+        caFile,
+        "--grpc-client",
+        grpcClient,
+        "--reply-reason",
+        "true",
+      ];
+      await withAgent({ flags }, async (agent) => {
+        assert.match(
+          await agent.ask(`127.0.0.1 ${backend.port} ssl api.test\n`),
+          reply,
+          grpcClient,
+        );
+      });
+    }
+  }
+});

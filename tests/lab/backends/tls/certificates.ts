@@ -55,9 +55,13 @@ export class CertificateAuthority implements AsyncDisposable {
     this.#keys = keys;
   }
 
-  /** Makes an authority with a key of its own: two of the same name do not trust each other. */
-  static async create(name = "Test authority"): Promise<CertificateAuthority> {
-    return await CertificateAuthority.#create(name, undefined, []);
+  /**
+   * Makes an authority with a key of its own: two of the same name do not trust each other.
+   *
+   * @param toDays when its certificate ends, in days from now
+   */
+  static async create(name = "Test authority", toDays = 30): Promise<CertificateAuthority> {
+    return await CertificateAuthority.#create(name, undefined, [], toDays);
   }
 
   /** Makes an authority below this one. @param extensions of its certificate, beyond the usual ones */
@@ -65,13 +69,14 @@ export class CertificateAuthority implements AsyncDisposable {
     name: string,
     extensions: x509.Extension[] = [],
   ): Promise<CertificateAuthority> {
-    return await CertificateAuthority.#create(name, this, extensions);
+    return await CertificateAuthority.#create(name, this, extensions, 30);
   }
 
   static async #create(
     name: string,
     above: CertificateAuthority | undefined,
     extensions: x509.Extension[],
+    toDays: number,
   ): Promise<CertificateAuthority> {
     const keys = await generateKeys();
     const certificate = await x509.X509CertificateGenerator.create({
@@ -81,7 +86,7 @@ export class CertificateAuthority implements AsyncDisposable {
       signingKey: (above === undefined ? keys : above.#keys).privateKey,
       signingAlgorithm: ALGORITHM,
       notBefore: new Date(Date.now() - 30 * DAY_MS),
-      notAfter: new Date(Date.now() + 30 * DAY_MS),
+      notAfter: new Date(Date.now() + toDays * DAY_MS),
       extensions: [
         new x509.BasicConstraintsExtension(true, undefined, true),
         new x509.KeyUsagesExtension(
