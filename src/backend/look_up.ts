@@ -34,6 +34,30 @@ export async function getAddrInfo(name: string, family: Family): Promise<LookUp>
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     if (lacksDescriptors()) return { ok: false, detail: message, fault: "local" };
-    return { ok: false, detail: message, fault: code === "EAI_AGAIN" ? "name_server" : "name" };
+    const isMissing = code !== "EAI_AGAIN" && !hidesFailures(hostsLine());
+    return { ok: false, detail: message, fault: isMissing ? "name" : "name_server" };
+  }
+}
+
+/**
+ * Whether the machine says that a name does not exist although its name server has failed: the last module of
+ * `hosts:` that is asked decides, so one behind DNS that does not know the name (`files dns myhostname`, as RHEL
+ * has it) covers up that DNS had no answer (nsswitch.conf(5)).
+ *
+ * @param hosts the modules of `hosts:` and their actions
+ */
+export function hidesFailures(hosts: string): boolean {
+  const [, behind = ""] = /^.*\b(?:dns|resolve)\b(.*)$/.exec(hosts.toLowerCase()) ?? [];
+  const isLast = behind.replaceAll(/\[.*?\]/g, "").trim() === "";
+  return !isLast && !/^\s*\[[^\]]*!success=return/.test(behind);
+}
+
+/** Empty on machines without such a file. */
+function hostsLine(): string {
+  try {
+    const text = Deno.readTextFileSync("/etc/nsswitch.conf");
+    return /^\s*hosts:([^#\n]*)/m.exec(text)?.[1] ?? "";
+  } catch {
+    return "";
   }
 }

@@ -154,6 +154,29 @@ testWithOwnNames(
   },
 );
 
+{
+  let isServed = true;
+  testWithOwnNames(
+    "a name known before stays up while its name server is silent, where a module behind dns does not know it",
+    {},
+    async (wrapper) => {
+      await using backend = await startHealthBackend();
+      const line = `known.test ${backend.port} no-ssl backend.test\n`;
+      await withAgent({ wrapper, flags: ["--grpc-channel-cache", "false"] }, async (agent) => {
+        assert.equal(await agent.ask(line), "up\n");
+        isServed = false;
+        // The resolver gives up after ten seconds.
+        for (const until = performance.now() + 12_000; performance.now() < until;) {
+          assert.equal(await agent.ask(line), "up\n");
+          await new Promise((resolve) => setTimeout(resolve, 200));
+        }
+      });
+    },
+    (_name, type) => isServed ? (type === "A" ? ["127.0.0.1"] : []) : undefined,
+    "files dns myhostname",
+  );
+}
+
 testWithOwnNames(
   "names known before stay up over a reload while their name server is silent",
   TWO_ADDRESSES,

@@ -36,8 +36,13 @@ export function testWithOwnNames(
   hosts: Hosts,
   test: TestOfNames,
   answers?: DnsAnswers,
+  hostsModules?: string,
 ): void {
-  testThatNeeds({ missing: namesProblem() }, name, () => withOwnNames(hosts, test, answers));
+  testThatNeeds(
+    { missing: namesProblem() },
+    name,
+    () => withOwnNames(hosts, test, answers, hostsModules),
+  );
 }
 
 /** Why nobody here can have names of their own; undefined when that is possible. */
@@ -51,16 +56,18 @@ export function namesProblem(): string | undefined {
  * Runs a test in which the agent knows names of the test's own; every other name it asks of a name server
  * that takes questions and never answers them, unless the name is said not to exist or `answers` has one.
  *
- * The agent gets a mount namespace with another /etc/hosts and /etc/resolv.conf, which takes root.
+ * The agent gets a mount namespace with another /etc/hosts, resolv.conf and nsswitch.conf, which takes root.
  *
  * @param hosts addresses by name, in the order of preference
  * @param test is given the wrapper with which to start the agent, and a way to change the names
  * @param answers what the name server answers. @default {nothing}
+ * @param hostsModules what asks for names, as in nsswitch.conf
  */
 export async function withOwnNames(
   hosts: Hosts,
   test: TestOfNames,
   answers: DnsAnswers = () => undefined,
+  hostsModules = "files dns",
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "names-" });
   const socket = createSocket("udp4");
@@ -72,6 +79,7 @@ export async function withOwnNames(
       socket.bind(53, nameServer, resolve);
     });
     await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n`);
+    await Deno.writeTextFile(`${directory}/nsswitch.conf`, `hosts: ${hostsModules}\n`);
     let gone: string[] = [];
     socket.on("message", async (question, { port, address }) => {
       const asked = nameIn(question);
@@ -88,7 +96,8 @@ export async function withOwnNames(
       await Deno.writeTextFile(`${directory}/hosts`, hostsFile(hosts));
     };
     await change(hosts);
-    const mounts = ["hosts", "resolv.conf"].map((file) => `mount --bind "$0/${file}" /etc/${file}`);
+    const mounts = ["hosts", "resolv.conf", "nsswitch.conf"]
+      .map((file) => `mount --bind "$0/${file}" /etc/${file}`);
     const script = [...mounts, 'exec "$@"'].join(" && ");
     await test(["unshare", "--mount", "sh", "-c", script, directory], change);
   } finally {

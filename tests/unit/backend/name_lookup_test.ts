@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LookUp } from "../../../src/backend/look_up.ts";
+import { hidesFailures, type LookUp } from "../../../src/backend/look_up.ts";
 import { NameLookup } from "../../../src/backend/name_lookup.ts";
 import { type BegunLookUp, controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
@@ -269,3 +269,21 @@ Deno.test("NameLookup begins one look-up of IPv4 alone in a domain, and none in 
   await turn();
   assert.equal(begun.length, 4);
 });
+
+for (
+  const [hosts, hides] of [
+    ["files dns", false],
+    ["", false],
+    ["files myhostname dns", false],
+    ["files mymachines resolve [!UNAVAIL=return] dns", false],
+    ["files dns [NOTFOUND=return]", false],
+    ["files dns [!SUCCESS=return] myhostname", false],
+    ["files dns myhostname", true],
+    ["files dns [NOTFOUND=return] myhostname", true],
+    ["files DNS  wins", true],
+  ] as const
+) {
+  Deno.test(`hidesFailures() says ${hides} of "hosts: ${hosts}"`, () => {
+    assert.equal(hidesFailures(hosts), hides);
+  });
+}
