@@ -143,6 +143,12 @@ for (const [what, message] of STRICTER) {
   });
 }
 
+/** Whether there may be a varint of six bytes or more: protobufjs takes each of those for ten bytes long. */
+function hasLongVarint(message: Uint8Array): boolean {
+  let continued = 0;
+  return message.some((byte) => (continued = byte < 0x80 ? 0 : continued + 1) >= 5);
+}
+
 /** A field of any kind, mostly well formed. */
 const field = fc.oneof(
   fc.constantFrom(bytes(8, 1), bytes(8, 2), bytes(8, 0)),
@@ -193,6 +199,7 @@ Deno.test("decodeHealthResponse() takes nothing that protobuf refuses, and reads
   });
   fc.assert(
     fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 12 })), (message) => {
+      fc.pre(!hasLongVarint(message));
       const own = ownStatus(message);
       if (own !== undefined) assert.equal(own, oracleStatus(message));
     }),
