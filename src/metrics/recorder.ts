@@ -35,8 +35,8 @@ export class Recorder implements CheckRecorder {
     readonly noVerdict: ThrottledWarnings;
     readonly hangUps: ThrottledWarnings;
   };
-  /** The last hang-up of each client and backend. */
-  readonly #hangUps = new LruMap<string, { ageMs: number; told: boolean }>(MAX_HANG_UPS);
+  /** When each client hung up on each backend last, and when it was told of, in milliseconds after the line. */
+  readonly #hangUps = new LruMap<string, { ageMs: number; toldMs: number }>(MAX_HANG_UPS);
   readonly #history: BackendHistory;
   readonly #unasked = new UnaskedBackends(() => performance.now());
   /** Which answers are logged at level `info`. */
@@ -115,10 +115,11 @@ export class Recorder implements CheckRecorder {
       cure: adviseOnHangUp(ageMs),
     });
     const key = `${peer.host} ${request.key}`;
-    const last = this.#hangUps.get(key) ?? { ageMs: 0, told: false };
-    // One alone may be HAProxy being stopped; a second one after the same time is its patience.
-    const isTold = !last.told && Math.abs(ageMs - last.ageMs) < ageMs * SAME_AGE;
-    this.#hangUps.set(key, { ageMs, told: last.told || isTold });
+    const last = this.#hangUps.get(key);
+    // What was told may have been HAProxy being stopped; two after the same time are its patience.
+    const isTold = last === undefined ||
+      isSameAge(ageMs, last.ageMs) && !isSameAge(ageMs, last.toldMs);
+    this.#hangUps.set(key, { ageMs, toldMs: isTold ? ageMs : last.toldMs });
     if (isTold) this.#warnings.hangUps.warn("Check given up by its client", fields);
     else this.#log.debug("Check given up by its client", fields);
   }
@@ -184,6 +185,10 @@ function fieldsOfPatience(
     after_ms: Math.round(ageMs),
     answered_within_ms: Math.round(deadlineMs),
   };
+}
+
+function isSameAge(one: number, other: number): boolean {
+  return Math.abs(one - other) < one * SAME_AGE;
 }
 
 /** What the backend itself has said. */

@@ -35,7 +35,6 @@ const WELL_FORMED = /^[a-z0-9_*-]+(?:\.[a-z0-9_-]+)*\.?$/i;
  */
 export function identityProblem(serverName: string, der: Uint8Array): Error | undefined {
   const names = alternativeNames(der);
-  if (names.dns.some((name) => isWildcardOfOneLabel(name, serverName))) return undefined;
   const altNames = [
     ...names.dns.filter(isWellFormed).map((name) => `DNS:${name}`),
     ...names.addresses.map((address) => `IP Address:${address}`),
@@ -47,13 +46,6 @@ export function identityProblem(serverName: string, der: Uint8Array): Error | un
     subjectaltname: altNames.join(", "),
   };
   return checkServerIdentity(serverName, certificate as PeerCertificate);
-}
-
-/** `*.internal` is for `api.internal` to HAProxy and to gRPC's C core, though not to Node. */
-function isWildcardOfOneLabel(name: string, serverName: string): boolean {
-  const [, label] = /^\*(\.[a-z0-9_-]+)\.?$/i.exec(name) ?? [];
-  const [, asked] = /^[a-z0-9_-]+(\.[a-z0-9_-]+)\.?$/i.exec(serverName) ?? [];
-  return label !== undefined && label.toLowerCase() === asked?.toLowerCase();
 }
 
 function isWellFormed(name: string): boolean {

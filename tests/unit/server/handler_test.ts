@@ -242,6 +242,16 @@ async function abandoned(lab: Lab): Promise<number> {
   return Number(count);
 }
 
+Deno.test("Handler tells of hang-ups again when they come after another time than was told", async () => {
+  const lab = new Lab({}, NEVER);
+  for (const ageMs of [56, 600, 602, 601, 598]) {
+    lab.handler.handle(LINE, PEER).abandon("reset", performance.now() + ageMs);
+  }
+  await lab.handler.handle("", PEER).reply;
+  const told = lab.entries.filter(({ level, by }) => level === "warn" && by === "reset");
+  assert.deepEqual(told.map(({ after_ms }) => after_ms), [56, 602]);
+});
+
 for (const hangUp of ["reset", "closed"] as const) {
   Deno.test(`Handler counts a check whose client goes (${hangUp}), and tells it once per client and backend`, async () => {
     const lab = new Lab({}, NEVER);
