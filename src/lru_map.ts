@@ -16,13 +16,13 @@ export class LruMap<Key, Value> {
   /** @returns the value, used most recently from now on */
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
-    if (value !== undefined && this.#isFilling) this.#moveToEnd(key, value);
+    if (value !== undefined && this.#keepsOrder) this.#moveToEnd(key, value);
     return value;
   }
 
   /** Adds or replaces an entry, used most recently from now on. */
   set(key: Key, value: Value): void {
-    if (this.#isFilling) this.#moveToEnd(key, value);
+    if (this.#keepsOrder) this.#moveToEnd(key, value);
     else this.#entries.set(key, value);
     if (this.#entries.size <= this.#maxEntries) return;
     for (const oldest of this.#entries.keys()) {
@@ -35,8 +35,8 @@ export class LruMap<Key, Value> {
     this.#entries.delete(key);
   }
 
-  /** While there is plenty of room nothing will go soon, and the order, which costs with each use, is not kept. */
-  get #isFilling(): boolean {
+  /** Whether the order of use is kept: it costs at each use, and matters only once an entry may soon have to go. */
+  get #keepsOrder(): boolean {
     return this.#entries.size * 2 >= this.#maxEntries;
   }
 

@@ -43,8 +43,8 @@ export type CallRequest =
     "headerListBytes" | "body" | "isDecided" | "onEnd"
   >
   & {
-    /** The header fields, encoded for HPACK, with the time that is left for the call. */
-    readonly headerBlock: () => Uint8Array;
+    /** The header fields, encoded for HPACK, with the time left at a moment of `performance.now()`. */
+    readonly headerBlock: (sentAt: number) => Uint8Array;
   };
 
 /** A call that has been sent. */
@@ -65,7 +65,7 @@ export class Call implements StreamRequest {
   /** Sends it. It may end before this returns: where the server takes no headers of this size. */
   constructor(connection: Connection, session: Session, request: CallRequest) {
     this.connection = connection;
-    this.headerBlock = request.headerBlock();
+    this.headerBlock = request.headerBlock(this.sentAt);
     this.headerListBytes = request.headerListBytes;
     this.body = request.body;
     this.isDecided = request.isDecided;

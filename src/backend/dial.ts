@@ -52,7 +52,7 @@ export type Dialled =
   | { readonly ok: true; readonly transport: Transport; readonly timings: DialTimings }
   | { readonly ok: false; readonly failure: DialFailure };
 
-/** A handshake that has had so long, in milliseconds, and not ended is the peer's fault, not that of the queue. */
+/** A handshake that had this much time, in milliseconds, and did not end is the peer's failure, even if it queued. */
 const ENOUGH_FOR_HANDSHAKE_MS = 300;
 
 /** A connection that is being made. It goes on, whoever waits for it, until its own limit or `abort`. */
@@ -129,7 +129,7 @@ export class Dial {
     }
   }
 
-  /** Its time begins with it: what it has waited before is the agent's. */
+  /** Starts the clock of the dial: time spent in the queue does not count. */
   #begin(): void {
     this.begunAt = performance.now();
     this.#deadline = this.#deadlines.setForOtherSide((heldUp) => {
@@ -201,7 +201,7 @@ async function connectNode(host: string, port: number, signal: AbortSignal): Pro
 /** How many steps of one kind may be at work at once. */
 interface Limit {
   readonly maxAtWork: number;
-  /** After so long, in milliseconds, one waits for its peer and costs the agent nothing: the next begins. */
+  /** After this time, in milliseconds, a step only waits for its peer, and the next one may begin. */
   readonly holdMs: number;
 }
 

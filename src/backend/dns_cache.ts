@@ -5,7 +5,7 @@ import { type NameLookup, type PendingLookUp, within } from "./name_lookup.ts";
 /** Names whose last addresses are remembered. */
 const MAX_REMEMBERED = 10_000;
 
-/** An answer is not asked for again for so long, in milliseconds, unless somebody wants it newer. */
+/** How long an answer is used before the name is asked for again, in milliseconds, unless `find` wants it fresher. */
 const MAX_AGE_MS = 5000;
 
 const OVERDUE: LookUp = {

@@ -9,16 +9,16 @@ export const HANGS_AFTER_MS = 1000;
  */
 const MAX_UNDER_WAY = 24;
 
-/** Those for names of which nothing good is known yet: the others are for names that are answered. */
+/** Threads for names without a good answer yet; the rest is kept for names that are answered. */
 const MAX_UNPROVEN = 20;
 
-/** Those for names of one domain and standing, so that a silent domain leaves some to the others. */
+/** Threads for one domain and standing, so that a silent domain leaves some to others. */
 const MAX_OF_DOMAIN = 16;
 
 /** With so many look-ups that hang, no name that hung before is tried again. */
 const MAX_HANGING = 8;
 
-/** Those that ask for one family beside a look-up that hangs; of one domain only one. */
+/** Threads for look-ups made beside one that hangs; at most one a domain. */
 const MAX_BESIDE = 4;
 
 /** What is known of a name before it is looked up. */
@@ -32,10 +32,7 @@ export type Standing =
   /** A look-up of it is under way, and this one is to overtake it. */
   | "beside";
 
-/**
- * Which standing comes first where a thread is free. The shares are such that those before it leave something
- * to each.
- */
+/** The order in which standings get a free thread. The limits above keep the earlier ones from taking all. */
 const ORDER: readonly Standing[] = ["beside", "new", "hung", "answered"];
 
 /** A look-up that waits for its turn or has it. */

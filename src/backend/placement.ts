@@ -33,8 +33,8 @@ export interface PendingPlacement {
 const NEXT_ADDRESS_MS = 250;
 
 /**
- * A dial that has waited for so long for others to begin, in milliseconds, has nothing to say of its backend. A
- * thousand backends that are silent all at once are through sooner: they are down.
+ * A dial that has queued for so long, in milliseconds, makes the check `local`. A thousand dials queue for less, so
+ * a thousand silent backends are still `down`.
  */
 const MAX_QUEUED_MS = 1000;
 
@@ -70,7 +70,7 @@ export class Waiter implements PendingPlacement {
   } | undefined;
   #next: Deadline | undefined;
   #failedPhase: "connect" | "tls" = "connect";
-  /** An address that could not be tried for want of something of the agent's. */
+  /** The failure at an address that was not tried, because the agent itself lacked something. */
   #untriable: DialFailure | undefined;
   #settled = false;
 

@@ -40,14 +40,11 @@ export interface PoolObserver {
   onClosed(reason: CloseReason): void;
 }
 
-/**
- * Connections of one destination. More of them serve servers that allow few streams each, and are no gain
- * otherwise.
- */
+/** Connections of one destination. Most servers need one; more help only with servers that allow few streams each. */
 const MAX_CONNECTIONS_PER_DESTINATION = 16;
 const MAX_DIALS_PER_DESTINATION = 2;
 
-/** A connection that nobody waits for any more is kept for so long, where none are kept for the next call. */
+/** With the cache off: how long a connection whose caller has gone waits for another one, in milliseconds. */
 const UNCLAIMED_MS = 5000;
 
 /** After a dial that failed beside connections that work, the next one waits for so long. */
@@ -335,7 +332,7 @@ export class Pool {
   }
 
   #dialFailed(endpoint: Endpoint, dial: Dial, failure: DialFailure): void {
-    // The destination is not down while connections to it work: calls that may use one of them wait for it.
+    // A failed dial does not count while other connections work: the calls wait for one of those.
     const working = [...endpoint.connections].filter(({ usable, exclusive }) =>
       usable && !exclusive
     );

@@ -13,7 +13,10 @@ export type Resolution =
     readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "local" }>;
   };
 
-/** Where a connection is to be made, only checks that are made at once share a look-up; in milliseconds. */
+/**
+ * How old an answer may be when a connection must be made, in milliseconds: only checks made at the same moment
+ * share one.
+ */
 const MAX_AGE_TO_CONNECT_MS = 50;
 
 const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };

@@ -1,11 +1,10 @@
 import type { Call } from "../backend/connection.ts";
 import { type Destination, destinationKey } from "../backend/dial.ts";
-import type { PendingPlacement, Placement } from "../backend/placement.ts";
+import type { PendingPlacement, Placement, PlaceOptions } from "../backend/placement.ts";
 import type { Pool } from "../backend/pool.ts";
 import type { Deadlines } from "../deadline.ts";
 import { encodeHealthCall, type HealthCall } from "../grpc/request.ts";
 import { LruMap } from "../lru_map.ts";
-import type { Verdict } from "../protocol/verdict.ts";
 import {
   type AttemptOutcome,
   type CallEnd,
@@ -14,6 +13,7 @@ import {
   WatchedCall,
 } from "./call.ts";
 import {
+  type CheckProgress,
   type CheckTimings,
   type HealthCheck,
   type HealthClient,
@@ -30,8 +30,8 @@ const MAX_ATTEMPTS_OF_EXHAUSTED = 2;
 const PAUSES_MS = [0, 0, 10, 50];
 
 /**
- * After so many attempts, and for the last one, the connection is for this call alone: some servers serve one call a
- * connection, and then it goes to another of the checks that are made at the same time.
+ * From the attempt after so many on, and for the last one, a call gets a new connection to itself. Some servers
+ * answer one call a connection; otherwise another check made at the same time would take it first.
  */
 const ATTEMPTS_BEFORE_EXCLUSIVE = 2;
 
@@ -73,8 +73,9 @@ export class Attempts implements RunningCheck {
   readonly #calls: WatchedCall[] = [];
   /** Addresses at which an attempt had no answer: the others come first. */
   #failed: Set<string> | undefined;
+  // Of the last attempt, where an earlier one still waits for its answer:
   #placement: PendingPlacement | undefined;
-  /** When the last attempt began to look for a connection, in milliseconds of `performance.now()`. */
+  /** When it began to look for a connection, in milliseconds of `performance.now()`. */
   #placedAt = 0;
   /** When its call was sent. */
   #sentAt = 0;
@@ -99,24 +100,18 @@ export class Attempts implements RunningCheck {
     this.outcome = this.#run();
   }
 
-  get waitsFor(): string {
-    return this.#placement?.waitsFor ?? RPC_TIMED_OUT;
-  }
-
-  get waitsForAgent(): string | undefined {
-    // Where a call is out, silence is the backend's: it is only a second connection that has to wait.
-    return this.#hedged ? undefined : this.#placement?.waitsForAgent;
-  }
-
-  get answer(): Verdict | undefined {
-    return this.#result?.answered === true ? this.#result.verdict : undefined;
-  }
-
-  get timings(): CheckTimings {
+  progress(): CheckProgress {
     const now = performance.now();
-    return this.#placement === undefined
-      ? { ...this.#timings, rpc: now - this.#sentAt }
-      : { [this.#placement.phase]: now - this.#placedAt };
+    const placement = this.#placement;
+    return {
+      timings: placement === undefined
+        ? { ...this.#timings, rpc: now - this.#sentAt }
+        : { [placement.phase]: now - this.#placedAt },
+      answer: this.#result?.answered === true ? this.#result.verdict : undefined,
+      // Where a call is out, silence is the backend's: it is only a second connection that has to wait.
+      lack: this.#hedged ? undefined : placement?.waitsForAgent,
+      waitsFor: placement?.waitsFor ?? RPC_TIMED_OUT,
+    };
   }
 
   joined(askerTimeoutMs: number): void {
@@ -125,8 +120,13 @@ export class Attempts implements RunningCheck {
   }
 
   cancel(): void {
+    this.#end(false);
+  }
+
+  /** @param answered whether the backend has answered: connections that are still silent are given up then */
+  #end(answered: boolean): void {
     this.#cancelled = true;
-    for (const call of this.#calls) call.cancel();
+    for (const call of this.#calls) call.cancel(answered);
     this.#placement?.leave();
   }
 
@@ -147,8 +147,7 @@ export class Attempts implements RunningCheck {
       this.#rememberWhetherExhausted(result);
       return { verdict: result.verdict, timings: this.#timings };
     } finally {
-      for (const call of this.#calls) call.cancel(this.#result?.answered);
-      this.cancel();
+      this.#end(this.#result?.answered === true);
     }
   }
 
@@ -182,7 +181,8 @@ export class Attempts implements RunningCheck {
     const { deadlines, rpcTimeoutMs } = this.#context;
     const endsBy = this.#check.at + this.#check.timeoutMs;
     const watched = new WatchedCall(this.#call, rpcTimeoutMs, endsBy, deadlines);
-    const placement = this.#send(watched, exclusive) ?? await this.#place(watched, exclusive);
+    const options = { openedAfter: this.#openedAfter, exclusive };
+    const placement = this.#send(watched, options) ?? await this.#place(watched, options);
     if (!placement.ok) {
       for (const { address } of this.#destinations()) this.#hasFailed(address);
       this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
@@ -191,7 +191,7 @@ export class Attempts implements RunningCheck {
     const { call } = placement;
     this.#timings = this.#connectTimings(call);
     this.#sentAt = call.sentAt;
-    const { timeoutMs } = watched;
+    const timeoutMs = watched.timeoutAt(call.sentAt);
     watched.watch(
       call,
       this.#context.connectTimeoutMs,
@@ -216,15 +216,13 @@ export class Attempts implements RunningCheck {
   }
 
   /** On a connection that can take it now. */
-  #send(request: WatchedCall, exclusive: boolean): Placement | undefined {
+  #send(request: WatchedCall, options: PlaceOptions): Placement | undefined {
     this.#placedAt = performance.now();
-    const options = { openedAfter: this.#openedAfter, exclusive };
     const call = this.#context.pool.send(this.#destinations(), request, options);
     return call && { ok: true, call };
   }
 
-  async #place(request: WatchedCall, exclusive: boolean): Promise<Placement> {
-    const options = { openedAfter: this.#openedAfter, exclusive };
+  async #place(request: WatchedCall, options: PlaceOptions): Promise<Placement> {
     this.#placement = this.#context.pool.place(this.#destinations(), request, options);
     const placement = await this.#placement.placed;
     this.#placement = undefined;

@@ -24,7 +24,7 @@ export interface Silence {
 /** How often a call without an answer is looked at, in milliseconds: a sign of life may take as long. */
 const LOOK_EVERY_MS = 250;
 
-/** A connection that gives no sign of life is given up after so long, in milliseconds: it may merely be slow. */
+/** A silent connection is closed no sooner than this, in milliseconds: until then it may merely be slow. */
 const MIN_SILENCE_MS = 200;
 
 /** What is known of a call that has no answer yet. */
@@ -47,8 +47,6 @@ export class WatchedCall implements CallRequest {
   readonly isDecided = isDecided;
   /** Settles with the end of the call, or before it when the connection gives no sign of life. */
   readonly heard: Promise<CallEnd | Silence>;
-  /** How long it may take from its sending on, in milliseconds. */
-  timeoutMs = 0;
   readonly #healthCall: HealthCall;
   readonly #rpcTimeoutMs: number;
   readonly #endsBy: number;
@@ -75,11 +73,14 @@ export class WatchedCall implements CallRequest {
     this.heard = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  /** Asked for when it is sent: the server is told how much time is left. */
-  headerBlock(): Uint8Array {
-    const leftMs = this.#endsBy - performance.now();
-    this.timeoutMs = Math.max(1, Math.min(this.#rpcTimeoutMs, leftMs));
-    return this.#healthCall.headerBlock(this.timeoutMs);
+  /** The server is told how much time is left. */
+  headerBlock(sentAt: number): Uint8Array {
+    return this.#healthCall.headerBlock(this.timeoutAt(sentAt));
+  }
+
+  /** @returns how long it may take when it is sent at a moment of `performance.now()`, in milliseconds */
+  timeoutAt(sentAt: number): number {
+    return Math.max(1, Math.min(this.#rpcTimeoutMs, this.#endsBy - sentAt));
   }
 
   onEnd(end: CallEnd): void {
@@ -100,7 +101,8 @@ export class WatchedCall implements CallRequest {
     if (this.#end !== undefined) return; // the server takes no such headers
     this.#settledBy = call.sentAt + settingsTimeoutMs;
     this.#hedgeMs = hedgeMs;
-    this.#lookIn(Math.min(hedgeMs, this.timeoutMs, settingsTimeoutMs), call, call.sentAt);
+    const timeoutMs = this.timeoutAt(call.sentAt);
+    this.#lookIn(Math.min(hedgeMs, timeoutMs, settingsTimeoutMs), call, call.sentAt);
   }
 
   /** Asks for a sign of life so soon, in milliseconds, if it was not asked for yet. */
@@ -111,7 +113,10 @@ export class WatchedCall implements CallRequest {
     if (dueMs <= hedgeMs) return;
     this.#hedgeMs = hedgeMs;
     this.#timer?.cancel();
-    this.#lookIn(Math.min(hedgeMs, call.sentAt + this.timeoutMs - performance.now()), call);
+    this.#lookIn(
+      Math.min(hedgeMs, call.sentAt + this.timeoutAt(call.sentAt) - performance.now()),
+      call,
+    );
   }
 
   #lookIn(ms: number, call: Call, from = performance.now()): void {
@@ -128,7 +133,7 @@ export class WatchedCall implements CallRequest {
   /** @returns when to look again, in milliseconds; `undefined` when it is over */
   #look(call: Call, heldUp: boolean): number | undefined {
     const { connection } = call;
-    const endsAt = call.sentAt + this.timeoutMs;
+    const endsAt = call.sentAt + this.timeoutAt(call.sentAt);
     const nowEndsAt = connection.hasSettings ? endsAt : Math.min(endsAt, this.#settledBy);
     const leftMs = nowEndsAt - performance.now();
     if (leftMs <= 0) return this.#timedOut(connection, heldUp);

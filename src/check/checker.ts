@@ -6,7 +6,7 @@ import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 import { hedgeDelayMs } from "./attempts.ts";
-import type { HealthClient } from "./health_client.ts";
+import type { CheckProgress, HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
 
 /** How checks are run; times in milliseconds. */
@@ -153,9 +153,7 @@ export class Checker {
   }
 }
 
-/**
- * Where a name waited for its turn for a greater share of the check's time, the rest says nothing of the backend.
- */
+/** If a name waited longer than this share of the check's time to be looked up, a timeout is the agent's fault. */
 const MAX_QUEUED_SHARE = 1 / 4;
 
 /** How long a check's answer is put off at most while the agent is behind, in milliseconds: HAProxy waits for it. */
@@ -164,7 +162,7 @@ const MAX_PUT_OFF_MS = 150;
 /** For verdicts that no RPC was made for. */
 const NO_RUN = { run: 0, timings: {} } as const;
 
-/** One that waits for a check, with a deadline of its own. */
+/** A client's wait for a check. Several may share one RPC; each has its own deadline. */
 class Waiting implements PendingCheck {
   readonly observation: Promise<Observation>;
   readonly request: CheckRequest;
@@ -228,24 +226,23 @@ class Waiting implements PendingCheck {
     const flight = this.#flight;
     // Whoever asks next after a timeout is not to wait for the same run again.
     if (flight !== undefined) flight.open = false;
+    const progress = flight?.progress();
     this.settle({
-      verdict: this.#timeoutVerdict(heldUp),
+      verdict: this.#timeoutVerdict(heldUp, progress),
       run: flight?.run ?? NO_RUN.run,
-      timings: flight?.timings ?? {},
+      timings: progress?.timings ?? NO_RUN.timings,
     });
   }
 
-  #timeoutVerdict(heldUp: boolean): Verdict {
-    const answer = this.#flight?.answer;
-    if (answer !== undefined) return answer;
+  #timeoutVerdict(heldUp: boolean, progress: CheckProgress | undefined): Verdict {
+    if (progress?.answer !== undefined) return progress.answer;
     if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
     const queuedMs = this.firstLookUp?.queuedMs(this.at) ?? 0;
     if (queuedMs > this.timeoutMs * MAX_QUEUED_SHARE) {
       return { kind: "local", detail: "The name had to wait for its turn to be looked up" };
     }
-    const lack = this.#flight?.waitsForAgent;
-    if (lack !== undefined) return { kind: "local", detail: lack };
-    const waitedFor = this.#flight?.waitsFor ?? "The name was not resolved in time";
+    if (progress?.lack !== undefined) return { kind: "local", detail: progress.lack };
+    const waitedFor = progress?.waitsFor ?? "The name was not resolved in time";
     return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.timeoutMs)} ms` };
   }
 }

@@ -30,18 +30,24 @@ export interface Outcome {
   readonly timings: CheckTimings;
 }
 
+/** How far a health call is, for one who will wait no longer. */
+export interface CheckProgress {
+  /** The steps so far, the one under way included. */
+  readonly timings: CheckTimings;
+  /** What the backend has said already, where it is being asked once more. */
+  readonly answer: Verdict | undefined;
+  /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
+  readonly lack: string | undefined;
+  /** What else it waits for, for the reason of a timeout. */
+  readonly waitsFor: string;
+}
+
 /** A health call under way. */
 export interface RunningCheck {
   /** Never rejects; never settles once it is cancelled. */
   readonly outcome: Promise<Outcome>;
-  /** What it waits for, for the reason of a timeout. */
-  readonly waitsFor: string;
-  /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
-  readonly waitsForAgent: string | undefined;
-  /** What the backend has said already, where it is being asked once more. */
-  readonly answer: Verdict | undefined;
-  /** The steps so far, the one under way included. */
-  readonly timings: CheckTimings;
+  /** @returns how far it is now */
+  progress(): CheckProgress;
   /** Another one waits for it too, so long at most, in milliseconds. */
   joined(askerTimeoutMs: number): void;
   /** Nobody waits for it any more. Idempotent. */

@@ -1,6 +1,6 @@
 import { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { CheckTimings, Outcome, RunningCheck } from "./health_client.ts";
+import type { CheckProgress, CheckTimings, Outcome, RunningCheck } from "./health_client.ts";
 
 /** Observations that are kept for those that ask later. */
 const MAX_KEPT = 10_000;
@@ -52,24 +52,9 @@ export class Flight {
     );
   }
 
-  /** What it waits for, for the reason of a timeout. */
-  get waitsFor(): string {
-    return this.#check.waitsFor;
-  }
-
-  /** What of the agent's own it waits for, if it does. */
-  get waitsForAgent(): string | undefined {
-    return this.#check.waitsForAgent;
-  }
-
-  /** What the backend has said already, where it is being asked once more. */
-  get answer(): Verdict | undefined {
-    return this.#check.answer;
-  }
-
-  /** The steps so far. */
-  get timings(): CheckTimings {
-    return this.#check.timings;
+  /** @returns how far the run is */
+  progress(): CheckProgress {
+    return this.#check.progress();
   }
 
   /** @param askerTimeoutMs how long the one that joins will wait, in milliseconds */

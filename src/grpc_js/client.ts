@@ -105,12 +105,12 @@ export class GrpcJsClient implements HealthClient {
       .catch((error): Outcome => ({ verdict: { kind: "internal", error }, timings: {} }));
     return {
       outcome,
-      timings: {},
-      waitsForAgent: undefined,
-      get waitsFor() {
-        return calls.waitsFor;
-      },
-      answer: undefined,
+      progress: () => ({
+        timings: {},
+        answer: undefined,
+        lack: undefined,
+        waitsFor: calls.waitsFor,
+      }),
       joined: () => {}, // nothing is asked twice
       cancel: () => calls.cancel(),
     };

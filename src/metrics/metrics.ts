@@ -10,7 +10,7 @@ import { type Rejection, REJECTIONS, type ServerObserver } from "../server/serve
 import type { AnswerCounts, StatusFigures } from "../status/status.ts";
 
 /**
- * prom-client is imported by the files that the agent needs. Its main module loads Node's cluster, HTTP and
+ * Only those files of prom-client are imported that the agent uses. Its main module loads Node's cluster, HTTP and
  * performance hooks as well, which takes 2 MB of memory for default metrics that nobody shows here.
  */
 

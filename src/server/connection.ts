@@ -12,7 +12,7 @@ const QUIET_MS = 100;
 /** Answers of one connection that may be outstanding; then reading stops until some are out. */
 const MAX_PIPELINED = 64;
 
-/** Lines of one connection that are taken before the event loop has its turn. */
+/** Lines taken from one connection before other work gets a turn. */
 const LINES_PER_TURN = 64;
 
 /**

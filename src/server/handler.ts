@@ -89,7 +89,6 @@ export class Handler {
   readonly #damping: Damping;
   readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
-  readonly #ends: AskedLineObserver;
   readonly #parsed = new LruMap<string, ParsedRequest>(MAX_PARSED);
 
   /** @param patience how long clients wait; `undefined` where that is not learnt */
@@ -105,17 +104,11 @@ export class Handler {
     this.#damping = damping;
     this.#recorder = recorder;
     this.#patience = patience;
-    this.#ends = {
-      checkEnded: () => recorder.checkEnded(),
-      goodAnswerDelivered: ({ peer, line }, ageMs) =>
-        patience?.onGoodAnswer(peer.host, line, ageMs),
-      hungUp: (asked, request, hangUp, ageMs) => this.#hungUp(asked, request, hangUp, ageMs),
-    };
   }
 
   /** @param line a request line without its end */
   handle(line: string, peer: Peer): PendingReply {
-    const asked = new AskedLine(line, peer, this.#ends);
+    const asked = new AskedLine(line, peer, this.#recorder, this.#patience);
     try {
       const parsed = this.#parse(line);
       if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
@@ -200,22 +193,6 @@ export class Handler {
     const { verdict, standing } = last;
     return formatReply(standing.state, verdict, describeStanding(standing), this.#options);
   }
-
-  #hungUp(asked: AskedLine, request: CheckRequest, hangUp: HangUp, ageMs: number): void {
-    const { peer, line } = asked;
-    this.#recorder.recordHangUp({ asked, request, peer, ageMs, hangUp });
-    if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
-  }
-}
-
-/** Told how lines end. */
-interface AskedLineObserver {
-  /** The check has an end or is given up; once for each that was begun. */
-  checkEnded(): void;
-  /** The client has the answer of a backend that is well. */
-  goodAnswerDelivered(asked: AskedLine, ageMs: number): void;
-  /** The client has gone before the answer. */
-  hungUp(asked: AskedLine, request: CheckRequest, hangUp: HangUp, ageMs: number): void;
 }
 
 /** A line on its way to its reply. */
@@ -229,16 +206,23 @@ class AskedLine implements PendingReply {
   reply: Promise<string | undefined> | string | undefined;
   /** Whether the backend itself has said something else than that it is down. */
   good = false;
-  readonly #ends: AskedLineObserver;
+  readonly #recorder: CheckRecorder;
+  readonly #patience: ClientPatience | undefined;
   #check: PendingCheck | undefined;
   /** What was asked, until it is told that the client has gone before the answer. */
   #open: CheckRequest | undefined;
   #traceId: string | undefined;
 
-  constructor(line: string, peer: Peer, ends: AskedLineObserver) {
+  constructor(
+    line: string,
+    peer: Peer,
+    recorder: CheckRecorder,
+    patience: ClientPatience | undefined,
+  ) {
     this.line = line;
     this.peer = peer;
-    this.#ends = ends;
+    this.#recorder = recorder;
+    this.#patience = patience;
   }
 
   /** Made when it is first needed: most checks are not logged one by one. */
@@ -259,13 +243,13 @@ class AskedLine implements PendingReply {
   ended(): void {
     if (this.#check === undefined) return;
     this.#check = undefined;
-    this.#ends.checkEnded();
+    this.#recorder.checkEnded();
   }
 
   delivered(): void {
     if (!this.good) return;
     this.good = false;
-    this.#ends.goodAnswerDelivered(this, performance.now() - this.at);
+    this.#patience?.onGoodAnswer(this.peer.host, this.line, performance.now() - this.at);
   }
 
   abandon(hangUp?: HangUp, at = performance.now()): void {
@@ -277,7 +261,10 @@ class AskedLine implements PendingReply {
     // no hang-up. `closed` is only reported once the client's machine has refused the reply, so it always is one.
     if (request === undefined || !(hangUp === "closed" || hangUp === "reset" && running)) return;
     this.#open = undefined;
-    this.#ends.hungUp(this, request, hangUp, at - this.at);
+    const { peer, line } = this;
+    const ageMs = at - this.at;
+    this.#recorder.recordHangUp({ asked: this, request, peer, ageMs, hangUp });
+    if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
   }
 }
 

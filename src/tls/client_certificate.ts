@@ -60,7 +60,7 @@ async function shakeHands(pem: { readonly cert?: string; readonly key?: string }
       timer = setTimeout(() => reject(new Error("it does not end")), TIMEOUT_MS);
       server.once("error", reject);
       client.once("error", reject);
-      // The server is the last to be content: it has seen the client's signature.
+      // The server finishes last: it has then verified the client's signature.
       server.once("secure", resolve);
     });
   } finally {

@@ -193,9 +193,9 @@ Deno.test("Attempts tell what has been answered while a new connection is asked 
   await using lab = new AttemptsLab();
   assert.equal(await lab.check(peer.port), "serving");
   const attempts = lab.begin([peer.port]);
-  assert.equal(attempts.answer, undefined);
+  assert.equal(attempts.progress().answer, undefined);
   await eventually("the third call", () => peer.requests === 3);
-  assert.deepEqual(attempts.answer, { kind: "not_serving", status: "NOT_SERVING" });
+  assert.deepEqual(attempts.progress().answer, { kind: "not_serving", status: "NOT_SERVING" });
   attempts.cancel();
 });
 
@@ -444,7 +444,7 @@ Deno.test("Attempts: cancelled, they take their call back and never settle; the 
   const attempts = lab.begin([peer.port]);
   void attempts.outcome.then(() => assert.fail("They have settled"));
   await eventually("the call", () => peer.requests === 1);
-  assert.equal(attempts.waitsFor, "The RPC did not end in time");
+  assert.equal(attempts.progress().waitsFor, "The RPC did not end in time");
   attempts.cancel();
   attempts.cancel();
   assert.equal(await lab.check(peer.port), "serving");
@@ -455,7 +455,7 @@ Deno.test("Attempts: cancelled before there is a connection, they leave it to th
   await using peer = silent();
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port]);
-  assert.equal(attempts.waitsFor, "The TCP connection was not made in time");
+  assert.equal(attempts.progress().waitsFor, "The TCP connection was not made in time");
   attempts.cancel();
   await eventually("the connection", () => lab.pool.stateOf(at(peer.port)) === "ready");
   assert.equal(lab.closed.length, 0);

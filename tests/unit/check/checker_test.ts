@@ -4,6 +4,7 @@ import { DnsCache } from "../../../src/backend/dns_cache.ts";
 import { Resolver } from "../../../src/backend/resolve.ts";
 import { Checker, type CheckerOptions, type PendingCheck } from "../../../src/check/checker.ts";
 import type {
+  CheckProgress,
   HealthCheck,
   HealthClient,
   Outcome,
@@ -21,10 +22,7 @@ const SERVING: Verdict = { kind: "serving" };
 
 /** A run that the checker has begun. */
 class Run implements RunningCheck {
-  readonly timings = {};
-  readonly waitsForAgent = undefined;
   answer: Verdict | undefined;
-  readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = false;
   readonly #end: PromiseWithResolvers<Outcome> = Promise.withResolvers();
@@ -35,6 +33,11 @@ class Run implements RunningCheck {
 
   end(verdict: Verdict = SERVING): void {
     this.#end.resolve({ verdict, timings: { rpc: 1 } });
+  }
+
+  progress(): CheckProgress {
+    const waitsFor = "The RPC did not end in time";
+    return { timings: {}, answer: this.answer, lack: undefined, waitsFor };
   }
 
   joined(): void {}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Outcome, RunningCheck } from "../../../src/check/health_client.ts";
+import type { CheckProgress, Outcome, RunningCheck } from "../../../src/check/health_client.ts";
 import { SingleFlight } from "../../../src/check/single_flight.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
@@ -9,10 +9,6 @@ const PATIENCE_MS = 400;
 
 /** A run whose end the test decides. */
 class Run implements RunningCheck {
-  readonly timings = {};
-  readonly waitsForAgent = undefined;
-  readonly answer = undefined;
-  readonly waitsFor = "The RPC did not end in time";
   readonly outcome: Promise<Outcome>;
   cancelled = 0;
   readonly #end: PromiseWithResolvers<Outcome> = Promise.withResolvers();
@@ -27,6 +23,11 @@ class Run implements RunningCheck {
 
   fail(error: Error): void {
     this.#end.reject(error);
+  }
+
+  progress(): CheckProgress {
+    const waitsFor = "The RPC did not end in time";
+    return { timings: {}, answer: undefined, lack: undefined, waitsFor };
   }
 
   joined(): void {}
