@@ -199,7 +199,7 @@ export class Connection {
   drain(reason: CloseReason): void {
     if (!this.#usable) return;
     this.closeReason = reason;
-    this.#session.drain(`The agent closed the connection (${reason})`);
+    this.#session.drain();
     this.#afterChange();
   }
 
@@ -239,13 +239,13 @@ export class Connection {
 
   #afterChange(): void {
     const { state } = this.#session;
-    if (state.kind !== "open" && this.#usable) {
+    if (state !== "open" && this.#usable) {
       this.#usable = false;
       this.#owner.onUnusable();
     }
     const hasSettled = this.hasSettings && !this.#hadSettings;
     this.#hadSettings = this.hasSettings;
-    if (state.kind === "closed") this.#goodbye ??= this.#closeSoon();
+    if (state === "closed") this.#goodbye ??= this.#closeSoon();
     else if (this.freeStreams > 0 || hasSettled) this.#owner.onFree();
     this.#flush();
   }
@@ -268,7 +268,7 @@ export class Connection {
       this.#goodbye ??= this.#closeSoon();
     }
     this.#flushing = false;
-    if (this.#session.state.kind === "closed") this.#close();
+    if (this.#session.state === "closed") this.#close();
   }
 
   #closeSoon(): Deadline {

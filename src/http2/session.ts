@@ -24,10 +24,7 @@ import { FloodBounds, FlowControl, type Stream, type StreamRequest, Streams } fr
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
  * nothing.
  */
-export type SessionState =
-  | { readonly kind: "open" }
-  | { readonly kind: "draining"; readonly reason: string }
-  | { readonly kind: "closed"; readonly reason: string };
+export type SessionState = "open" | "draining" | "closed";
 
 /** Longest body that is taken: gRPC's prefix and a health message of 4 KiB, and one byte too many. */
 const MAX_BODY_BYTES = 5 + 4096 + 1;
@@ -53,10 +50,9 @@ export class Session {
   readonly #bounds = new FloodBounds();
   readonly #streams = new Streams();
   readonly #flow = new FlowControl(this.#output);
-  #state: SessionState = { kind: "open" };
-  /** The last stream that the server has begun, once a GOAWAY has said so. */
-  #goawayLastStreamId: number | undefined;
-  #goawayCode = 0;
+  #state: SessionState = "open";
+  /** What the server said when it began to leave; the last stream is the last that it has begun. */
+  #goaway: { readonly lastStreamId: number; readonly text: string } | undefined;
   #signsOfLife = 0;
   #pinged = false;
 
@@ -78,7 +74,7 @@ export class Session {
 
   /** How many more requests may begin now. */
   get freeStreams(): number {
-    if (this.#state.kind !== "open" || !this.#flow.hasRoom || this.#streams.isUsedUp) return 0;
+    if (this.#state !== "open" || !this.#flow.hasRoom || this.#streams.isUsedUp) return 0;
     return Math.max(0, this.#settings.maxStreams - this.#streams.size);
   }
 
@@ -89,7 +85,7 @@ export class Session {
 
   /** Whether the server has said GOAWAY. */
   get isServerLeaving(): boolean {
-    return this.#goawayLastStreamId !== undefined;
+    return this.#goaway !== undefined;
   }
 
   /** How often bytes have come; that it grows is a sign of life. */
@@ -149,23 +145,23 @@ export class Session {
    * @returns whether a PING goes out
    */
   ping(): boolean {
-    if (this.#pinged || this.#state.kind === "closed") return false;
+    if (this.#pinged || this.#state === "closed") return false;
     this.#pinged = true;
     this.#output.ping(PING_DATA);
     return true;
   }
 
   /** Begins no further request, and closes once those under way have ended. */
-  drain(reason: string): void {
-    if (this.#state.kind === "open") this.#setState({ kind: "draining", reason });
+  drain(): void {
+    if (this.#state === "open") this.#state = "draining";
     this.#closeIfDrained();
   }
 
   /** The connection has ended under it. */
   transportEnded(reason: string): void {
-    if (this.#state.kind === "closed") return;
-    this.#setState({ kind: "closed", reason });
-    const goaway = this.#goawayLastStreamId === undefined ? "" : ` after ${this.#goawayText()}`;
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    const goaway = this.#goaway === undefined ? "" : ` after ${this.#goaway.text}`;
     this.#streams.endAll((stream) => ({
       kind: "lost",
       reason: reason + goaway,
@@ -179,7 +175,7 @@ export class Session {
    * @param now a clock in milliseconds that never goes back
    */
   receive(bytes: Uint8Array, now: number): void {
-    if (this.#state.kind === "closed") return;
+    if (this.#state === "closed") return;
     this.#signsOfLife++;
     try {
       if (!this.#preface.arrived) this.#preface.receive(bytes);
@@ -200,15 +196,10 @@ export class Session {
     this.#closeIfDrained();
   }
 
-  /** The only place that changes the state. */
-  #setState(state: SessionState): void {
-    this.#state = state;
-  }
-
   #closeIfDrained(): void {
-    if (this.#state.kind !== "draining" || this.#streams.size > 0) return;
+    if (this.#state !== "draining" || this.#streams.size > 0) return;
     this.#output.goaway(ErrorCode.NO_ERROR);
-    this.#setState({ kind: "closed", reason: this.#state.reason });
+    this.#state = "closed";
   }
 
   #fail({ code, message }: ConnectionError): void {
@@ -219,7 +210,7 @@ export class Session {
       ? "flooded"
       : "malformed";
     const reason = kind === "not_http2" ? message : `The server breaks HTTP/2: ${message}`;
-    this.#setState({ kind: "closed", reason });
+    this.#state = "closed";
     this.#streams.endAll(() => ({ kind, reason }));
   }
 
@@ -295,24 +286,20 @@ export class Session {
   /** Streams above the last one go on until all that came with the GOAWAY has been read. */
   #takeGoaway(lastStreamId: number, code: number): void {
     this.#bounds.countControlFrame();
-    this.#goawayLastStreamId = Math.min(this.#goawayLastStreamId ?? Infinity, lastStreamId);
-    this.#goawayCode = code;
-    if (this.#state.kind === "open") {
-      this.#setState({ kind: "draining", reason: `The server sent ${this.#goawayText()}` });
-    }
-  }
-
-  #goawayText(): string {
-    return `GOAWAY (${errorName(this.#goawayCode)})`;
+    this.#goaway = {
+      lastStreamId: Math.min(this.#goaway?.lastStreamId ?? Infinity, lastStreamId),
+      text: `GOAWAY (${errorName(code)})`,
+    };
+    if (this.#state === "open") this.#state = "draining";
   }
 
   /** What the server says it has not processed, once all has been read that came at once. */
   #refuseUnprocessed(): void {
-    const last = this.#goawayLastStreamId;
-    if (last !== undefined) {
-      const end = { kind: "refused", reason: `The server sent ${this.#goawayText()}` } as const;
+    if (this.#goaway !== undefined) {
+      const { lastStreamId, text } = this.#goaway;
+      const end = { kind: "refused", reason: `The server sent ${text}` } as const;
       for (const stream of this.#streams) {
-        if (stream.id <= last) continue;
+        if (stream.id <= lastStreamId) continue;
         this.#streams.expectLateFrames(stream.id); // a server may answer what it has denied
         this.#streams.end(stream, end);
       }
@@ -320,7 +307,7 @@ export class Session {
     if (this.#settings.maxStreams > 0) return;
     // It will answer none on this connection; those that it has begun (an answer has) go on.
     const reason = "The server allows no streams (MAX_CONCURRENT_STREAMS is 0)";
-    if (this.#state.kind === "open") this.#setState({ kind: "draining", reason });
+    if (this.#state === "open") this.#state = "draining";
     for (const stream of this.#streams) {
       if (!stream.beforeSettings || stream.answer.kind !== "none") continue;
       this.#reset(stream, ErrorCode.CANCEL);
