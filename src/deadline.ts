@@ -203,3 +203,14 @@ export class Deadlines {
     }
   }
 }
+
+/** @returns what a promise resolves to, or something else if that takes longer, in milliseconds */
+export async function within<T, U>(ms: number, promise: Promise<T>, otherwise: U): Promise<T | U> {
+  const late = Promise.withResolvers<U>();
+  const timer = setTimeout(() => late.resolve(otherwise), ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

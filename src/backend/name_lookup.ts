@@ -1,3 +1,4 @@
+import { within } from "../deadline.ts";
 import { LruMap } from "../lru_map.ts";
 import { type Family, getAddrInfo, type LookUp, type LookUpName } from "./look_up.ts";
 import { HANGS_AFTER_MS, LookUpTurns, type Standing, type Turn } from "./look_up_turns.ts";
@@ -172,15 +173,4 @@ function domainOf(name: string): string {
 
 function isIpv6(address: string): boolean {
   return address.includes(":");
-}
-
-/** @returns what a promise resolves to, or something else if that takes longer, in milliseconds */
-export async function within<T, U>(ms: number, promise: Promise<T>, otherwise: U): Promise<T | U> {
-  const late = Promise.withResolvers<U>();
-  const timer = setTimeout(() => late.resolve(otherwise), ms);
-  try {
-    return await Promise.race([promise, late.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

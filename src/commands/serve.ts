@@ -8,6 +8,7 @@ import {
 } from "../config/configuration.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
+import { within } from "../deadline.ts";
 import { stackOf } from "../describe_error.ts";
 import { openLog } from "../log/file.ts";
 import {
@@ -229,12 +230,7 @@ function reload(
 }
 
 async function stop(agent: Agent, timeoutMs: number, log: Logger): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<"late">((resolve) => {
-    timer = setTimeout(() => resolve("late"), timeoutMs);
-  });
-  const late = await Promise.race([agent.stop(), timeout]) === "late";
-  clearTimeout(timer);
-  if (late) log.warn("Stopped with checks under way");
+  const isStopped = await within(timeoutMs, agent.stop().then(() => true), false);
+  if (!isStopped) log.warn("Stopped with checks under way");
   else log.info("Stopped");
 }

@@ -1,3 +1,5 @@
+import { within } from "../deadline.ts";
+
 /** What became of some lines. */
 export type Written =
   | { readonly ok: true }
@@ -118,11 +120,8 @@ export class LogOutput {
 
   /** Settles when all lines are written, or after `timeoutMs`; never rejects. */
   async drain(timeoutMs: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs));
     if (this.#gathering !== undefined) this.#startFlush();
-    await Promise.race([this.#flushing, timeout]);
-    clearTimeout(timer);
+    if (this.#flushing !== undefined) await within(timeoutMs, this.#flushing, undefined);
   }
 
   #startFlush(): void {
