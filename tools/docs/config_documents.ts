@@ -74,7 +74,8 @@ file or the default counts. An empty variable counts as not set, with a warning,
 
 \`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
-marked "restart" cannot change that way.
+marked "restart" cannot change that way, and open connections of clients keep their limits. All files must be
+regular ones: a pipe would be empty the second time.
 
 ## Settings
 
