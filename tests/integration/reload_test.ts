@@ -173,6 +173,40 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
   });
 });
 
+Deno.test("a configuration that has become a pipe holds nothing up, and changes nothing", async () => {
+  await using backend = await startHealthBackend();
+  await using directory = await TempDirectory.create();
+  const config = await directory.write("agent.toml", "");
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    await Deno.remove(config);
+    assert.ok((await new Deno.Command("mkfifo", { args: [config] }).output()).success);
+    agent.signal("SIGHUP");
+    const refusal = ({ message }: { message?: unknown }) => /not a regular file/.test(`${message}`);
+    await agent.waitForLog("of the refusal", refusal);
+    assert.equal(await agent.ask(backend.line()), "up\n");
+  });
+});
+
+Deno.test("a TLS profile that a reload takes away is parse_error, and leaves the status page at once", async () => {
+  await using authority = await CertificateAuthority.create();
+  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  await using backend = await startHealthBackend({ tls });
+  await using directory = await TempDirectory.create();
+  const config = await directory.write(
+    "agent.toml",
+    `[tls.edge]\nca_file = "${authority.caFile}"\n`,
+  );
+  await withAgent({ flags: ["--config", config, "--reply-reason", "true"] }, async (agent) => {
+    const line = `127.0.0.1 ${backend.port} ssl backend.test tls=edge\n`;
+    assert.equal(await agent.ask(line), "up\n");
+    await directory.write("agent.toml", "");
+    await agent.reload();
+    assert.match(await agent.ask(line), /^down #parse_error: the TLS profile does not exist/);
+    assert.equal((await agent.get("/")).status, 200);
+    assert.deepEqual(JSON.parse((await agent.get("/api/status")).body).backends, []);
+  });
+});
+
 Deno.test("a change that needs a restart is told at each reload until it is taken back, and does not hold", async () => {
   await using backend = await startHealthBackend();
   await using directory = await TempDirectory.create();

@@ -89,6 +89,19 @@ Deno.test("the program beside the bundle runs where env cannot block a signal", 
   assert.doesNotMatch(agent.stderr.lines.join("\n"), /unrecognized/);
 });
 
+Deno.test("the program beside the bundle is not changed by variables that are for Deno itself", async () => {
+  await using backend = await startHealthBackend();
+  const port = freePort();
+  await using _agent = startLauncher(port, {
+    NODE_OPTIONS: "--require /nowhere.cjs",
+    NODE_USE_ENV_PROXY: "1",
+    http_proxy: "http://192.0.2.1:1",
+    DENO_SERVE_ADDRESS: "tcp:127.0.0.1:1",
+  });
+  using client = await connected(port);
+  assert.equal(await client.ask(backend.line()), "up\n");
+});
+
 for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
   Deno.test(`${signal} while Deno starts does not end the program beside the bundle`, async () => {
     await using backend = await startHealthBackend();
