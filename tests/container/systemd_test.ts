@@ -162,6 +162,16 @@ testThatNeeds(need, "the agent under systemd, as the deployment guide has it", a
     });
   }
 
+  await t.step(
+    "a start succeeds, and checks are answered, where the metrics port is taken",
+    async () => {
+      await shell(`systemctl stop ${UNIT} && systemd-run --unit taken nc -lk 127.0.0.1 9090`);
+      assert.equal(await shell(`systemctl start ${UNIT}\n${ASK}`), "up");
+      await shell(`systemctl stop taken && systemctl restart ${UNIT}`);
+      assert.ok(await isActive());
+    },
+  );
+
   await t.step("a reload takes the changed configuration and keeps the process", async () => {
     const pid = await property("MainPID");
     await backend.setStatus("", "NOT_SERVING");
