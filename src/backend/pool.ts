@@ -42,7 +42,9 @@ export interface PoolObserver {
 
 /** Connections of one destination. Most servers need one; more help only with servers that allow few streams each. */
 const MAX_CONNECTIONS_PER_DESTINATION = 16;
-const MAX_DIALS_PER_DESTINATION = 2;
+
+/** Dials to one destination at once, beside a connection: some servers serve one call a connection. */
+const MAX_DIALS_PER_DESTINATION = 4;
 
 /** With the cache off: how long a connection whose caller has gone waits for another one, in milliseconds. */
 const UNCLAIMED_MS = 5000;
@@ -227,20 +229,27 @@ export class Pool {
     }
   }
 
-  /** Serves the calls that wait at a destination: by the connections there, and by dialling more. */
+  /**
+   * Serves the calls that wait at a destination: by the connections there, and by dialling more. May be called from
+   * within itself: a call that is sent, or a connection that is closed, serves its destination.
+   */
   #serve(endpoint: Endpoint): void {
     for (const waiter of endpoint.waiting) {
       const connection = this.#freeConnection(endpoint, waiter);
       if (connection !== undefined) this.#give(endpoint, connection, waiter);
     }
-    const { connections, dials, waiting, pause } = endpoint;
+    const { waiting, pause } = endpoint;
     if (this.#closed) {
       for (const waiter of [...waiting]) waiter.settle(CLOSED);
     }
-    if (waiting.size === 0) return this.#forgetIfEmpty(endpoint);
+    if (waiting.size === 0) this.#forgetIfEmpty(endpoint);
+    else if (pause === undefined) this.#dialMore(endpoint);
+  }
+
+  #dialMore(endpoint: Endpoint): void {
+    const { connections, dials } = endpoint;
     const unserved = this.#countUnserved(endpoint);
-    if (pause !== undefined || unserved === 0) return;
-    const { keep } = this.#options;
+    const { keep, maxConnections } = this.#options;
     // Where none is kept each is for one call, and those have their own bounds.
     const mostDials = connections.size === 0 ? 1 : MAX_DIALS_PER_DESTINATION;
     const wanted = keep ? Math.min(mostDials, unserved) : unserved;
@@ -250,12 +259,10 @@ export class Pool {
         if (!this.#makeRoom(connections, 1)) return;
         continue; // to close one has served the destination anew
       }
-      const staying = this.#size - this.#makingRoom;
+      const isFull = this.#size - this.#makingRoom >= maxConnections;
       // Some at once, so that a flood of new destinations does not pay for the search each time.
-      const count = Math.max(1, Math.floor(this.#options.maxConnections / 64));
-      if (
-        staying >= this.#options.maxConnections && !this.#makeRoom(this.#connections(), count)
-      ) {
+      const count = Math.max(1, Math.floor(maxConnections / 64));
+      if (isFull && !this.#makeRoom(this.#connections(), count)) {
         this.#crowded.add(endpoint);
         endpoint.crowded = true;
         return;

@@ -281,3 +281,23 @@ testPlainAndTls(
     });
   },
 );
+
+testPlainAndTls(
+  "twenty-four services of a server that takes 100 ms to accept, and one call a connection, are up",
+  async ({ flags, server }) => {
+    await using backend = await ScriptedServer.start({
+      ...server,
+      acceptDelayMs: 100,
+      answer: async (call) => {
+        await call.serve();
+        await call.connection.end();
+      },
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      const replies = await Promise.all(
+        Array.from({ length: 24 }, (_, n) => agent.ask(backend.line({ option: `service=N${n}` }))),
+      );
+      assert.deepEqual(new Set(replies), new Set(["up\n"]));
+    });
+  },
+);
