@@ -138,8 +138,10 @@ export class Handler {
   #parse(line: string): ParsedRequest {
     const known = this.#parsed.get(line);
     if (known !== undefined) return known;
+    // V8 keeps the whole line for the sake of a field of it; without its blanks it is a short one.
+    if (line.length > MAX_PARSED_LENGTH) return parseRequest(line.replace(/[ \t]+/g, " "));
     const parsed = parseRequest(line);
-    if (parsed.ok && line.length <= MAX_PARSED_LENGTH) this.#parsed.set(line, parsed);
+    if (parsed.ok) this.#parsed.set(line, parsed);
     return parsed;
   }
 
