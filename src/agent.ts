@@ -20,7 +20,7 @@ import { type Admission, findListenAddresses, listenOn, Server } from "./server/
 import { BackendHistory } from "./status/history.ts";
 import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.ts";
 
-const GOING_ON = "Cannot listen: going on without metrics there";
+const METRICS_LEFT_OUT = "Cannot listen: going on without metrics there";
 
 /** What a change of the configuration replaces as a whole. */
 interface InForce {
@@ -164,7 +164,7 @@ export class Agent {
         this.#http.push(this.#serveHttp(address, port, paths));
       }
     } catch (error) {
-      this.#logs.metrics.error(GOING_ON, { address: host, error: reasonOf(error) });
+      this.#logs.metrics.error(METRICS_LEFT_OUT, { address: host, error: reasonOf(error) });
     }
   }
 
@@ -182,7 +182,7 @@ export class Agent {
     });
     http.listening.then(
       () => log.info("Listening", { address }),
-      (error) => log.error(GOING_ON, { address, error: reasonOf(error) }),
+      (error) => log.error(METRICS_LEFT_OUT, { address, error: reasonOf(error) }),
     );
     return http;
   }

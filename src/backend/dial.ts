@@ -103,17 +103,17 @@ export class Dial {
     const { address: hostname, port, tls } = this.#destination;
     const { signal } = this.#abort;
     const { connects, handshakes } = this.#limits;
-    const connected = connects.tryAcquire() ?? await connects.acquire(signal);
+    const endConnect = connects.tryAcquire() ?? await connects.acquire(signal);
     this.#begin();
     if (tls === undefined) {
-      const socket = await Deno.connect({ hostname, port, signal }).finally(connected);
+      const socket = await Deno.connect({ hostname, port, signal }).finally(endConnect);
       const connect = performance.now() - this.begunAt;
       return { ok: true, transport: new TcpTransport(socket), timings: { connect } };
     }
-    const socket = await connectNode(hostname, port, signal).finally(connected);
+    const socket = await connectNode(hostname, port, signal).finally(endConnect);
     const connectedAt = performance.now();
     this.phase = "tls";
-    const release = handshakes.tryAcquire() ?? await handshakes.acquire(signal);
+    const endHandshake = handshakes.tryAcquire() ?? await handshakes.acquire(signal);
     this.#handshakeAt = performance.now();
     this.#handshakeWaited = this.#handshakeAt - connectedAt > HANDSHAKE_LIMIT.holdMs;
     try {
@@ -125,7 +125,7 @@ export class Dial {
       };
       return { ok: true, transport: new TlsTransport(secured), timings };
     } finally {
-      release();
+      endHandshake();
     }
   }
 
@@ -153,7 +153,7 @@ export class Dial {
       return { verdict: { kind: "local", detail }, retryable: false };
     }
     if (this.#passed === "timeout") {
-      return { verdict: { kind: "timeout", detail: TIMEOUTS[phase] }, retryable: false };
+      return { verdict: { kind: "timeout", detail: TIMEOUT_REASONS[phase] }, retryable: false };
     }
     if (error instanceof HandshakeError) {
       return {
@@ -176,7 +176,7 @@ export class Dial {
 }
 
 /** What a dial's time went into. */
-export const TIMEOUTS = {
+export const TIMEOUT_REASONS = {
   connect: "The TCP connection was not made in time",
   tls: "The TLS handshake did not end in time",
 } as const;

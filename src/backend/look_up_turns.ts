@@ -12,7 +12,7 @@ const MAX_UNDER_WAY = 24;
 /** Threads for names without a good answer yet; the rest is kept for names that are answered. */
 const MAX_UNPROVEN = 20;
 
-/** Threads for one domain and standing, so that a silent domain leaves some to others. */
+/** Threads for one domain and prospect, so that a silent domain leaves some to others. */
 const MAX_OF_DOMAIN = 16;
 
 /** With so many look-ups that hang, no name that hung before is tried again. */
@@ -22,7 +22,7 @@ const MAX_HANGING = 8;
 const MAX_BESIDE = 4;
 
 /** What is known of a name before it is looked up. */
-export type Standing =
+export type Prospect =
   /** Its last look-up was answered soon, well or not. */
   | "answered"
   /** It was not looked up before. */
@@ -32,14 +32,14 @@ export type Standing =
   /** A look-up of it is under way, and this one is to overtake it. */
   | "beside";
 
-/** The order in which standings get a free thread. The limits above keep the earlier ones from taking all. */
-const ORDER: readonly Standing[] = ["beside", "new", "hung", "answered"];
+/** The order in which prospects get a free thread. The limits above keep the earlier ones from taking all. */
+const ORDER: readonly Prospect[] = ["beside", "new", "hung", "answered"];
 
 /** A look-up that waits for its turn or has it. */
 export interface Turn {
   /** The name's parent domain: names of one domain mostly share their name servers. */
   readonly domain: string;
-  readonly standing: Standing;
+  readonly prospect: Prospect;
   /** What is to be asked for, were its turn now. */
   readonly family: () => Family;
 }
@@ -52,7 +52,7 @@ export interface Begun {
 
 interface UnderWay {
   readonly domain: string;
-  readonly standing: Standing;
+  readonly prospect: Prospect;
   readonly family: Family;
   /** In milliseconds of `performance.now()`. */
   readonly begunAt: number;
@@ -65,13 +65,13 @@ interface Waiting {
 
 /**
  * Which look-ups are under way, and which is next. A look-up of a silent name server occupies a thread for many
- * seconds; so look-ups have a share of the threads by their standing, the worse their prospects the smaller.
+ * seconds; so look-ups have a share of the threads by their prospect, the worse their prospects the smaller.
  * Within it domains take turns.
  */
 export class LookUpTurns {
   readonly #underWay = new Set<UnderWay>();
   /** By domain those that wait for their turn, in the order in which they came. */
-  readonly #queues: Record<Standing, Map<string, Waiting[]>> = {
+  readonly #queues: Record<Prospect, Map<string, Waiting[]>> = {
     answered: new Map(),
     new: new Map(),
     hung: new Map(),
@@ -93,9 +93,9 @@ export class LookUpTurns {
   take(turn: Turn, lookUp: (family: Family) => Promise<LookUp>): Promise<Begun> {
     const { promise, resolve } = Promise.withResolvers<Begun>();
     const begin = () => {
-      const { domain, standing } = turn;
+      const { domain, prospect } = turn;
       const family = turn.family();
-      const underWay = { domain, standing, family, begunAt: performance.now() };
+      const underWay = { domain, prospect, family, begunAt: performance.now() };
       this.#underWay.add(underWay);
       const found = lookUp(family).finally(() => {
         this.#underWay.delete(underWay);
@@ -116,25 +116,25 @@ export class LookUpTurns {
 
   /** Begins the look-ups that may; to be called when the family of some has changed. */
   admit(): void {
-    for (const standing of ORDER) {
-      for (let next = this.#next(standing); next !== undefined; next = this.#next(standing)) {
+    for (const prospect of ORDER) {
+      for (let next = this.#next(prospect); next !== undefined; next = this.#next(prospect)) {
         next.begin();
       }
     }
   }
 
   #wait(waiting: Waiting): void {
-    const { domain, standing } = waiting.turn;
-    const queue = this.#queues[standing].get(domain);
-    if (queue === undefined) this.#queues[standing].set(domain, [waiting]);
+    const { domain, prospect } = waiting.turn;
+    const queue = this.#queues[prospect].get(domain);
+    if (queue === undefined) this.#queues[prospect].set(domain, [waiting]);
     else queue.push(waiting);
     this.#waiting++;
   }
 
   /** Takes the first that may begin out of its queue. */
-  #next(standing: Standing): Waiting | undefined {
-    const queues = this.#queues[standing];
-    if (queues.size === 0 || !this.#hasShareLeft(standing)) return undefined;
+  #next(prospect: Prospect): Waiting | undefined {
+    const queues = this.#queues[prospect];
+    if (queues.size === 0 || !this.#hasShareLeft(prospect)) return undefined;
     for (const [domain, queue] of queues) {
       const first = queue[0];
       if (first === undefined || !this.#hasDomainLeft(first.turn)) continue;
@@ -148,28 +148,28 @@ export class LookUpTurns {
   }
 
   #mayBegin(turn: Turn): boolean {
-    return this.#hasShareLeft(turn.standing) && this.#hasDomainLeft(turn);
+    return this.#hasShareLeft(turn.prospect) && this.#hasDomainLeft(turn);
   }
 
-  #hasShareLeft(standing: Standing): boolean {
+  #hasShareLeft(prospect: Prospect): boolean {
     if (this.#underWay.size >= MAX_UNDER_WAY) return false;
-    if (standing === "answered") return true;
-    if (this.#count((other) => other.standing !== "answered") >= MAX_UNPROVEN) return false;
-    if (standing === "new") return true;
-    if (standing === "beside") {
-      return this.#count((other) => other.standing === "beside") < MAX_BESIDE;
+    if (prospect === "answered") return true;
+    if (this.#count((other) => other.prospect !== "answered") >= MAX_UNPROVEN) return false;
+    if (prospect === "new") return true;
+    if (prospect === "beside") {
+      return this.#count((other) => other.prospect === "beside") < MAX_BESIDE;
     }
     const hungSince = performance.now() - HANGS_AFTER_MS;
-    const hangs = (other: UnderWay) => other.standing === "hung" || other.begunAt <= hungSince;
+    const hangs = (other: UnderWay) => other.prospect === "hung" || other.begunAt <= hungSince;
     return this.#count(hangs) < MAX_HANGING;
   }
 
-  #hasDomainLeft({ domain, standing, family: familyOf }: Turn): boolean {
+  #hasDomainLeft({ domain, prospect, family: familyOf }: Turn): boolean {
     const family = familyOf();
     const alike = this.#count((other) =>
-      other.domain === domain && other.standing === standing && other.family === family
+      other.domain === domain && other.prospect === prospect && other.family === family
     );
-    return alike < (standing === "beside" ? 1 : MAX_OF_DOMAIN);
+    return alike < (prospect === "beside" ? 1 : MAX_OF_DOMAIN);
   }
 
   #count(is: (underWay: UnderWay) => boolean): number {

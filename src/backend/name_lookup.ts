@@ -1,7 +1,7 @@
 import { within } from "../deadline.ts";
 import { LruMap } from "../lru_map.ts";
 import { type Family, getAddrInfo, type LookUp, type LookUpName } from "./look_up.ts";
-import { HANGS_AFTER_MS, LookUpTurns, type Standing, type Turn } from "./look_up_turns.ts";
+import { HANGS_AFTER_MS, LookUpTurns, type Prospect, type Turn } from "./look_up_turns.ts";
 
 /** Look-ups that wait for their turn; more are refused. */
 const MAX_WAITING = 10_000;
@@ -24,14 +24,14 @@ const OVERDUE_AFTER_MS = 30_000;
 /** A look-up of a name that has been asked for. */
 export class PendingLookUp {
   readonly answer: Promise<LookUp>;
-  readonly #standing: Standing;
+  readonly #prospect: Prospect;
   readonly #askedAt = performance.now();
   #begunAt: number | undefined;
   #endedAt: number | undefined;
 
   /** @param find gives the answer, and calls when the look-up begins */
-  constructor(standing: Standing, find: (onBegin: () => void) => Promise<LookUp>) {
-    this.#standing = standing;
+  constructor(prospect: Prospect, find: (onBegin: () => void) => Promise<LookUp>) {
+    this.#prospect = prospect;
     const found = find(() => this.#begunAt = performance.now());
     this.answer = found.finally(() => this.#endedAt = performance.now());
   }
@@ -47,7 +47,7 @@ export class PendingLookUp {
    * hung before or hangs now: then it is not the agent that is to blame.
    */
   queuedMs(since: number): number {
-    if (this.#standing === "hung" || this.hangs) return 0;
+    if (this.#prospect === "hung" || this.hangs) return 0;
     const begunAt = this.#begunAt ?? performance.now();
     return Math.max(0, begunAt - Math.max(since, this.#askedAt));
   }
@@ -55,7 +55,7 @@ export class PendingLookUp {
 
 /** What the last look-up of a name was like. */
 interface Past {
-  readonly standing: "answered" | "hung";
+  readonly prospect: "answered" | "hung";
   /** Whether IPv6 addresses are known. */
   readonly ipv6: boolean;
 }
@@ -86,12 +86,12 @@ export class NameLookup {
       return Promise.resolve({ ok: false, detail, fault: "local" });
     }
     const past = this.#past.get(name);
-    const standing = past?.standing ?? "new";
-    const pending = new PendingLookUp(standing, async (onBegin) => {
-      const found = await this.#find(name, standing, onBegin);
+    const prospect = past?.prospect ?? "new";
+    const pending = new PendingLookUp(prospect, async (onBegin) => {
+      const found = await this.#find(name, prospect, onBegin);
       this.#pending.delete(name);
       const ipv6 = found.ok ? found.addresses.some(isIpv6) : past?.ipv6 === true;
-      this.#past.set(name, { standing: pending.hangs ? "hung" : "answered", ipv6 });
+      this.#past.set(name, { prospect: pending.hangs ? "hung" : "answered", ipv6 });
       return found;
     });
     this.#pending.set(name, pending);
@@ -109,11 +109,11 @@ export class NameLookup {
     return queuedMs > OVERDUE_AFTER_MS && !this.#turns.hangsIn(domainOf(name));
   }
 
-  async #find(name: string, standing: Standing, onBegin: () => void): Promise<LookUp> {
+  async #find(name: string, prospect: Prospect, onBegin: () => void): Promise<LookUp> {
     const domain = domainOf(name);
     const lookUp = (family: Family) => this.#lookUp(name, family);
     const family = () => this.#firstFamily(name, domain);
-    const begun = await this.#turns.take({ domain, standing, family }, (family) => {
+    const begun = await this.#turns.take({ domain, prospect, family }, (family) => {
       onBegin();
       // One name of the domain tries whether IPv6 is answered again; the others wait for what it finds.
       if (family === 0 && this.#ipv4First.get(domain) !== undefined) this.#putIpv4First(domain);
@@ -123,7 +123,7 @@ export class NameLookup {
       const found = await begun.found;
       if (found.ok || found.fault !== "name") return found;
       // It may have IPv6 addresses.
-      const both = await this.#turns.take({ domain, standing, family: () => 0 }, lookUp);
+      const both = await this.#turns.take({ domain, prospect, family: () => 0 }, lookUp);
       return await both.found;
     }
     const soon = await within(IPV4_ALONE_AFTER_MS, begun.found, undefined);
@@ -137,7 +137,7 @@ export class NameLookup {
     if (this.#past.get(name)?.ipv6) return await both; // what is known is better than half of it
     let ended = false;
     void both.then(() => ended = true);
-    const beside: Turn = { domain, standing: "beside", family: () => 4 };
+    const beside: Turn = { domain, prospect: "beside", family: () => 4 };
     const ipv4 = this.#turns.take(beside, () => ended ? both : this.#lookUp(name, 4))
       .then(async ({ found }) => {
         const ipv4 = await found;

@@ -1,6 +1,6 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { Call, CallRequest, Connection } from "./connection.ts";
-import { type Destination, type Dial, type DialFailure, TIMEOUTS } from "./dial.ts";
+import { type Destination, type Dial, type DialFailure, TIMEOUT_REASONS } from "./dial.ts";
 
 /** A call that has been sent, or why there is no connection for it. */
 export type Placement =
@@ -91,7 +91,9 @@ export class Waiter implements PendingPlacement {
   }
 
   get waitsFor(): string {
-    for (const { dials } of this.tried) for (const { phase } of dials) return TIMEOUTS[phase];
+    for (const { dials } of this.tried) {
+      for (const { phase } of dials) return TIMEOUT_REASONS[phase];
+    }
     return "No connection could take the call in time";
   }
 

@@ -261,7 +261,7 @@ export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
 export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
 
 /** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */
-const LETTERS = { daily: 10, hourly: 13 };
+const TIME_LENGTH = { daily: 10, hourly: 13 };
 
 /** What rotation appends; either form, so that files from before a change of the setting are found. */
 const ENDING = /^\.\d{4}-\d\d-\d\d(?:-\d\d)?$/;
@@ -275,7 +275,7 @@ const ENDING = /^\.\d{4}-\d\d-\d\d(?:-\d\d)?$/;
  */
 export function logFileAt(path: string, rotation: LogFileRotation, instant: number): string {
   if (rotation === "never") return path;
-  const time = new Date(instant).toISOString().slice(0, LETTERS[rotation]);
+  const time = new Date(instant).toISOString().slice(0, TIME_LENGTH[rotation]);
   return `${path}.${time.replace("T", "-")}`;
 }
 

@@ -149,7 +149,7 @@ function invalid(reason: string): InvalidRequest {
   return { ok: false, reason };
 }
 
-const MAX_LENGTH = 253;
+const MAX_AUTHORITY_LENGTH = 253;
 
 /** `reg-name` of RFC 3986, section 3.2.2 (an IPv4 address is one, too), and an optional port. */
 const NAME_AND_PORT = /^([A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{1,5}))?$/;
@@ -172,7 +172,7 @@ interface Authority {
  * @returns the authority, or `undefined` when it is none
  */
 function parseAuthority(text: string): Authority | undefined {
-  if (text.length > MAX_LENGTH) return undefined;
+  if (text.length > MAX_AUTHORITY_LENGTH) return undefined;
   if (isIPv6(text) && !text.includes("%")) return { value: `[${text}]`, host: text };
   const [, literal, literalPort] = BRACKETED_AND_PORT.exec(text) ?? [];
   if (literal !== undefined) {
