@@ -34,6 +34,10 @@ export class ReadMarker {
    * @param sockets how many sockets may have something to read
    */
   async caughtUp(sockets: number): Promise<void> {
+    if (this.#ends === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, WITHOUT_MARKER_MS));
+      return;
+    }
     // Our byte may be read before what other sockets still have from the turn before.
     const rounds = 2 + Math.ceil(sockets / READS_IN_TURN);
     let [previousAt, lastAt] = [-Infinity, performance.now()];
@@ -58,10 +62,7 @@ export class ReadMarker {
 
   async #goRound(): Promise<void> {
     try {
-      if (this.#ends === undefined) {
-        await new Promise((resolve) => setTimeout(resolve, WITHOUT_MARKER_MS));
-        return;
-      }
+      if (this.#ends === undefined) return;
       const [writer, reader] = this.#ends;
       // Before the byte is there: a read of what has arrived already need not wait for its turn.
       const read = reader.read(new Uint8Array(1));
