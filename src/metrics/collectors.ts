@@ -4,7 +4,7 @@ import { AGENT_STATES } from "../protocol/reply.ts";
 import type { BackendHistory } from "../status/history.ts";
 import type { OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
-import { Counter, Gauge, type Registry } from "./metrics.ts";
+import { addCounter, addGauge, Gauge, type Registry } from "./metrics.ts";
 
 /** Series of `backend_up`: their labels come from whoever asks, so there is an end to them. */
 const MAX_SERIES = 1000;
@@ -99,36 +99,32 @@ export function addCertificateMetrics(
  * figures need no permission. Open file descriptors cannot be had that way.
  */
 export function addProcessMetrics(registry: Registry): void {
-  const registers = [registry];
-  const startedAt = new Gauge({
-    name: "process_start_time_seconds",
-    help: "Start time of the process since unix epoch in seconds.",
-    registers,
-  });
-  startedAt.set(performance.timeOrigin / 1000);
-  new Counter({
-    name: "process_cpu_seconds_total",
-    help: "Total user and system CPU time spent in seconds.",
-    registers,
-    collect() {
+  addGauge(
+    registry,
+    "process_start_time_seconds",
+    "Start time of the process since unix epoch in seconds.",
+    () => performance.timeOrigin / 1000,
+  );
+  addCounter(
+    registry,
+    "process_cpu_seconds_total",
+    "Total user and system CPU time spent in seconds.",
+    () => {
       const { user, system } = process.cpuUsage();
-      this.reset();
-      this.inc((user + system) / 1e6);
+      return (user + system) / 1e6;
     },
-  });
-  new Gauge({
-    name: "process_resident_memory_bytes",
-    help: "Resident memory size in bytes.",
-    registers,
-    collect() {
-      this.set(Deno.memoryUsage().rss);
-    },
-  });
+  );
+  addGauge(
+    registry,
+    "process_resident_memory_bytes",
+    "Resident memory size in bytes.",
+    () => Deno.memoryUsage().rss,
+  );
   const buildInfo = new Gauge({
     name: "haproxy_grpc_agent_build_info",
     help: "Always 1; the labels tell what is running",
     labelNames: ["version", "deno"],
-    registers,
+    registers: [registry],
   });
   buildInfo.set({ version: VERSION, deno: Deno.version.deno }, 1);
 }

@@ -183,40 +183,32 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
 
   /** Shows how many backends the agent has not been able to ask for a minute. */
   showUnasked(count: () => number): void {
-    new Gauge({
-      name: "haproxy_grpc_agent_backends_unasked",
-      help:
-        "Backends that could not be asked for a minute, for want of something of the agent's own",
-      registers: [this.registry],
-      collect() {
-        this.set(count());
-      },
-    });
+    addGauge(
+      this.registry,
+      "haproxy_grpc_agent_backends_unasked",
+      "Backends that could not be asked for a minute, for want of something of the agent's own",
+      count,
+    );
   }
 
   /** Shows the log lines that were dropped; `dropped` says how many since the start. */
   showDroppedLines(dropped: () => number): void {
-    new Counter({
-      name: "haproxy_grpc_agent_log_dropped_total",
-      help: "Log lines that were lost, because nothing took them in time",
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        this.inc(dropped());
-      },
-    });
+    addCounter(
+      this.registry,
+      "haproxy_grpc_agent_log_dropped_total",
+      "Log lines that were lost, because nothing took them in time",
+      dropped,
+    );
   }
 
   /** Shows of how many clients and lines an early hang-up has been learnt. */
   showLearntPatience(learnt: () => number): void {
-    new Gauge({
-      name: "haproxy_grpc_agent_client_patience_learnt",
-      help: "Clients and lines that are answered sooner, since the client has kept hanging up",
-      registers: [this.registry],
-      collect() {
-        this.set(learnt());
-      },
-    });
+    addGauge(
+      this.registry,
+      "haproxy_grpc_agent_client_patience_learnt",
+      "Clients and lines that are answered sooner, since the client has kept hanging up",
+      learnt,
+    );
   }
 
   /** @returns the lines answered since the start, by result and by error type */
@@ -247,19 +239,46 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
         for (const [type, count] of Object.entries(errors)) this.inc({ error_type: type }, count);
       },
     });
-    const inFlight = () => this.#checksInFlight;
-    new Gauge({
-      name: "haproxy_grpc_agent_checks_in_flight",
-      help: "Checks begun and not ended",
-      registers: [this.registry],
-      collect() {
-        this.set(inFlight());
-      },
-    });
+    addGauge(
+      this.registry,
+      "haproxy_grpc_agent_checks_in_flight",
+      "Checks begun and not ended",
+      () => this.#checksInFlight,
+    );
   }
 
   /** @returns all metrics in Prometheus' text format 0.0.4 */
   render(): Promise<string> {
     return this.registry.metrics();
   }
+}
+
+/** Adds a gauge without labels. @param look gives its value at each scrape */
+export function addGauge(registry: Registry, name: string, help: string, look: () => number): void {
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(look());
+    },
+  });
+}
+
+/** Adds a counter without labels. @param look gives its value at each scrape; it never falls */
+export function addCounter(
+  registry: Registry,
+  name: string,
+  help: string,
+  look: () => number,
+): void {
+  new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(look());
+    },
+  });
 }
