@@ -6,12 +6,10 @@ import type { HttpAnswer, HttpPaths } from "./server.ts";
 /** @returns what the agent shows of itself over HTTP */
 export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
   const page = (refreshes: boolean) =>
-    new Rendered(async () => statusPage(await collectStatus(sources), refreshes));
+    new Rendered(() => statusPage(collectStatus(sources), refreshes));
   const still = page(false);
   const refreshing = page(true);
-  const json = new Rendered(async () =>
-    `${JSON.stringify(await collectStatus(sources), null, 1)}\n`
-  );
+  const json = new Rendered(() => `${JSON.stringify(collectStatus(sources), null, 1)}\n`);
   return new Map<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>([
     ["/healthz", () => ({ body: "ok\n" })],
     ["/readyz", () => sources.ready() ? { body: "ready\n" } : { status: 503, body: "stopping\n" }],
@@ -19,8 +17,8 @@ export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
       contentType: metrics.contentType,
       body: await metrics.render(),
     })],
-    ["/api/status", async () => ({ contentType: "application/json", body: await json.get() })],
-    ["/", async (query) => {
+    ["/api/status", () => ({ contentType: "application/json", body: json.get() })],
+    ["/", (query) => {
       const refreshes = query === "refresh" || query === "refresh=";
       return {
         contentType: "text/html; charset=utf-8",
@@ -28,7 +26,7 @@ export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
           "content-security-policy": STATUS_PAGE_POLICY,
           ...(refreshes ? { refresh: `${REFRESH_S}` } : {}),
         },
-        body: await (refreshes ? refreshing : still).get(),
+        body: (refreshes ? refreshing : still).get(),
       };
     }],
   ]);
@@ -39,21 +37,21 @@ const KEPT_MS = 1000;
 
 /** Something that is costly to make, kept for a moment. */
 class Rendered {
-  readonly #render: () => Promise<string>;
-  #bytes: Promise<Uint8Array> | undefined;
+  readonly #render: () => string;
+  #bytes: Uint8Array | undefined;
   #at = -Infinity;
 
   /** @param render makes it anew */
-  constructor(render: () => Promise<string>) {
+  constructor(render: () => string) {
     this.#render = render;
   }
 
   /** @returns it, a second old at most */
-  get(): Promise<Uint8Array> {
+  get(): Uint8Array {
     const now = performance.now();
     if (this.#bytes === undefined || now - this.#at >= KEPT_MS) {
       this.#at = now;
-      this.#bytes = this.#render().then((text) => new TextEncoder().encode(text));
+      this.#bytes = new TextEncoder().encode(this.#render());
     }
     return this.#bytes;
   }

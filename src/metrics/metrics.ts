@@ -37,24 +37,12 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     number
   >;
   #checksInFlight = 0;
+  #connections = 0;
+  #channels = 0;
   readonly #duration = new Histogram({
     name: "check_duration_seconds",
     help: "Time from a request line to its verdict",
     buckets: [0.01, 0.05, 0.1, 0.5, 1, 2],
-    registers: [this.registry],
-  });
-
-  /** Open connections of clients. */
-  readonly connections = new Gauge({
-    name: "haproxy_connections_active",
-    help: "Open connections of HAProxy and other clients",
-    registers: [this.registry],
-  });
-
-  /** Channels to backends that are not closed. */
-  readonly channels = new Gauge({
-    name: "grpc_channels_active",
-    help: "Connections to backends, connecting or connected",
     registers: [this.registry],
   });
 
@@ -108,7 +96,7 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
   /** All label values exist at 0 from the start, so that a first error is an increase. */
   constructor() {
     this.reloadSuccessful.set(1);
-    this.#showChecks();
+    this.#showCounts();
     for (const reason of REJECTIONS) this.#rejected.inc({ reason }, 0);
     for (const reason of CLOSE_REASONS) this.#backendConnectionsClosed.inc({ reason }, 0);
   }
@@ -142,12 +130,17 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#checksInFlight--;
   }
 
+  /** Open connections of clients. */
+  get connections(): number {
+    return this.#connections;
+  }
+
   clientConnected(): void {
-    this.connections.inc();
+    this.#connections++;
   }
 
   clientDisconnected(): void {
-    this.connections.dec();
+    this.#connections--;
   }
 
   countRejection(reason: Rejection): void {
@@ -162,13 +155,18 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#abandoned.inc();
   }
 
+  /** Connections to backends that are not closed. */
+  get channels(): number {
+    return this.#channels;
+  }
+
   onOpened(): void {
-    this.channels.inc();
+    this.#channels++;
     this.#backendConnections.inc();
   }
 
   onClosed(reason: CloseReason): void {
-    this.channels.dec();
+    this.#channels--;
     this.#backendConnectionsClosed.inc({ reason });
   }
 
@@ -216,7 +214,7 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     return { results: { ...this.#results }, errors: { ...this.#errors } };
   }
 
-  #showChecks(): void {
+  #showCounts(): void {
     const results = this.#results;
     new Counter({
       name: "check_requests_total",
@@ -239,6 +237,18 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
         for (const [type, count] of Object.entries(errors)) this.inc({ error_type: type }, count);
       },
     });
+    addGauge(
+      this.registry,
+      "haproxy_connections_active",
+      "Open connections of HAProxy and other clients",
+      () => this.#connections,
+    );
+    addGauge(
+      this.registry,
+      "grpc_channels_active",
+      "Connections to backends, connecting or connected",
+      () => this.#channels,
+    );
     addGauge(
       this.registry,
       "haproxy_grpc_agent_checks_in_flight",

@@ -25,14 +25,9 @@ export interface StatusFigures {
   counts(): AnswerCounts;
   readonly checksInFlight: number;
   /** Open connections of clients. */
-  readonly connections: Figure;
+  readonly connections: number;
   /** Connections to backends that are not closed. */
-  readonly channels: Figure;
-}
-
-/** A gauge of prom-client's, as far as it is read here. */
-interface Figure {
-  get(): Promise<{ readonly values: readonly { readonly value: number }[] }>;
+  readonly channels: number;
 }
 
 /** Where the status is read from. */
@@ -54,13 +49,13 @@ export interface StatusSources {
 }
 
 /** What is known at one moment. Its form is that of `/api/status`; times are ISO 8601, in UTC. */
-export type Status = Awaited<ReturnType<typeof collectStatus>>;
+export type Status = ReturnType<typeof collectStatus>;
 
 /** One backend in {@linkcode Status}. */
 export type BackendStatus = ReturnType<typeof backendStatus>;
 
 /** @returns all that there is to show: those first that an operator looks for */
-export async function collectStatus(sources: StatusSources) {
+export function collectStatus(sources: StatusSources) {
   const { history, metrics, channelFor } = sources;
   const records = [...history.records()].sort(compare);
   const now = sources.now();
@@ -69,10 +64,6 @@ export async function collectStatus(sources: StatusSources) {
   const dateOf = (at: number) => iso(now - (uptime - at));
   const counts = metrics.counts();
   const patience = Map.groupBy(sources.learntPatience(), ({ question }) => question.key);
-  const [connections, channels] = await Promise.all([
-    valueOf(metrics.connections),
-    valueOf(metrics.channels),
-  ]);
   return {
     version: VERSION,
     ready: sources.ready(),
@@ -86,8 +77,8 @@ export async function collectStatus(sources: StatusSources) {
       answers: counts.results,
       errors: counts.errors,
       checks_in_flight: metrics.checksInFlight,
-      connections,
-      channels,
+      connections: metrics.connections,
+      channels: metrics.channels,
     },
     backends: records.slice(0, MAX_SHOWN).map((record) =>
       backendStatus(record, channelFor, dateOf, patience.get(record.question.key) ?? [])
@@ -184,10 +175,6 @@ function countStates(records: readonly BackendRecord[]): Record<AgentState, numb
   >;
   for (const { state } of records) if (state !== "unanswered") counts[state]++;
   return counts;
-}
-
-async function valueOf(gauge: Figure): Promise<number> {
-  return (await gauge.get()).values[0]?.value ?? 0;
 }
 
 function iso(time: number): string {
