@@ -165,8 +165,7 @@ export class WatchedCall implements CallRequest {
   }
 
   /**
-   * Gives it up, and its connection too where that has been silent for long, or has had the time for an answer and
-   * gave one before: behind a balancer it may be this connection's server alone. Idempotent.
+   * Gives it up, and its connection too where that has been silent for long. Idempotent.
    *
    * @param answeredElsewhere whether another connection has answered: then a silent one is given up at once
    */
@@ -175,12 +174,7 @@ export class WatchedCall implements CallRequest {
     this.#timer?.cancel();
     this.#call?.cancel();
     const { connection } = this.#call ?? {};
-    if (connection === undefined) return;
-    if (connection.silentSince === undefined) {
-      const hadTime = this.#liveness.kind !== "waiting";
-      if (hadTime && connection.hasSaidServing(this.#healthCall.key)) connection.drain("changed");
-      return;
-    }
+    if (connection?.silentSince === undefined) return;
     const silentMs = performance.now() - connection.silentSince;
     if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) connection.drain("silent");
   }
@@ -249,6 +243,8 @@ export function outcomeOfCall(
     case "flooded":
       return failedOn(connection, { kind: "unreachable", detail: end.reason });
     case "timeout":
+      // Behind a balancer it may be this connection's server alone: the next check asks on another one.
+      if (connection.hasSaidServing(key)) connection.drain("changed");
       return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
     case "no_settings": {
       const detail = "The peer sent no HTTP/2 SETTINGS in time";
