@@ -35,6 +35,7 @@ export function readToml(text: string, name: string): TomlFile {
     });
     return { ok: true, entries };
   } catch (error) {
+    // The parser calls itself for each table within a table.
     if (error instanceof RangeError) return { ok: false, mistake: `${name}: nested too deeply` };
     if (!(error instanceof TomlError)) throw error;
     const [what = ""] = error.message.split("\n");
