@@ -133,7 +133,7 @@ export class Session {
     const stream = this.#streams.get(id);
     if (stream === undefined) return false;
     this.#reset(stream, ErrorCode.CANCEL);
-    this.#streams.delete(id);
+    this.#streams.delete(stream);
     this.#closeIfDrained();
     return true;
   }

@@ -1,3 +1,4 @@
+import { UnorderedSet } from "../unordered_set.ts";
 import {
   ConnectionError,
   DEFAULT_WINDOW,
@@ -83,7 +84,7 @@ export interface Stream {
 
 /** The streams of one session: those under way, and those given up of which frames may still come. */
 export class Streams {
-  readonly #streams = new Map<number, Stream>();
+  readonly #streams = new UnorderedSet<Stream>();
   readonly #cancelled = new Set<number>();
   #nextId = 1;
 
@@ -98,7 +99,7 @@ export class Streams {
   }
 
   [Symbol.iterator](): IterableIterator<Stream> {
-    return this.#streams.values();
+    return this.#streams[Symbol.iterator]();
   }
 
   /** @param sendWindow how many bytes the server takes of the request's body */
@@ -114,13 +115,13 @@ export class Streams {
       answer: { kind: "none", informational: 0 },
       beforeSettings,
     };
-    this.#streams.set(id, stream);
+    this.#streams.add(stream);
     return stream;
   }
 
   /** @returns the stream of an id, where it is under way */
   get(id: number): Stream | undefined {
-    return this.#streams.get(id);
+    return this.#streams.find((stream) => stream.id === id);
   }
 
   /**
@@ -130,7 +131,7 @@ export class Streams {
    */
   of(id: number, frame: string): Stream | undefined {
     this.expectOpened(id);
-    const stream = this.#streams.get(id);
+    const stream = this.get(id);
     const mayBeCancelled = this.#cancelled.has(id) ||
       this.#cancelled.size >= MAX_REMEMBERED_CANCELS;
     if (stream === undefined && !mayBeCancelled) {
@@ -156,17 +157,17 @@ export class Streams {
   }
 
   /** Forgets a stream of which nobody wants to know the end. */
-  delete(id: number): void {
-    this.#streams.delete(id);
+  delete(stream: Stream): void {
+    this.#streams.delete(stream);
   }
 
   /** Tells how a stream ended, unless that was told before. */
   end(stream: Stream, end: StreamEnd): void {
-    if (this.#streams.delete(stream.id)) stream.request.onEnd(end);
+    if (this.#streams.delete(stream)) stream.request.onEnd(end);
   }
 
   endAll(endOf: (stream: Stream) => StreamEnd): void {
-    const ends = [...this.#streams.values()].map((stream) => [stream, endOf(stream)] as const);
+    const ends = [...this.#streams].map((stream) => [stream, endOf(stream)] as const);
     for (const [stream, end] of ends) this.end(stream, end);
   }
 }

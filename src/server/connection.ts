@@ -90,6 +90,8 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export class Connection {
   readonly peer: Peer;
+  /** Settles once it is closed and no reply is outstanding; never rejects. */
+  readonly ended: Promise<void>;
   readonly #socket: Deno.TcpConn;
   readonly #limits: ConnectionLimits;
   readonly #answer: Answer;
@@ -134,10 +136,10 @@ export class Connection {
     socket.setNoDelay();
     const { hostname, port } = socket.remoteAddr;
     this.peer = { host: hostname, text: formatHostPort(hostname, port) };
+    this.ended = this.#serve();
   }
 
-  /** Serves the connection to its end. Never rejects. */
-  async serve(): Promise<void> {
+  async #serve(): Promise<void> {
     try {
       await this.#readLines();
       await this.#answering;

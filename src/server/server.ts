@@ -4,6 +4,7 @@ import type { ClientRules } from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
 import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
+import { UnorderedSet } from "../unordered_set.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
@@ -174,7 +175,7 @@ export class Server {
   readonly #observer: ServerObserver;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
-  readonly #connections = new Map<Connection, Promise<void>>();
+  readonly #connections = new UnorderedSet<Connection>();
   #stopping = false;
 
   /**
@@ -208,14 +209,14 @@ export class Server {
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const listener of this.#listeners) listener.close();
-    for (const connection of this.#connections.keys()) connection.finish();
-    await Promise.all(this.#connections.values());
+    for (const connection of this.#connections) connection.finish();
+    await Promise.all([...this.#connections].map(({ ended }) => ended));
   }
 
   /** Closes the connections of clients that are not allowed any more, with the answers they are owed. */
   dismissClients(): void {
     const { clientRules } = this.#admission();
-    for (const connection of this.#connections.keys()) {
+    for (const connection of this.#connections) {
       if (!clientRules.allows(connection.peer.host)) connection.finish();
     }
   }
@@ -244,7 +245,7 @@ export class Server {
     } else if (this.#connections.size >= maxConnections) {
       this.#reject(socket, "max_connections");
     } else {
-      this.#own(new Connection(socket, limits, this.#answer, this.#log, this.#warnings));
+      void this.#own(new Connection(socket, limits, this.#answer, this.#log, this.#warnings));
     }
   }
 
@@ -255,14 +256,11 @@ export class Server {
     socket.close();
   }
 
-  #own(connection: Connection): void {
-    this.#connections.set(connection, this.#serve(connection));
-  }
-
-  async #serve(connection: Connection): Promise<void> {
+  async #own(connection: Connection): Promise<void> {
+    this.#connections.add(connection);
     this.#observer.clientConnected();
     this.#log.debug("Connection opened", { peer: connection.peer.text });
-    await connection.serve();
+    await connection.ended;
     this.#connections.delete(connection);
     this.#observer.clientDisconnected();
     this.#log.debug("Connection closed", { peer: connection.peer.text });
@@ -270,7 +268,7 @@ export class Server {
 
   #closeOverdue(): void {
     const now = performance.now();
-    for (const connection of this.#connections.keys()) connection.closeIfOverdue(now);
+    for (const connection of this.#connections) connection.closeIfOverdue(now);
   }
 }
 
