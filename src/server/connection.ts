@@ -2,6 +2,7 @@ import type { Logger, ThrottledWarnings } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
+import type { ReadTurns } from "./read_turns.ts";
 
 /**
  * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's
@@ -11,9 +12,6 @@ const QUIET_MS = 100;
 
 /** Answers of one connection that may be outstanding; then reading stops until some are out. */
 const MAX_PIPELINED = 64;
-
-/** Lines taken from one connection before other work gets a turn. */
-const LINES_PER_TURN = 64;
 
 /**
  * What a client still sends is thrown away for so long before the agent closes, in milliseconds: bytes
@@ -97,14 +95,13 @@ export class Connection {
   readonly #answer: Answer;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
+  readonly #turns: ReadTurns;
   readonly #lines: LineBuffer;
   /** What was asked and is not answered yet, in the order of the lines. */
   readonly #replies: PendingReply[] = [];
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
   #replied = false;
-  /** Lines taken since the event loop had its turn. */
-  #takenInTurn = 0;
   /** A write waits for the client to read. */
   #writing = false;
   /** No further line is taken: the stream has ended, a limit was reached, or the agent stops. */
@@ -125,12 +122,14 @@ export class Connection {
     answer: Answer,
     log: Logger,
     warnings: ThrottledWarnings,
+    turns: ReadTurns,
   ) {
     this.#socket = socket;
     this.#limits = limits;
     this.#answer = answer;
     this.#log = log;
     this.#warnings = warnings;
+    this.#turns = turns;
     this.#lines = new LineBuffer(limits.maxLineBytes);
     // A reply must not wait for the client to acknowledge the one before.
     socket.setNoDelay();
@@ -172,18 +171,12 @@ export class Connection {
   }
 
   async #readLines(): Promise<void> {
+    let lines = 0;
     while (!this.#finished) {
-      this.#takeLines();
+      lines += this.#takeLines();
       if (this.#replies.length >= MAX_PIPELINED) {
         await this.#answering;
         continue;
-      }
-      if (this.#takenInTurn >= LINES_PER_TURN) {
-        // Reads and writes that need not wait end without the event loop ever taking its turn: a client
-        // that asks without end would keep all others, and the answers of backends, from being heard.
-        // It takes a timer: setImmediate lets no I/O through here.
-        await new Promise((resolve) => setTimeout(resolve));
-        this.#takenInTurn = 0;
       }
       if (this.#lines.overlong) {
         this.#warnings.warn("A line is too long: closing the connection", () => ({
@@ -192,6 +185,9 @@ export class Connection {
         }));
         return;
       }
+      const turn = this.#turns.take(Math.max(1, lines));
+      if (turn !== undefined) await turn;
+      lines = 0;
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
@@ -225,16 +221,19 @@ export class Connection {
     return this.#lines.restLength > 0 && parseRequest(decoder.decode(this.#lines.rest)).ok;
   }
 
-  #takeLines(): void {
+  /** @returns how many it has taken */
+  #takeLines(): number {
+    let count = 0;
     while (this.#replies.length < MAX_PIPELINED) {
       const line = this.#lines.next();
-      if (line === undefined) return;
+      if (line === undefined) break;
       this.#take(line);
+      count++;
     }
+    return count;
   }
 
   #take(line: Uint8Array<ArrayBuffer>): void {
-    this.#takenInTurn++;
     this.#since = performance.now();
     this.#replies.push(this.#answer(decoder.decode(line), this.peer));
     this.#answering ??= this.#writeReplies();

@@ -6,6 +6,7 @@ import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { UnorderedSet } from "../unordered_set.ts";
 import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
+import { ReadTurns } from "./read_turns.ts";
 
 /** An address that cannot be listened on; the message names it and says why. */
 export class ListenError extends Error {
@@ -176,6 +177,7 @@ export class Server {
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #connections = new UnorderedSet<Connection>();
+  readonly #turns = new ReadTurns();
   #stopping = false;
 
   /**
@@ -225,6 +227,7 @@ export class Server {
     let complainedAt = -Infinity;
     while (!this.#stopping) {
       try {
+        await this.#turns.take(0); // what it sends counts
         this.#admit(await listener.accept());
       } catch (error) {
         if (this.#stopping) return;
@@ -245,7 +248,9 @@ export class Server {
     } else if (this.#connections.size >= maxConnections) {
       this.#reject(socket, "max_connections");
     } else {
-      void this.#own(new Connection(socket, limits, this.#answer, this.#log, this.#warnings));
+      void this.#own(
+        new Connection(socket, limits, this.#answer, this.#log, this.#warnings, this.#turns),
+      );
     }
   }
 

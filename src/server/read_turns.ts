@@ -1,0 +1,47 @@
+/**
+ * How many reads of clients begin at most in a turn of the event loop. Deno (2.9) reads 127 times in a turn, Tokio's
+ * budget for a task, and what backends answer, and the replies that are written, take of it too.
+ */
+const READS_PER_TURN = 32;
+
+/**
+ * Lets clients be read in turns. Beyond Tokio's budget, what is ready to be read has to wait for the next turn, and
+ * there Tokio puts it behind whatever has become ready meanwhile: a thousand clients that ask without a pause would
+ * keep the others, and the answers of backends, waiting for many seconds.
+ */
+export class ReadTurns {
+  /** Reads, or lines, since the last turn. */
+  #begun = 0;
+  #isTurnAsked = false;
+  /** The one that has waited longest first. */
+  readonly #waiting: (() => void)[] = [];
+
+  /**
+   * To be called before each read.
+   *
+   * @param count what it counts for: the lines that the read before has brought, 1 at least
+   * @returns what to wait for before it; in most cases nothing
+   */
+  take(count = 1): Promise<void> | undefined {
+    const isFree = this.#begun < READS_PER_TURN;
+    if (isFree) this.#begun += count;
+    this.#askForTurn();
+    return isFree ? undefined : new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Early enough that the timer has its turn, as a rule, before anybody has to wait. */
+  #askForTurn(): void {
+    if (this.#isTurnAsked || this.#begun < READS_PER_TURN / 2) return;
+    this.#isTurnAsked = true;
+    // It takes a timer: setImmediate lets no I/O through here.
+    setTimeout(() => this.#begin());
+  }
+
+  #begin(): void {
+    this.#isTurnAsked = false;
+    const next = this.#waiting.splice(0, READS_PER_TURN);
+    this.#begun = next.length;
+    this.#askForTurn();
+    for (const resolve of next) resolve();
+  }
+}

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { ReadTurns } from "../../../src/server/read_turns.ts";
+
+/** Has so many readers take turns, each so often, that all of them have to wait. @returns who read, in order */
+async function readInTurns(readers: number, times: number): Promise<number[]> {
+  const turns = new ReadTurns();
+  const read: number[] = [];
+  await Promise.all(Array.from({ length: readers }, async (_, reader) => {
+    for (let nth = 0; nth < times; nth++) {
+      await turns.take();
+      read.push(reader);
+    }
+  }));
+  return read;
+}
+
+Deno.test("ReadTurns lets some read at once", () => {
+  const turns = new ReadTurns();
+  for (let nth = 0; nth < 16; nth++) assert.equal(turns.take(), undefined);
+});
+
+Deno.test("ReadTurns has those wait that read without end, and lets all of them read equally often", async () => {
+  const read = await readInTurns(100, 5);
+  assert.equal(read.length, 500);
+  // Whoever reads a third time has waited for all that came before.
+  const thirdOfFirst = read.findIndex((reader, at) =>
+    read.slice(0, at).filter((other) => other === reader).length === 2
+  );
+  assert.equal(new Set(read.slice(0, thirdOfFirst)).size, 100);
+});
+
+Deno.test("ReadTurns counts the lines of a read", async () => {
+  const turns = new ReadTurns();
+  assert.equal(turns.take(64), undefined);
+  const waiting = turns.take();
+  assert.ok(waiting);
+  await waiting;
+});
+
+/** Clients that ask again as soon as they have their answer. Arguments: the port, and how many. */
+const BUSY_CLIENTS = `
+const [port, count] = Deno.args.map(Number);
+const byte = new Uint8Array(1);
+for (let nth = 0; nth < count; nth++) void ask(await Deno.connect({ hostname: "127.0.0.1", port }));
+async function ask(connection) {
+  connection.setNoDelay();
+  while (true) {
+    await connection.write(byte);
+    if (await connection.read(new Uint8Array(1)) === null) return;
+  }
+}
+`;
+
+Deno.test("A thousand clients that ask without a pause keep nobody from being read", async () => {
+  const turns = new ReadTurns();
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
+  const { port } = listener.addr;
+  using quiet = await Deno.connect({ hostname: "127.0.0.1", port });
+  using quietEnd = await listener.accept();
+  const connections: Deno.TcpConn[] = [];
+  let answered = 0;
+  const serving: Promise<void>[] = [];
+  const serve = async (connection: Deno.TcpConn) => {
+    try {
+      while (true) {
+        await turns.take();
+        if (await connection.read(new Uint8Array(1)) === null) return;
+        const begun = performance.now();
+        while (performance.now() - begun < 0.03); // what a check costs
+        await connection.write(new Uint8Array(1));
+        answered++;
+      }
+    } catch {
+      // The clients have been ended.
+    }
+  };
+  const script = await Deno.makeTempFile({ suffix: ".mjs" });
+  await Deno.writeTextFile(script, BUSY_CLIENTS);
+  const clients = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-net", script, `${port}`, "1000"],
+  }).spawn();
+  try {
+    while (connections.length < 1000) {
+      const connection = await listener.accept();
+      connections.push(connection);
+      serving.push(serve(connection));
+    }
+    let most = 0;
+    for (let nth = 0; nth < 60; nth++) {
+      const before = answered;
+      await quiet.write(new Uint8Array(1));
+      await quietEnd.read(new Uint8Array(1));
+      most = Math.max(most, answered - before);
+    }
+    assert.ok(answered > 1000, "They ask without a pause");
+    // Without turns it is tens of thousands.
+    assert.ok(most < 3000, `${most} answers to others before it was read`);
+  } finally {
+    clients.kill("SIGKILL");
+    await clients.status;
+    await Promise.all(serving);
+    for (const connection of connections) connection.close();
+    await Deno.remove(script);
+  }
+});
