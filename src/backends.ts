@@ -6,7 +6,7 @@ import { ReadMarker } from "./backend/read_marker.ts";
 import { Resolver } from "./backend/resolve.ts";
 import { NativeClient } from "./check/attempts.ts";
 import { Checker } from "./check/checker.ts";
-import type { HealthClient } from "./check/health_client.ts";
+import type { CheckObserver, HealthClient } from "./check/health_client.ts";
 import type { Configuration } from "./config/configuration.ts";
 import { Deadlines } from "./deadline.ts";
 import { reasonOf } from "./describe_error.ts";
@@ -51,10 +51,7 @@ function grpcJsLog(log: Logger): GrpcJsLog {
 }
 
 /** Told what happens between the agent and the backends. */
-export interface BackendsObserver extends PoolObserver {
-  countCoalesced(): void;
-  countHedged(): void;
-}
+export type BackendsObserver = PoolObserver & CheckObserver;
 
 /** What a reload keeps of the way to the backends: connections, and the addresses of names. */
 export class Backends {
@@ -74,7 +71,6 @@ export class Backends {
   /** @returns what checks under a configuration; names, and connections of our own, are those of all */
   checkerFor(configuration: Configuration): Checker {
     const { settings, tlsProfiles, backendRules } = configuration;
-    const observer = this.#observer;
     return new Checker(
       {
         checkTimeoutMs: settings.check_timeout_ms,
@@ -85,7 +81,7 @@ export class Backends {
       new Resolver(backendRules, this.#names, settings.grpc_connect_timeout_ms / 2),
       tlsProfiles,
       this.#deadlines,
-      () => observer.countCoalesced(),
+      this.#observer,
     );
   }
 
@@ -113,13 +109,11 @@ export class Backends {
 
   #clientFor(configuration: Configuration): HealthClient {
     const { settings, metadata } = configuration;
-    const observer = this.#observer;
     const { grpc_rpc_timeout_ms: rpcTimeoutMs, grpc_client: chosen } = settings;
     if (chosen === "native") {
       this.#grpcJsClient = undefined;
-      const onHedged = () => observer.countHedged();
       const timeouts = { rpcTimeoutMs, connectTimeoutMs: settings.grpc_connect_timeout_ms };
-      return new NativeClient(this.#pool, this.#deadlines, timeouts, metadata, onHedged);
+      return new NativeClient(this.#pool, this.#deadlines, timeouts, metadata, this.#observer);
     }
     if (grpcJs === undefined) throw new Error("grpc-js has not been loaded");
     const options = poolOptions(configuration);
@@ -128,7 +122,7 @@ export class Backends {
       rpcTimeoutMs,
       metadata,
       this.#deadlines,
-      observer,
+      this.#observer,
     );
     return this.#grpcJsClient;
   }

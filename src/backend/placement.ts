@@ -45,10 +45,17 @@ export interface Endpoint {
   readonly connections: Set<Connection>;
   readonly dials: Set<Dial>;
   readonly waiting: Set<Waiter>;
-  /** Whether its next dial waits for room under {@linkcode PoolOptions.maxConnections}. */
-  crowded: boolean;
   /** The end of a pause in dialling. */
   pause: Deadline | undefined;
+}
+
+/** What a call that waits asks of its pool. */
+export interface Endpoints {
+  of(destination: Destination): Endpoint;
+  /** Sends calls that wait there, or dials for them. */
+  serve(endpoint: Endpoint): void;
+  /** Whether its next dial waits for room under {@linkcode PoolOptions.maxConnections}. */
+  isCrowded(endpoint: Endpoint): boolean;
 }
 
 /** A call on its way through the addresses of its backend. */
@@ -62,32 +69,33 @@ export class Waiter implements PendingPlacement {
   /** Where it waits, or has waited. */
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
+  readonly #endpoints: Endpoints;
   readonly #deadlines: Deadlines;
   readonly #resolve: (placement: Placement) => void;
-  #begun: {
-    readonly endpointOf: (destination: Destination) => Endpoint;
-    readonly serve: (endpoint: Endpoint) => void;
-  } | undefined;
   #next: Deadline | undefined;
   #failedPhase: "connect" | "tls" = "connect";
   /** The failure at an address that was not tried, because the agent itself lacked something. */
   #untriable: DialFailure | undefined;
   #settled = false;
 
+  /** Begins to wait at the first address. */
   constructor(
     destinations: readonly Destination[],
     request: CallRequest,
     { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
+    endpoints: Endpoints,
     deadlines: Deadlines,
   ) {
     this.request = request;
     this.openedAfter = openedAfter;
     this.exclusive = exclusive;
     this.#untried = [...destinations];
+    this.#endpoints = endpoints;
     this.#deadlines = deadlines;
     const { promise, resolve } = Promise.withResolvers<Placement>();
     this.placed = promise;
     this.#resolve = resolve;
+    this.#tryNext();
   }
 
   get waitsFor(): string {
@@ -98,8 +106,11 @@ export class Waiter implements PendingPlacement {
   }
 
   get waitsForAgent(): string | undefined {
-    for (const { crowded, dials } of this.tried) {
-      if (crowded && dials.size === 0) return "All connections that max_channels allows are in use";
+    for (const endpoint of this.tried) {
+      const { dials } = endpoint;
+      if (dials.size === 0 && this.#endpoints.isCrowded(endpoint)) {
+        return "All connections that max_channels allows are in use";
+      }
       for (const { begunAt, queuedAt } of dials) {
         const queuedMs = performance.now() - queuedAt;
         if (begunAt === Infinity && queuedMs >= MAX_QUEUED_MS) {
@@ -113,15 +124,6 @@ export class Waiter implements PendingPlacement {
   get phase(): "connect" | "tls" {
     for (const { dials } of this.tried) for (const { phase } of dials) return phase;
     return this.#failedPhase;
-  }
-
-  /** Begins to wait at the first address. */
-  begin(
-    endpointOf: (destination: Destination) => Endpoint,
-    serve: (endpoint: Endpoint) => void,
-  ): void {
-    this.#begun = { endpointOf, serve };
-    this.#tryNext();
   }
 
   /** A dial there has failed, and nothing else is under way there. */
@@ -151,14 +153,14 @@ export class Waiter implements PendingPlacement {
   #tryNext(): boolean {
     this.#next?.cancel();
     const destination = this.#untried.shift();
-    if (destination === undefined || this.#begun === undefined) return false;
+    if (destination === undefined) return false;
     if (this.#untried.length > 0) {
       this.#next = this.#deadlines.set(() => this.#tryNext(), NEXT_ADDRESS_MS);
     }
-    const endpoint = this.#begun.endpointOf(destination);
+    const endpoint = this.#endpoints.of(destination);
     this.tried.add(endpoint);
     endpoint.waiting.add(this);
-    this.#begun.serve(endpoint);
+    this.#endpoints.serve(endpoint);
     return true;
   }
 }

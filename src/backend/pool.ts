@@ -10,6 +10,7 @@ import {
 } from "./dial.ts";
 import {
   type Endpoint,
+  type Endpoints,
   type PendingPlacement,
   type Placement,
   type PlaceOptions,
@@ -87,6 +88,11 @@ export class Pool {
   #size = 0;
   /** Connections that are being closed to make room. */
   #makingRoom = 0;
+  readonly #forWaiters: Endpoints = {
+    of: (destination) => this.#endpointOf(destination),
+    serve: (endpoint) => this.#serve(endpoint),
+    isCrowded: (endpoint) => this.#crowded.has(endpoint),
+  };
   #sweep: Deadline;
   #closed = false;
 
@@ -130,12 +136,7 @@ export class Pool {
     request: CallRequest,
     options: PlaceOptions = NO_OPTIONS,
   ): PendingPlacement {
-    const waiter = new Waiter(destinations, request, options, this.#deadlines);
-    waiter.begin(
-      (destination) => this.#endpointOf(destination),
-      (endpoint) => this.#serve(endpoint),
-    );
-    return waiter;
+    return new Waiter(destinations, request, options, this.#forWaiters, this.#deadlines);
   }
 
   /** @returns how far the connections to a destination are; `undefined` where there is none */
@@ -181,7 +182,6 @@ export class Pool {
       connections: new Set<Connection>(),
       dials: new Set<Dial>(),
       waiting: new Set<Waiter>(),
-      crowded: false,
       pause: undefined,
     };
     this.#endpoints.set(key, endpoint);
@@ -264,7 +264,6 @@ export class Pool {
       const count = Math.max(1, Math.floor(maxConnections / 64));
       if (isFull && !this.#makeRoom(this.#connections(), count)) {
         this.#crowded.add(endpoint);
-        endpoint.crowded = true;
         return;
       }
       void this.#dial(endpoint);
@@ -375,7 +374,6 @@ export class Pool {
   #serveCrowded(): void {
     for (const endpoint of [...this.#crowded]) {
       this.#crowded.delete(endpoint);
-      endpoint.crowded = false;
       this.#serve(endpoint);
       if (this.#crowded.has(endpoint)) return;
     }

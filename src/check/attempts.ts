@@ -13,6 +13,7 @@ import {
   WatchedCall,
 } from "./call.ts";
 import {
+  type CheckObserver,
   type CheckProgress,
   type CheckTimings,
   type HealthCheck,
@@ -55,8 +56,7 @@ export interface AttemptsContext {
   /** How long a new connection may be without the server's SETTINGS, in milliseconds. */
   readonly connectTimeoutMs: number;
   readonly exhausted: ExhaustedBackends;
-  /** Told that a call is made on a second connection, since the first is silent. */
-  readonly onHedged: () => void;
+  readonly observer: Pick<CheckObserver, "onHedged">;
 }
 
 /**
@@ -204,7 +204,7 @@ export class Attempts implements RunningCheck {
     const ended = heard.ended.then((end) => this.#outcome(call, end, timeoutMs));
     if (this.#isExhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
-    this.#context.onHedged();
+    this.#context.observer.onHedged();
     this.#hasFailed(call.connection.destination.address);
     this.#openedAfter = performance.now();
     const result = await firstAnswer(
@@ -329,19 +329,16 @@ export class NativeClient implements HealthClient {
   readonly #metadata: ReadonlyMap<string, string>;
   readonly #calls = new LruMap<string, HealthCall>(MAX_CALLS);
 
-  /**
-   * @param metadata what each call carries along
-   * @param onHedged told of each call that is made a second time while the first is silent
-   */
+  /** @param metadata what each call carries along */
   constructor(
     pool: Pool,
     deadlines: Deadlines,
     timeouts: Pick<AttemptsContext, "rpcTimeoutMs" | "connectTimeoutMs">,
     metadata: ReadonlyMap<string, string>,
-    onHedged: () => void,
+    observer: Pick<CheckObserver, "onHedged">,
   ) {
     const exhausted = new ExhaustedBackends();
-    this.#context = { pool, deadlines, ...timeouts, exhausted, onHedged };
+    this.#context = { pool, deadlines, ...timeouts, exhausted, observer };
     this.#metadata = metadata;
   }
 

@@ -113,10 +113,12 @@ export class WatchedCall implements CallRequest {
     if (dueMs <= hedgeMs) return;
     this.#hedgeMs = hedgeMs;
     this.#timer?.cancel();
-    this.#lookIn(
-      Math.min(hedgeMs, call.sentAt + this.timeoutAt(call.sentAt) - performance.now()),
-      call,
-    );
+    this.#lookIn(Math.min(hedgeMs, this.#endOf(call) - performance.now()), call);
+  }
+
+  /** @returns when its time is up, in milliseconds of `performance.now()` */
+  #endOf({ sentAt }: Call): number {
+    return sentAt + this.timeoutAt(sentAt);
   }
 
   #lookIn(ms: number, call: Call, from = performance.now()): void {
@@ -133,7 +135,7 @@ export class WatchedCall implements CallRequest {
   /** @returns when to look again, in milliseconds; `undefined` when it is over */
   #look(call: Call, heldUp: boolean): number | undefined {
     const { connection } = call;
-    const endsAt = call.sentAt + this.timeoutAt(call.sentAt);
+    const endsAt = this.#endOf(call);
     const nowEndsAt = connection.hasSettings ? endsAt : Math.min(endsAt, this.#settledBy);
     const leftMs = nowEndsAt - performance.now();
     if (leftMs <= 0) return this.#timedOut(connection, heldUp);

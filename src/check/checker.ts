@@ -6,7 +6,7 @@ import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 import { hedgeDelayMs } from "./attempts.ts";
-import type { CheckProgress, HealthClient } from "./health_client.ts";
+import type { CheckObserver, CheckProgress, HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
 
 /** How checks are run; times in milliseconds. */
@@ -34,12 +34,11 @@ export class Checker {
   readonly #resolver: Resolver;
   readonly #tlsProfiles: ReadonlyMap<string, TlsProfile>;
   readonly #deadlines: Deadlines;
-  readonly #onCoalesced: () => void;
+  readonly #observer: Pick<CheckObserver, "onCoalesced">;
   readonly #flights: SingleFlight;
 
   /**
    * @param tlsProfiles by their names in requests; at least the one without a name
-   * @param onCoalesced called for each check that shares the RPC of another
    */
   constructor(
     options: CheckerOptions,
@@ -47,14 +46,14 @@ export class Checker {
     resolver: Resolver,
     tlsProfiles: ReadonlyMap<string, TlsProfile>,
     deadlines: Deadlines,
-    onCoalesced: () => void,
+    observer: Pick<CheckObserver, "onCoalesced">,
   ) {
     this.#options = options;
     this.#client = client;
     this.#resolver = resolver;
     this.#tlsProfiles = tlsProfiles;
     this.#deadlines = deadlines;
-    this.#onCoalesced = onCoalesced;
+    this.#observer = observer;
     this.#flights = new SingleFlight(options.coalesce, options.verdictMaxAgeMs);
   }
 
@@ -121,11 +120,11 @@ export class Checker {
     const key = addresses[0] === host ? request.key : `${addresses.join()} ${request.key}`;
     const kept = this.#flights.kept(key);
     if (kept !== undefined) {
-      this.#onCoalesced();
+      this.#observer.onCoalesced();
       return waiting.settle(kept);
     }
     const joined = this.#flights.find(key, hedgeDelayMs(askerTimeoutMs));
-    if (joined !== undefined) this.#onCoalesced();
+    if (joined !== undefined) this.#observer.onCoalesced();
     const flight = joined ?? this.#flights.add(
       key,
       this.#client.check({

@@ -42,6 +42,14 @@ export interface CheckProgress {
   readonly waitsFor: string;
 }
 
+/** Told how checks are made. */
+export interface CheckObserver {
+  /** A check shares the RPC of another. */
+  onCoalesced(): void;
+  /** A call is made on a second connection, since the first is silent. */
+  onHedged(): void;
+}
+
 /** A health call under way. */
 export interface RunningCheck {
   /** Never rejects; never settles once it is cancelled. */

@@ -80,12 +80,12 @@ export class ConnectionError extends Error {
   }
 }
 
-/** The peer broke HTTP/2's rules in a way that ends one stream (RFC 9113, section 5.4.2). */
+/** The peer broke HTTP/2's rules in a way that ends the stream of the frame (RFC 9113, section 5.4.2). */
 export class StreamError extends Error {
   override readonly name = "StreamError";
 
   /** @param code what the RST_STREAM says to the peer */
-  constructor(readonly streamId: number, readonly code: number, message: string) {
+  constructor(message: string, readonly code: number = ErrorCode.PROTOCOL_ERROR) {
     super(message);
   }
 }

@@ -111,26 +111,25 @@ const FORBIDDEN_IN_VALUE = /[\0\r\n]/;
  * @throws {StreamError} that names the field
  */
 export function checkFields(
-  streamId: number,
   fields: readonly HeaderField[],
   part: "headers" | "trailers",
 ): void {
   let regular = part === "trailers";
   let hasStatus = false;
   for (const [name, value] of fields) {
-    if (FORBIDDEN_IN_VALUE.test(value)) throw malformed(streamId, "a forbidden value of", name);
+    if (FORBIDDEN_IN_VALUE.test(value)) throw malformed("a forbidden value of", name);
     if (name.startsWith(":")) {
-      if (name !== ":status") throw malformed(streamId, "an unknown", name);
-      if (hasStatus) throw malformed(streamId, "more than one", name);
-      if (regular) throw malformed(streamId, "a misplaced", name);
+      if (name !== ":status") throw malformed("an unknown", name);
+      if (hasStatus) throw malformed("more than one", name);
+      if (regular) throw malformed("a misplaced", name);
       hasStatus = true;
       continue;
     }
     regular = true;
-    if (!FIELD_NAME.test(name)) throw malformed(streamId, "a forbidden field name", name);
-    if (CONNECTION_FIELDS.has(name)) throw malformed(streamId, "the HTTP/1 field", name);
+    if (!FIELD_NAME.test(name)) throw malformed("a forbidden field name", name);
+    if (CONNECTION_FIELDS.has(name)) throw malformed("the HTTP/1 field", name);
     if (part === "trailers" && NOT_IN_TRAILERS.has(name)) {
-      throw malformed(streamId, "in the trailers the field", name);
+      throw malformed("in the trailers the field", name);
     }
   }
 }
@@ -139,13 +138,13 @@ export function checkFields(
  * @returns the value of `:status`
  * @throws {StreamError} when there is none, or no three digits
  */
-export function statusOf(streamId: number, fields: readonly HeaderField[]): number {
+export function statusOf(fields: readonly HeaderField[]): number {
   const [first] = fields;
   if (first?.[0] !== ":status") {
-    throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "there is no :status");
+    throw new StreamError("there is no :status");
   }
   if (!/^[1-9][0-9][0-9]$/.test(first[1])) {
-    throw malformed(streamId, "a :status that is no three digits:", first[1]);
+    throw malformed("a :status that is no three digits:", first[1]);
   }
   return Number(first[1]);
 }
@@ -158,15 +157,15 @@ const CONTENT_LENGTH = /^[0-9]{1,18}$/;
  * fewer through
  * @throws {StreamError} when it is no number, or said twice in different ways
  */
-export function contentLengthOf(streamId: number, fields: readonly HeaderField[]): number {
+export function contentLengthOf(fields: readonly HeaderField[]): number {
   let length = Infinity;
   for (const [name, value] of fields) {
     if (name !== "content-length") continue;
     // The same number may stand in a list (RFC 9110, section 8.6).
     for (const item of value.split(/, */)) {
-      if (!CONTENT_LENGTH.test(item)) throw malformed(streamId, "a content-length of", value);
+      if (!CONTENT_LENGTH.test(item)) throw malformed("a content-length of", value);
       if (length !== Infinity && length !== Number(item)) {
-        throw malformed(streamId, "another content-length of", value);
+        throw malformed("another content-length of", value);
       }
       length = Number(item);
     }
@@ -174,10 +173,6 @@ export function contentLengthOf(streamId: number, fields: readonly HeaderField[]
   return length;
 }
 
-function malformed(streamId: number, what: string, text: string): StreamError {
-  return new StreamError(
-    streamId,
-    ErrorCode.PROTOCOL_ERROR,
-    `${what} ${JSON.stringify(text.slice(0, 100))}`,
-  );
+function malformed(what: string, text: string): StreamError {
+  return new StreamError(`${what} ${JSON.stringify(text.slice(0, 100))}`);
 }

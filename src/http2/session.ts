@@ -219,8 +219,8 @@ export class Session {
     try {
       this.#takeByType(frame);
     } catch (error) {
-      if (!(error instanceof StreamError)) throw error;
-      this.#failStream(error);
+      if (!(error instanceof StreamError && "streamId" in frame)) throw error;
+      this.#failStream(frame.streamId, error);
     }
   }
 
@@ -340,7 +340,7 @@ export class Session {
     if (stream === undefined) return this.#bounds.countUnwanted(windowBytes);
     const { answer } = stream;
     if (answer.kind === "none") {
-      throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "DATA came before HEADERS");
+      throw new StreamError("DATA came before HEADERS");
     }
     const room = MAX_BODY_BYTES - answer.body.length;
     const body = new Uint8Array(answer.body.length + Math.min(room, data.length));
@@ -348,11 +348,7 @@ export class Session {
     body.set(data.length <= room ? data : data.subarray(0, room), answer.body.length);
     const { status, fields, contentLength } = answer;
     if (answer.body.length + data.length > contentLength) {
-      throw new StreamError(
-        streamId,
-        ErrorCode.PROTOCOL_ERROR,
-        "more DATA than content-length says",
-      );
+      throw new StreamError("more DATA than content-length says");
     }
     stream.answer = { kind: "headers", status, fields, contentLength, body };
     const truncated = data.length >= room;
@@ -366,16 +362,14 @@ export class Session {
     if (stream === undefined) return this.#bounds.countControlFrame();
     const { answer } = stream;
     if (answer.kind === "headers") {
-      checkFields(streamId, fields, "trailers");
-      if (!endStream) {
-        throw new StreamError(streamId, ErrorCode.PROTOCOL_ERROR, "trailers without END_STREAM");
-      }
+      checkFields(fields, "trailers");
+      if (!endStream) throw new StreamError("trailers without END_STREAM");
       return this.#finish(stream, fields);
     }
-    checkFields(streamId, fields, "headers");
-    const status = statusOf(streamId, fields);
+    checkFields(fields, "headers");
+    const status = statusOf(fields);
     if (status < 200) return this.#takeInformational(stream, status, endStream);
-    const contentLength = contentLengthOf(streamId, fields);
+    const contentLength = contentLengthOf(fields);
     stream.answer = { kind: "headers", status, fields, contentLength, body: NO_BODY };
     if (endStream) this.#finish(stream, []);
     else if (stream.request.isDecided(status, fields, NO_BODY)) this.#finishEarly(stream);
@@ -384,7 +378,7 @@ export class Session {
   #takeInformational(stream: Stream, status: number, endStream: boolean): void {
     const informational = stream.answer.kind === "none" ? stream.answer.informational + 1 : 0;
     if (endStream || status === 101) {
-      throw new StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, `an answer of :status ${status}`);
+      throw new StreamError(`an answer of :status ${status}`);
     }
     if (informational > MAX_INFORMATIONAL) {
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "informational answers without end");
@@ -416,7 +410,7 @@ export class Session {
     });
   }
 
-  #failStream({ streamId, code, message }: StreamError): void {
+  #failStream(streamId: number, { code, message }: StreamError): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
     this.#reset(stream, code);

@@ -208,12 +208,10 @@ export class FlowControl {
 
   /** WINDOW_UPDATE of a stream. */
   widenStream(stream: Stream, increment: number): void {
-    if (increment === 0) {
-      throw new StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0 bytes");
-    }
+    if (increment === 0) throw new StreamError("WINDOW_UPDATE of 0 bytes");
     stream.sendWindow += increment;
     if (stream.sendWindow > MAX_WINDOW) {
-      throw new StreamError(stream.id, ErrorCode.FLOW_CONTROL_ERROR, "a window overflows");
+      throw new StreamError("a window overflows", ErrorCode.FLOW_CONTROL_ERROR);
     }
   }
 

@@ -147,7 +147,7 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#rejected.inc({ reason });
   }
 
-  countCoalesced(): void {
+  onCoalesced(): void {
     this.#coalesced.inc();
   }
 
@@ -170,7 +170,7 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#backendConnectionsClosed.inc({ reason });
   }
 
-  countHedged(): void {
+  onHedged(): void {
     this.#hedged.inc();
   }
 

@@ -7,7 +7,13 @@ import {
   type ErrorType,
   errorType,
 } from "../protocol/verdict.ts";
-import type { AnsweredCheck, CheckRecorder, FailedCheck, HungUpCheck } from "../server/handler.ts";
+import type {
+  AnsweredCheck,
+  Asked,
+  CheckRecorder,
+  FailedCheck,
+  HungUpCheck,
+} from "../server/handler.ts";
 import type { LearntPatience } from "../server/patience.ts";
 import type { BackendHistory } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
@@ -64,32 +70,32 @@ export class Recorder implements CheckRecorder {
     this.#metrics.checkEnded();
   }
 
-  recordInvalid(line: string, reason: string, peer: string, traceId: string): void {
+  recordInvalid(asked: Asked, reason: string): void {
     this.#metrics.countAnswer("error", "parse_error");
     this.#warnings.invalid.warn("Invalid line", () => ({
-      trace_id: traceId,
-      peer,
+      trace_id: asked.traceId,
+      peer: asked.peer.text,
       error_type: "parse_error",
       error: reason,
-      line: line.slice(0, LOGGED_LINE_LENGTH),
+      line: asked.line.slice(0, LOGGED_LINE_LENGTH),
     }));
   }
 
-  recordBug(error: unknown, peer: string, traceId: string): void {
+  recordBug(asked: Asked, error: unknown): void {
     this.#metrics.countAnswer("error", "internal");
     this.#log.error("A bug in the agent ended a check", {
-      trace_id: traceId,
-      peer,
+      trace_id: asked.traceId,
+      peer: asked.peer.text,
       error_type: "internal",
       error: describeVerdict({ kind: "internal", error }),
     });
   }
 
-  recordAgentFailure({ asked, request, peer, verdict, reply }: FailedCheck): void {
+  recordAgentFailure({ asked, request, verdict, reply }: FailedCheck): void {
     this.#metrics.countAnswer("error", verdict.kind);
     const fields = () => ({
       trace_id: asked.traceId,
-      peer,
+      peer: asked.peer.text,
       backend: formatHostPort(request.host, request.port),
       ...(reply === undefined ? {} : { repeated: reply.trimEnd() }),
       error_type: verdict.kind,
@@ -102,7 +108,8 @@ export class Recorder implements CheckRecorder {
     else this.#warnings.noVerdict.warn("Check not made: the agent lacks something itself", fields);
   }
 
-  recordHangUp({ asked, request, peer, hangUp, ageMs }: HungUpCheck): void {
+  recordHangUp({ asked, request, hangUp, ageMs }: HungUpCheck): void {
+    const { peer } = asked;
     this.#metrics.countHangUp();
     this.#history.addHangUp(request, peer.text, ageMs);
     const fields = () => ({
@@ -138,12 +145,12 @@ export class Recorder implements CheckRecorder {
   }
 
   recordCheck(check: AnsweredCheck): void {
-    const { request, verdict, durationMs } = check;
+    const { asked, request, verdict, durationMs } = check;
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
     this.#unasked.delete(request.key);
-    const changed = this.#history.add(request, check);
+    const changed = this.#history.add(request, check, asked.peer.text);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
     if (this.logChecks === "all" || this.logChecks === "changes" && changed) {
@@ -155,12 +162,12 @@ export class Recorder implements CheckRecorder {
 }
 
 function fieldsOf(
-  { asked, peer, request, state, note, durationMs, verdict }: AnsweredCheck,
+  { asked, request, state, note, durationMs, verdict }: AnsweredCheck,
   type: ErrorType | undefined,
 ): Record<string, unknown> {
   return {
     trace_id: asked.traceId,
-    peer,
+    peer: asked.peer.text,
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
     authority: request.authority,

@@ -17,14 +17,17 @@ import type { ClientPatience } from "./patience.ts";
 /** How verdicts become replies. */
 export interface HandlerOptions extends ReplyOptions, Thresholds {}
 
-/** A line whose log lines are joined by a trace id, made when it is first needed. */
-export interface Traced {
+/** A line that was asked, and by whom. */
+export interface Asked {
+  readonly line: string;
+  readonly peer: Peer;
+  /** Joins the log lines of this request; made when it is first read. */
   readonly traceId: string;
 }
 
 /** A check that was answered. */
 export interface AnsweredCheck {
-  readonly asked: Traced;
+  readonly asked: Asked;
   readonly request: CheckRequest;
   readonly verdict: BackendVerdict;
   /** What HAProxy is told. */
@@ -33,16 +36,12 @@ export interface AnsweredCheck {
   readonly note: string;
   /** From the line to the verdict, in milliseconds. */
   readonly durationMs: number;
-  /** The client's address and port. */
-  readonly peer: string;
 }
 
 /** A check that could not be made, because the agent itself lacked something. */
 export interface FailedCheck {
-  readonly asked: Traced;
+  readonly asked: Asked;
   readonly request: CheckRequest;
-  /** The client's address and port. */
-  readonly peer: string;
   readonly verdict: AgentFailure;
   /** The answer that was repeated; `undefined` where there was none. */
   readonly reply: string | undefined;
@@ -50,9 +49,8 @@ export interface FailedCheck {
 
 /** A check whose client went before the answer. */
 export interface HungUpCheck {
-  readonly asked: Traced;
+  readonly asked: Asked;
   readonly request: CheckRequest;
-  readonly peer: Peer;
   readonly hangUp: HangUp;
   /** From the line to the hang-up, in milliseconds. */
   readonly ageMs: number;
@@ -67,13 +65,13 @@ export interface CheckRecorder {
   /** A check, and what was answered. */
   recordCheck(check: AnsweredCheck): void;
   /** A line that is no request; it was answered `down`. */
-  recordInvalid(line: string, reason: string, peer: string, traceId: string): void;
+  recordInvalid(asked: Asked, reason: string): void;
   /** A check that could not be made, because the agent itself lacked something. */
   recordAgentFailure(check: FailedCheck): void;
   /** A check whose client went before the answer: HAProxy keeps the server as it was. */
   recordHangUp(check: HungUpCheck): void;
   /** A bug in the agent, outside the check itself. */
-  recordBug(error: unknown, peer: string, traceId: string): void;
+  recordBug(asked: Asked, error: unknown): void;
 }
 
 /** Valid lines that are remembered as they were read. */
@@ -146,13 +144,13 @@ export class Handler {
   }
 
   #refuse(asked: AskedLine, reason: string): string {
-    this.#recorder.recordInvalid(asked.line, reason, asked.peer.text, asked.traceId);
+    this.#recorder.recordInvalid(asked, reason);
     return formatRefusal(reason, this.#options);
   }
 
   #bug(asked: AskedLine, error: unknown): string | undefined {
     asked.ended();
-    this.#recorder.recordBug(error, asked.peer.text, asked.traceId);
+    this.#recorder.recordBug(asked, error);
     return this.#lastReply(asked);
   }
 
@@ -170,21 +168,13 @@ export class Handler {
     const note = describeStanding(standing);
     const { state } = standing;
     const durationMs = performance.now() - asked.at;
-    this.#recorder.recordCheck({
-      asked,
-      request,
-      peer: asked.peer.text,
-      verdict,
-      state,
-      note,
-      durationMs,
-    });
+    this.#recorder.recordCheck({ asked, request, verdict, state, note, durationMs });
     return formatReply(state, verdict, note, this.#options);
   }
 
   #repeat(asked: AskedLine, request: CheckRequest, verdict: AgentFailure): string | undefined {
     const reply = this.#lastReply(asked);
-    this.#recorder.recordAgentFailure({ asked, request, peer: asked.peer.text, verdict, reply });
+    this.#recorder.recordAgentFailure({ asked, request, verdict, reply });
     return reply;
   }
 
@@ -198,7 +188,7 @@ export class Handler {
 }
 
 /** A line on its way to its reply. */
-class AskedLine implements PendingReply {
+class AskedLine implements Asked, PendingReply {
   readonly line: string;
   readonly peer: Peer;
   /** Of the client and what the line says, once it is read. */
@@ -227,7 +217,6 @@ class AskedLine implements PendingReply {
     this.#patience = patience;
   }
 
-  /** Made when it is first needed: most checks are not logged one by one. */
   get traceId(): string {
     return this.#traceId ??= newTraceId();
   }
@@ -265,7 +254,7 @@ class AskedLine implements PendingReply {
     this.#open = undefined;
     const { peer, line } = this;
     const ageMs = at - this.at;
-    this.#recorder.recordHangUp({ asked: this, request, peer, ageMs, hangUp });
+    this.#recorder.recordHangUp({ asked: this, request, ageMs, hangUp });
     if (hangUp === "reset") this.#patience?.onReset(peer.host, line, request, ageMs);
   }
 }

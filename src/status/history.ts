@@ -33,8 +33,6 @@ interface HistoricCheck {
   readonly note: string;
   /** From the line to the verdict, in milliseconds. */
   readonly durationMs: number;
-  /** The client's address and port. */
-  readonly peer: string;
 }
 
 /** A client that went before its answer. */
@@ -101,15 +99,16 @@ export class BackendHistory {
   /**
    * Takes one check into account.
    *
+   * @param peer the client's address and port
    * @returns whether the answer differs from the last one of this backend (or is the first)
    */
-  add(question: BackendQuestion, check: HistoricCheck): boolean {
+  add(question: BackendQuestion, check: HistoricCheck, peer: string): boolean {
     const now = this.#now();
     const entry = this.#touch(question, check.state, now);
     const { verdict, state, note } = check;
     const type = errorType(verdict);
     entry.lastAskedAt = now;
-    entry.lastPeer = check.peer;
+    entry.lastPeer = peer;
     entry.lastGood = verdict.kind === "serving";
     entry.note = note;
     entry.hungUp = false;

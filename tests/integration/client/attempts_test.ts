@@ -12,7 +12,10 @@ import {
 } from "../../lab/backends/http2/frames.ts";
 import { responseHeaders } from "../../lab/backends/peers/http2_peer.ts";
 import { ScriptedServer } from "../../lab/backends/peers/scripted_server.ts";
-import type { ScriptedCall } from "../../lab/backends/peers/scripted_server.ts";
+import type {
+  ScriptedCall,
+  ScriptedServerOptions,
+} from "../../lab/backends/peers/scripted_server.ts";
 import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
 
@@ -170,21 +173,36 @@ testPlainAndTls(
   },
 );
 
+/**
+ * A server whose first connection goes deaf once it is told to.
+ *
+ * @param answerNext what it does then with calls on other connections
+ */
+async function deafServer(
+  server: ScriptedServerOptions,
+  answerNext: (call: ScriptedCall) => void | Promise<void>,
+): Promise<{ readonly backend: ScriptedServer; readonly goDeaf: () => void }> {
+  let isDeaf = false;
+  const backend = await ScriptedServer.start({
+    ...server,
+    acknowledges: ({ connection }) => !isDeaf || connection > 1,
+    answer: async (call) => {
+      if (!isDeaf) await call.serve();
+      else if (call.connection.nth > 1) await answerNext(call);
+    },
+  });
+  return { backend, goDeaf: () => isDeaf = true };
+}
+
 for (const timeoutMs of [300, 600]) {
   testPlainAndTls(
     `a check that waits ${timeoutMs} ms and joins a more patient one on a deaf connection is up`,
     async ({ flags, server }) => {
-      let isDeaf = false;
-      await using backend = await ScriptedServer.start({
-        ...server,
-        acknowledges: ({ connection }) => !isDeaf || connection > 1,
-        answer: async (call) => {
-          if (!isDeaf || call.connection.nth > 1) await call.serve();
-        },
-      });
+      const { backend, goDeaf } = await deafServer(server, (call) => call.serve());
+      await using _ = backend;
       await withAgent({ flags: [...flags] }, async (agent) => {
         assert.equal(await agent.ask(backend.line()), "up\n");
-        isDeaf = true;
+        goDeaf();
         const patient = agent.ask(backend.line());
         await eventually("the patient one's call", () => backend.calls.length === 2);
         assert.equal(await agent.ask(backend.line({ option: `timeout=${timeoutMs}` })), "up\n");
@@ -199,18 +217,14 @@ for (const [how, answer] of Object.entries(UNPROCESSED)) {
   testPlainAndTls(
     `where a connection has gone deaf and the next one ${how}, the one after that is asked in time`,
     async ({ flags, server }) => {
-      let isDeaf = false;
-      await using backend = await ScriptedServer.start({
-        ...server,
-        acknowledges: ({ connection }) => !isDeaf || connection > 1,
-        answer: async (call) => {
-          if (!isDeaf || call.connection.nth > 2) await call.serve();
-          else if (call.connection.nth === 2) await answer(call);
-        },
-      });
+      const { backend, goDeaf } = await deafServer(
+        server,
+        (call) => call.connection.nth === 2 ? answer(call) : call.serve(),
+      );
+      await using _ = backend;
       await withAgent({ flags: [...flags] }, async (agent) => {
         assert.equal(await agent.ask(backend.line()), "up\n");
-        isDeaf = true;
+        goDeaf();
         assert.equal(await agent.ask(backend.line({ option: "timeout=1000" })), "up\n");
       });
     },

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Destination } from "../../../src/backend/dial.ts";
 import type { DialFailure } from "../../../src/backend/dial.ts";
-import { type Endpoint, Waiter } from "../../../src/backend/placement.ts";
+import { type Endpoint, type Endpoints, Waiter } from "../../../src/backend/placement.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { at, healthCall } from "../../lab/unit/pool_lab.ts";
 import { nextTurn } from "../../lab/unit/next_turn.ts";
@@ -15,15 +15,19 @@ async function failEach(verdicts: readonly Failed[]): Promise<DialFailure | unde
   const deadlines = new Deadlines(nextTurn);
   try {
     const destinations = verdicts.map((_, index) => at(1, `192.0.2.${index}`));
-    const waiter = new Waiter(destinations, healthCall(() => {}), {}, deadlines);
-    const endpoints: Endpoint[] = [];
-    waiter.begin((destination) => {
-      const endpoint = endpointOf(destination);
-      endpoints.push(endpoint);
-      return endpoint;
-    }, () => {});
+    const tried: Endpoint[] = [];
+    const endpoints: Endpoints = {
+      of: (destination) => {
+        const endpoint = endpointOf(destination);
+        tried.push(endpoint);
+        return endpoint;
+      },
+      serve: () => {},
+      isCrowded: () => false,
+    };
+    const waiter = new Waiter(destinations, healthCall(() => {}), {}, endpoints, deadlines);
     for (const [index, verdict] of verdicts.entries()) {
-      const endpoint = endpoints[index];
+      const endpoint = tried[index];
       assert.ok(endpoint);
       const retryable = verdict === REFUSED;
       waiter.fail(endpoint, { phase: "connect", verdict, retryable });
@@ -42,7 +46,6 @@ function endpointOf(destination: Destination): Endpoint {
     connections: new Set(),
     dials: new Set(),
     waiting: new Set(),
-    crowded: false,
     pause: undefined,
   };
 }

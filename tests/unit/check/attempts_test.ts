@@ -65,7 +65,7 @@ class AttemptsLab extends PoolLab {
         rpcTimeoutMs: 5000,
         connectTimeoutMs: 5000,
         exhausted: this.exhausted,
-        onHedged: () => this.hedged++,
+        observer: { onHedged: () => this.hedged++ },
         ...context,
       },
     );
@@ -520,7 +520,9 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
     },
   });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), () => {});
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), {
+    onHedged() {},
+  });
   const callsOfCheck = async () => {
     const before = requests;
     await client.check(checkOf(peer.port)).outcome;
@@ -536,7 +538,9 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
 Deno.test("NativeClient tells how far the connection of a destination is", async () => {
   await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), () => {});
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), {
+    onHedged() {},
+  });
   assert.equal(client.stateOf(at(peer.port)), undefined);
   const { verdict } = await client.check(checkOf(peer.port)).outcome;
   assert.deepEqual(verdict, { kind: "serving" });

@@ -81,7 +81,7 @@ class Lab implements Disposable {
       new Resolver(rulesOf(rules), new DnsCache(this.names.names), 60_000),
       new Map([["", profile], ["own", named]]),
       this.deadlines,
-      () => this.coalesced++,
+      { onCoalesced: () => this.coalesced++ },
     );
   }
 
@@ -349,7 +349,7 @@ Deno.test("Checker survives a client that throws", async () => {
     new Resolver(rulesOf([]), new DnsCache(lab.names.names), 60_000),
     new Map(),
     lab.deadlines,
-    () => {},
+    { onCoalesced() {} },
   );
   const parsed = parseRequest("api 1 no-ssl x");
   assert.ok(parsed.ok);

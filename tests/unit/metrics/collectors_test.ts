@@ -29,7 +29,7 @@ class Lab {
       serverName: authority,
       service,
     };
-    this.#history.add(question, { verdict, state, note: "", durationMs: 1, peer: "10.0.0.1:1" });
+    this.#history.add(question, { verdict, state, note: "", durationMs: 1 }, "10.0.0.1:1");
   }
 
   /** The samples without the prefix of their names. */

@@ -27,7 +27,13 @@ const REQUEST = {
   service: "",
 };
 
-const CHECK = { asked: { traceId: "" }, request: REQUEST, peer: "127.0.0.1:2" };
+const ASKED = {
+  line: "127.0.0.1 1 no-ssl a",
+  peer: { host: "127.0.0.1", text: "127.0.0.1:2" },
+  traceId: "",
+};
+
+const CHECK = { asked: ASKED, request: REQUEST };
 
 const UNREACHABLE: BackendVerdict = { kind: "unreachable", detail: "refused" };
 
@@ -63,8 +69,8 @@ for (
         state: verdict.kind === "serving" ? "up" : "down",
         note: "",
         durationMs: 1,
-        peer: "127.0.0.1:2",
         asked: {
+          ...ASKED,
           get traceId() {
             made++;
             return traceId;
@@ -86,13 +92,11 @@ Deno.test("An endless state of a backend is cut", () => {
     "none",
   );
   recorder.recordCheck({
-    asked: { traceId: "" },
-    request: REQUEST,
+    ...CHECK,
     verdict: { kind: "rpc", code: "UNKNOWN", detail: "x".repeat(10_000) },
     state: "down",
     note: "",
     durationMs: 1,
-    peer: "",
   });
   assert.equal(JSON.parse(lines[0] ?? "").error.length, 2000);
 });

@@ -38,7 +38,7 @@ class Lab {
     state: AgentState,
     { host = "a", note = "", durationMs = 1 } = {},
   ): boolean {
-    return this.history.add(about(host), { verdict, state, note, durationMs, peer: "10.0.0.1:1" });
+    return this.history.add(about(host), { verdict, state, note, durationMs }, "10.0.0.1:1");
   }
 
   get(host = "a"): BackendRecord {

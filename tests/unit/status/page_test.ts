@@ -35,7 +35,7 @@ async function statusOf(
     const question = { key: host, host, port: 1, ...asked };
     questions.push(question);
     if (verdict === "hung up") history.addHangUp(question, peer, 400);
-    else history.add(question, { verdict, state, note, durationMs: 1, peer });
+    else history.add(question, { verdict, state, note, durationMs: 1 }, peer);
   }
   return await collectStatus({
     history,
