@@ -13,6 +13,12 @@ export class ListenError extends Error {
   override readonly name = "ListenError";
 }
 
+/**
+ * How many connections may wait to be accepted, as many as Linux allows (`net.core.somaxconn`). One more is not
+ * answered, and its client tries again after a second: too late for a check.
+ */
+const MAX_BACKLOG = 4096;
+
 /** Where to listen. */
 interface ListenAddress {
   /** An IP address. */
@@ -42,7 +48,7 @@ export async function listenOn(
     for (const at of await findListenAddresses(hosts, log)) {
       const address = formatHostPort(at.address, port);
       try {
-        listeners.push(Deno.listen({ hostname: at.address, port }));
+        listeners.push(Deno.listen({ hostname: at.address, port, tcpBacklog: MAX_BACKLOG }));
       } catch (error) {
         const failure = new ListenError(
           `Cannot listen on ${addressIn(at, port)}: ${reasonOf(error)}`,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { within } from "../../src/deadline.ts";
 import { type AgentProcess, SHORT_DEADLINES } from "../lab/agent/agent_process.ts";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
@@ -75,5 +76,23 @@ Deno.test("many checks of a dead backend at once are down in time and do not del
       assert.equal(reply, "down\n");
       assert.ok(ms < CONTRACT_MS, `The dead backend's check took ${Math.round(ms)} ms`);
     }
+  });
+});
+
+/** Fewer where the machine lets fewer wait. */
+const WAITING = Math.min(2000, Number(Deno.readTextFileSync("/proc/sys/net/core/somaxconn")));
+
+Deno.test(`${WAITING} clients can wait to be accepted while the agent stands still`, async () => {
+  await using backend = await startHealthBackend();
+  await withAgent({}, async (agent) => {
+    await agent.freeze();
+    // Nobody is accepted: it is the kernel that takes these connections, as many as the agent has asked for.
+    const connecting = Promise.all(Array.from({ length: WAITING }, () => agent.connect()));
+    const isTaken = await within(10_000, connecting.then(() => true), false);
+    agent.signal("SIGCONT");
+    const replies = (await connecting).map((client) => client.ask(backend.line()));
+    assert.deepEqual(new Set(await Promise.all(replies)), new Set(["up\n"]));
+    for (const client of await connecting) client.close();
+    assert.ok(isTaken, "Some had to wait until the agent accepted others");
   });
 });
