@@ -1,6 +1,6 @@
 /**
- * How many reads of clients begin at most in a turn of the event loop. Deno (2.9) reads 127 times in a turn, Tokio's
- * budget for a task, and what backends answer, and the replies that are written, take of it too.
+ * How many reads of clients, and accepts, begin at most in a turn of the event loop. Deno (2.9) reads 127 times in a
+ * turn, Tokio's budget for a task, and what backends answer, and the replies that are written, take of it too.
  */
 const READS_PER_TURN = 32;
 
@@ -10,14 +10,14 @@ const READS_PER_TURN = 32;
  * keep the others, and the answers of backends, waiting for many seconds.
  */
 export class ReadTurns {
-  /** Reads, or lines, since the last turn. */
+  /** What has begun since the last turn: reads, by the lines that each brought, and accepts. */
   #begun = 0;
   #isTurnAsked = false;
   /** The one that has waited longest first. */
   readonly #waiting: (() => void)[] = [];
 
   /**
-   * To be called before each read.
+   * To be called before each read and each accept.
    *
    * @param count what it counts for: the lines that the read before has brought, 1 at least
    * @returns what to wait for before it; in most cases nothing

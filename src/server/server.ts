@@ -233,7 +233,7 @@ export class Server {
     let complainedAt = -Infinity;
     while (!this.#stopping) {
       try {
-        await this.#turns.take(0); // what it sends counts
+        await this.#turns.take();
         this.#admit(await listener.accept());
       } catch (error) {
         if (this.#stopping) return;
