@@ -9,7 +9,7 @@ import { GROUPS, selectRows } from "./bench/rows.ts";
 import { AGENTS, besideKinds } from "./bench/subjects.ts";
 import { comparisonTable } from "./bench/tables.ts";
 import { V8_FLAGS } from "./packaging/run_arguments.ts";
-import { writeSection } from "./write_section.ts";
+import { writeFormatted, writeSection } from "./write_section.ts";
 
 const USAGE = `Usage: deno task bench [options]
 
@@ -73,7 +73,7 @@ async function main(): Promise<void> {
   if (!values["write-docs"]) return;
   await writeSection(`${ROOT}docs/performance.md`, "bench", report);
   const plot = plotGrowth(comparison.figures);
-  if (plot !== undefined) await Deno.writeTextFile(`${ROOT}docs/images/cost.svg`, plot);
+  if (plot !== undefined) await writeFormatted(`${ROOT}docs/images/cost.svg`, plot);
 }
 
 await main();

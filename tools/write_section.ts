@@ -11,6 +11,11 @@ export async function writeSection(path: string, name: string, content: string):
   const to = text.indexOf(end);
   if (from < 0 || to < from) throw new Error(`${path} has no place for ${name}`);
   const section = `${text.slice(0, from + begin.length)}\n\n${content}\n\n${text.slice(to)}`;
-  await Deno.writeTextFile(path, section);
+  await writeFormatted(path, section);
+}
+
+/** Writes a document or a plot as `deno fmt` has it. */
+export async function writeFormatted(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text);
   await new Deno.Command(Deno.execPath(), { args: ["fmt", "--quiet", path] }).output();
 }

@@ -1,5 +1,5 @@
 import { type Area, type Colour, gridLine, path, svg, text } from "../../tools/plot/svg.ts";
-import { writeSection } from "../../tools/write_section.ts";
+import { writeFormatted, writeSection } from "../../tools/write_section.ts";
 import { ROOT } from "../lab/testing/repository.ts";
 import {
   type FaultCount,
@@ -19,7 +19,7 @@ const PLOT = `${ROOT}docs/images/soak-memory.svg`;
  * @throws {Error} when the document has lost its markers
  */
 export async function writeDocuments(result: SoakResult): Promise<void> {
-  await Deno.writeTextFile(PLOT, plotSamples(result.samples));
+  await writeFormatted(PLOT, plotSamples(result.samples));
   await writeSection(DOCUMENT, "soak", formatSection(result));
 }
 
