@@ -171,9 +171,9 @@ export class Connection {
   }
 
   async #readLines(): Promise<void> {
-    let lines = 0;
+    let taken = 0;
     while (!this.#finished) {
-      lines += this.#takeLines();
+      taken += this.#takeLines();
       if (this.#replies.length >= MAX_PIPELINED) {
         await this.#answering;
         continue;
@@ -185,9 +185,9 @@ export class Connection {
         }));
         return;
       }
-      const turn = this.#turns.take(Math.max(1, lines));
+      const turn = this.#turns.take(Math.max(1, taken));
       if (turn !== undefined) await turn;
-      lines = 0;
+      taken = 0;
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {

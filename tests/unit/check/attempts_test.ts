@@ -496,7 +496,7 @@ Deno.test("hedgeDelayMs() is a quarter of the time left, and 400 ms at most", ()
   assert.deepEqual([100, 1600, 5000, 60_000].map(hedgeDelayMs), [25, 400, 400, 400]);
 });
 
-const TIMEOUT_REASONS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
+const TIMEOUTS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
 
 /** A check of the server as a whole. */
 function checkOf(port: number): HealthCheck {
@@ -520,7 +520,7 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
     },
   });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), {
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), {
     onHedged() {},
   });
   const callsOfCheck = async () => {
@@ -538,7 +538,7 @@ Deno.test("NativeClient makes two calls at most of a backend that has used up al
 Deno.test("NativeClient tells how far the connection of a destination is", async () => {
   await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
   await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUT_REASONS, new Map(), {
+  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), {
     onHedged() {},
   });
   assert.equal(client.stateOf(at(peer.port)), undefined);

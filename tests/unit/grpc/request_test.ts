@@ -24,7 +24,7 @@ Deno.test("encodeHealthCall() says what gRPC wants, in its order", () => {
   assert.deepEqual(scheme, [":scheme", "https"]);
 });
 
-const TIMEOUT_REASONS: readonly [number, string][] = [
+const TIMEOUTS: readonly [number, string][] = [
   [-5, "1m"],
   [0, "1m"],
   [0.01, "1m"],
@@ -34,7 +34,7 @@ const TIMEOUT_REASONS: readonly [number, string][] = [
   [1e12, "99999999m"],
 ];
 
-for (const [timeoutMs, value] of TIMEOUT_REASONS) {
+for (const [timeoutMs, value] of TIMEOUTS) {
   Deno.test(`A call with ${timeoutMs} ms left has the grpc-timeout ${value}`, () => {
     const fields = fieldsOf(encodeHealthCall(CALL, new Map()), timeoutMs);
     assert.deepEqual(fields.at(-1), ["grpc-timeout", value]);

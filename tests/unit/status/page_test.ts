@@ -19,11 +19,11 @@ type Check =
   | readonly [host: string, at: number, "hung up"];
 
 /** @param patience what was learnt at each backend */
-async function statusOf(
+function statusOf(
   checks: readonly Check[],
   setBackMs?: number,
   patience?: Omit<LearntPatience, "question">,
-): Promise<Status> {
+): Status {
   let now = 0;
   const history = new BackendHistory(() => now);
   const questions: BackendQuestion[] = [];
@@ -37,7 +37,7 @@ async function statusOf(
     if (verdict === "hung up") history.addHangUp(question, peer, 400);
     else history.add(question, { verdict, state, note, durationMs: 1 }, peer);
   }
-  return await collectStatus({
+  return collectStatus({
     history,
     metrics: new Metrics(),
     channelFor: () => "ready",
@@ -69,18 +69,18 @@ const ORDERS: readonly [string, readonly Check[], string][] = [
 ];
 
 for (const [what, checks, expected] of ORDERS) {
-  Deno.test(`collectStatus() puts ${what}`, async () => {
-    const { backends } = await statusOf(checks);
+  Deno.test(`collectStatus() puts ${what}`, () => {
+    const { backends } = statusOf(checks);
     assert.equal(backends.map(({ backend }) => backend.replace(":1", "")).join(" "), expected);
   });
 }
 
-Deno.test("collectStatus() counts all backends, and shows the thousand that are worst", async () => {
+Deno.test("collectStatus() counts all backends, and shows the thousand that are worst", () => {
   const checks = Array.from(
     { length: 1500 },
     (_, index): Check => [`up${index}`, 0, SERVING, "up"],
   );
-  const status = await statusOf([...checks, ["bad", 0, REFUSED, "down"]]);
+  const status = statusOf([...checks, ["bad", 0, REFUSED, "down"]]);
   assert.deepEqual(status.totals.backends, { up: 1500, down: 1, drain: 0, maint: 0 });
   assert.equal(status.backends.length, 1000);
   assert.equal(status.backends_left_out, 501);
@@ -90,10 +90,10 @@ Deno.test("collectStatus() counts all backends, and shows the thousand that are 
   assert.ok(page.length < 1_500_000, `The page has ${page.length} characters`);
 });
 
-Deno.test("collectStatus() tells dates by their age, whatever has become of the clock", async () => {
+Deno.test("collectStatus() tells dates by their age, whatever has become of the clock", () => {
   const checks: Check[] = [["a", 0, REFUSED, "down"], ["a", 5000, REFUSED, "down"]];
   for (const setBackMs of [0, 7_200_000]) {
-    const { now, backends: [backend] } = await statusOf(checks, setBackMs);
+    const { now, backends: [backend] } = statusOf(checks, setBackMs);
     const ageOf = (date: string | undefined) => Date.parse(now) - Date.parse(date ?? "");
     assert.equal(ageOf(backend?.since), 5000);
     assert.equal(ageOf(backend?.last_check.at), 0);
@@ -121,28 +121,28 @@ const HEADLINES: readonly [string, readonly Check[], string, string][] = [
 ];
 
 for (const [what, checks, headline, mood] of HEADLINES) {
-  Deno.test(`statusPage() sums up ${what} as "${headline}"`, async () => {
-    const page = statusPage(await statusOf(checks), false);
+  Deno.test(`statusPage() sums up ${what} as "${headline}"`, () => {
+    const page = statusPage(statusOf(checks), false);
     assert.ok(page.includes(`<h1 class="${mood}">${headline}</h1>`), page.slice(0, 6000));
     assert.ok(page.includes(`<title>${headline} – haproxy-grpc-agent</title>`));
   });
 }
 
-Deno.test("statusPage() says why a backend is down, and once it is up only what it was", async () => {
-  const down = statusPage(await statusOf([["a", 0, REFUSED, "down"]]), false);
+Deno.test("statusPage() says why a backend is down, and once it is up only what it was", () => {
+  const down = statusPage(statusOf([["a", 0, REFUSED, "down"]]), false);
   assert.match(down, /backend_unreachable<\/code> Backend unreachable: is it listening there/);
   assert.match(down, /connect ECONNREFUSED/);
   const up = statusPage(
-    await statusOf([["a", 0, REFUSED, "down"], ["a", 180_000, SERVING, "up"]]),
+    statusOf([["a", 0, REFUSED, "down"], ["a", 180_000, SERVING, "up"]]),
     false,
   );
   assert.match(up, /Last failure .*3 min ago.*backend_unreachable.*connect ECONNREFUSED/);
   assert.doesNotMatch(up, /is it listening there/);
 });
 
-Deno.test("statusPage() shows a client that hung up before the only answer, and one that has done so", async () => {
+Deno.test("statusPage() shows a client that hung up before the only answer, and one that has done so", () => {
   const evil = { client: "<b>", ageMs: 1003.4, deadlineMs: 953.2 };
-  const unanswered = await statusOf([["a", 0, "hung up"], ["b", 0, SERVING, "up"]], 0, evil);
+  const unanswered = statusOf([["a", 0, "hung up"], ["b", 0, SERVING, "up"]], 0, evil);
   const [first] = unanswered.backends;
   assert.deepEqual([first?.backend, first?.state, first?.hang_ups], ["a:1", "unanswered", 1]);
   assert.deepEqual(unanswered.totals.backends, { up: 1, down: 0, drain: 0, maint: 0 });
@@ -152,16 +152,16 @@ Deno.test("statusPage() shows a client that hung up before the only answer, and 
   assert.match(page, /never answered/);
   assert.match(page, /&lt;b&gt; keeps hanging up after 1003 ms: it is answered within 953 ms/);
 
-  const answered = await statusOf([["a", 0, "hung up"], ["a", 60_000, SERVING, "up"]]);
+  const answered = statusOf([["a", 0, "hung up"], ["a", 60_000, SERVING, "up"]]);
   assert.deepEqual([answered.backends[0]?.state, answered.backends[0]?.changes], ["up", 0]);
   const after = statusPage(answered, false);
   assert.match(after, /<h1 class="up">1 up</);
   assert.match(after, /HAProxy hung up before the answer of 1 check, last .* after 400 ms/);
 });
 
-Deno.test("statusPage() renders nothing unescaped that came from the wire or the configuration", async () => {
+Deno.test("statusPage() renders nothing unescaped that came from the wire or the configuration", () => {
   const evil = `"><script>alert(1)</script><img src=x onerror='alert(2)'>`;
-  const status = await statusOf([["a", 0, { kind: "rpc", code: "UNKNOWN", detail: evil }, "down"]]);
+  const status = statusOf([["a", 0, { kind: "rpc", code: "UNKNOWN", detail: evil }, "down"]]);
   const [backend] = status.backends;
   assert.ok(backend);
   const everywhere = {
@@ -180,8 +180,8 @@ Deno.test("statusPage() renders nothing unescaped that came from the wire or the
   assert.equal(page.split("</pre>").length - 1, 1);
 });
 
-Deno.test("statusPage() offers to refresh, or to stop it", async () => {
-  const status = await statusOf([]);
+Deno.test("statusPage() offers to refresh, or to stop it", () => {
+  const status = statusOf([]);
   assert.match(statusPage(status, false), /<a href="\/\?refresh">/);
   assert.match(statusPage(status, true), /<a href="\/">Stop/);
 });
