@@ -8,6 +8,19 @@ function(config)
     tooltip: { mode: 'multi', sort: 'none' },
   };
 
+  // How panels with one figure show it.
+  local figure(graphMode) = {
+    reduceOptions: { calcs: ['lastNotNull'] },
+    colorMode: 'background',
+    graphMode: graphMode,
+    justifyMode: 'auto',
+    orientation: 'auto',
+    percentChangeColorMode: 'standard',
+    showPercentChange: false,
+    textMode: 'auto',
+    wideLayout: true,
+  };
+
   // A panel at a place of Grafana's grid of 24 columns; targets are asked in the order of their letters.
   local panel(title, type, gridPos, description, targets) = {
     title: title,
@@ -39,7 +52,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
+      options: figure('area'),
     },
 
     panel('Draining or in maintenance', 'stat', { x: 5, y: 4, w: 5, h: 4 }, 'Backends that say NOT_SERVING of themselves, where not_serving_reply is drain or maint.', [
@@ -59,7 +72,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
+      options: figure('area'),
     },
 
     panel('Up', 'stat', { x: 10, y: 4, w: 5, h: 4 }, 'Backends that HAProxy is told are up.', [
@@ -76,7 +89,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
+      options: figure('area'),
     },
 
     panel('Checks', 'stat', { x: 15, y: 4, w: 5, h: 4 }, 'Lines answered a second.', [
@@ -93,7 +106,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
+      options: figure('area'),
     },
 
     panel('Last reload', 'stat', { x: 20, y: 4, w: 4, h: 4 }, 'Whether the configuration in force is the one last asked for.', [
@@ -114,7 +127,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'area' },
+      options: figure('area'),
     },
 
     panel('Backends by state', 'timeseries', { x: 0, y: 8, w: 12, h: 8 }, 'What HAProxy is told of the backends asked about in the last ten minutes.', [
@@ -208,7 +221,15 @@ function(config)
       },
     ]) + {
       fieldConfig: { defaults: { unit: 's', min: 0 }, overrides: [] },
-      options: { calculate: false, yAxis: { unit: 's' } },
+      options: {
+        calculate: false,
+        color: { mode: 'scheme', scheme: 'Oranges', steps: 64, exponent: 0.5, reverse: false, fill: 'dark-orange' },
+        exemplars: { color: 'rgba(255,0,255,0.7)' },
+        legend: { show: true },
+        showValue: 'auto',
+        tooltip: { mode: 'single', showColorScale: false, yHistogram: false },
+        yAxis: { unit: 's' },
+      },
     },
 
     panel('Connections and channels', 'timeseries', { x: 0, y: 24, w: 8, h: 8 }, 'Clients connected, channels to backends, checks under way.', [
@@ -275,7 +296,38 @@ function(config)
         },
         overrides: [],
       },
-      options: { mergeValues: true, showValue: 'never', rowHeight: 0.8 },
+      options: series { mergeValues: true, showValue: 'never', rowHeight: 0.8 },
+    },
+
+    panel('Abandoned checks', 'timeseries', { x: 0, y: 50, w: 8, h: 8 }, 'Whose client hung up before the answer: HAProxy keeps the server as it was.', [
+      {
+        expr: 'sum by (instance) (rate(haproxy_grpc_agent_checks_abandoned_total{instance=~"$instance"}[$__rate_interval]))',
+        legendFormat: '{{instance}}',
+      },
+    ]) + { fieldConfig: { defaults: { unit: 'cps', min: 0 }, overrides: [] }, options: series },
+
+    panel('Client certificates end', 'stat', { x: 8, y: 50, w: 16, h: 8 }, 'In how long the client certificate of each TLS profile ends, or one sent along with it.', [
+      {
+        expr: 'min by (profile) (haproxy_grpc_agent_certificate_expiry_timestamp_seconds{instance=~"$instance"}) - time()',
+        legendFormat: '{{profile}}',
+      },
+    ]) + {
+      fieldConfig: {
+        defaults: {
+          unit: 'dtdurations',
+          noValue: 'none',
+          thresholds: {
+            mode: 'absolute',
+            steps: [
+              { value: null, color: 'red' },
+              { value: 7 * 86400, color: 'orange' },
+              { value: 30 * 86400, color: 'green' },
+            ],
+          },
+        },
+        overrides: [],
+      },
+      options: figure('none'),
     },
 
     panel('Connections to backends', 'timeseries', { x: 0, y: 42, w: 8, h: 8 }, 'Opened a second, and closed by what ended them. Many by peer: the backends restart, or close what they find idle.', [
@@ -322,7 +374,7 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
+      options: figure('none'),
     },
 
     panel('Agents that HAProxy finds ready', 'stat', { x: 12, y: 0, w: 12, h: 4 }, "By HAProxy's own exporter: the backend agents of deploy/haproxy/dynamic/a-records.cfg; 0 is an agent that is away.", [
@@ -340,17 +392,20 @@ function(config)
         },
         overrides: [],
       },
-      options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'background', graphMode: 'none' },
+      options: figure('none'),
     },
 
-    panel('Versions', 'table', { x: 0, y: 50, w: 24, h: 5 }, null, [
+    panel('Versions', 'table', { x: 0, y: 58, w: 24, h: 5 }, null, [
       {
         expr: 'haproxy_grpc_agent_build_info{instance=~"$instance"}',
         legendFormat: '',
         format: 'table',
         instant: true,
       },
-    ]) + { fieldConfig: { defaults: { unit: 'short', min: 0 }, overrides: [] }, options: {} },
+    ]) + {
+      fieldConfig: { defaults: { unit: 'short', min: 0 }, overrides: [] },
+      options: { frameIndex: 0, showHeader: true },
+    },
   ];
 
   {

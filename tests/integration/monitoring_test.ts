@@ -5,8 +5,10 @@ import { renderMixin } from "../../tools/packaging/mixin.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
+import { dashboardMistakes, grafanaSchemaProblem } from "../lab/testing/grafana_schema.ts";
 import { PROMTOOL, promtool } from "../lab/testing/promtool.ts";
 import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 import { type Need, succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
 
 const JSONNET: Need = {
@@ -96,6 +98,22 @@ Deno.test("the dashboard's panels have names and places of their own", async () 
   assert.equal(new Set(places).size, places.length, "No panel covers another");
   for (const place of places) assert.ok(Number(place.split(" ")[0]) < 24, "Grafana has 24 columns");
 });
+
+testThatNeeds(
+  { missing: await grafanaSchemaProblem() },
+  "the dashboard follows Grafana's schema",
+  async () => {
+    assert.deepEqual(await dashboardMistakes(`${FOLDER}grafana-dashboard.json`), []);
+    const board = await dashboard();
+    const [panel] = board.panels;
+    const misspelt = { ...board, panels: [{ ...panel, grid_pos: panel?.gridPos }] };
+    await using directory = await TempDirectory.create();
+    assert.deepEqual(
+      await dashboardMistakes(await directory.write("misspelt.json", JSON.stringify(misspelt))),
+      ["panels[0].Panel: unexpected field 'grid_pos'"],
+    );
+  },
+);
 
 Deno.test("each alert's runbook_url leads to a section that is there", async () => {
   for (
