@@ -14,6 +14,7 @@ import { gzipSync } from "node:zlib";
 import { parse, stringify } from "yaml";
 import project from "../deno.json" with { type: "json" };
 import { packageFiles } from "./packaging/package_files.ts";
+import { runProgram } from "./packaging/run_program.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const STAGE = "dist/package";
@@ -48,17 +49,21 @@ await Deno.mkdir(OUTPUT, { recursive: true });
 for (const packager of ["deb", "rpm"]) {
   const config = `${STAGE}/nfpm.${packager}.yaml`;
   await Deno.writeTextFile(config, await nfpmConfig(packager));
-  const { success } = await new Deno.Command(Deno.env.get("NFPM") ?? "nfpm", {
-    args: ["package", "--config", config, "--packager", packager, "--target", OUTPUT],
-    env: {
-      PACKAGE_ARCHITECTURE: architecture,
-      PACKAGE_EXECUTABLE: executable,
-      PACKAGE_MAINTAINER: maintainer,
-      PACKAGE_VERSION: version,
-      SOURCE_DATE_EPOCH: seconds,
+  const said = await runProgram(
+    Deno.env.get("NFPM") ?? "nfpm",
+    "tools/package.ts says how to have it",
+    {
+      args: ["package", "--config", config, "--packager", packager, "--target", OUTPUT],
+      env: {
+        PACKAGE_ARCHITECTURE: architecture,
+        PACKAGE_EXECUTABLE: executable,
+        PACKAGE_MAINTAINER: maintainer,
+        PACKAGE_VERSION: version,
+        SOURCE_DATE_EPOCH: seconds,
+      },
     },
-  }).spawn().status.catch(() => fail("nfpm is missing: see tools/package.ts, or name it by NFPM"));
-  if (!success) fail(`nfpm made no ${packager}`);
+  ).catch(fail);
+  console.log(said.trimEnd());
 }
 
 async function nfpmConfig(packager: string): Promise<string> {
@@ -87,12 +92,13 @@ async function architectureOf(path: string): Promise<string> {
 }
 
 async function lastCommitSeconds(): Promise<string> {
-  const { stdout } = await new Deno.Command("git", { args: ["log", "-1", "--format=%ct"] })
-    .output();
-  return new TextDecoder().decode(stdout).trim() || fail("No commit: set SOURCE_DATE_EPOCH");
+  const args = ["log", "-1", "--format=%ct"];
+  const seconds = await runProgram("git", "install it, or set SOURCE_DATE_EPOCH", { args })
+    .catch(fail);
+  return seconds.trim() || fail("No commit: set SOURCE_DATE_EPOCH");
 }
 
-function fail(reason: string): never {
-  console.error(reason);
+function fail(reason: unknown): never {
+  console.error(reason instanceof Error ? reason.message : reason);
   Deno.exit(1);
 }

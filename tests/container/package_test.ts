@@ -60,11 +60,11 @@ async function succeed(program: string, args: string[], env?: Record<string, str
   return said;
 }
 
-/** Builds both packages. @returns their paths */
-async function build(): Promise<{ deb: string; rpm: string }> {
+/** Builds both packages of an executable. @returns their paths */
+async function build(executable: string): Promise<{ deb: string; rpm: string }> {
   const folder = `${ROOT}dist/packages`;
   await Deno.remove(folder, { recursive: true }).catch(() => {});
-  await succeed(Deno.execPath(), ["run", "--allow-all", `${ROOT}tools/package.ts`, EXECUTABLE], {
+  await succeed(Deno.execPath(), ["run", "--allow-all", `${ROOT}tools/package.ts`, executable], {
     PACKAGE_COMPRESSION: "gzip",
   });
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
@@ -88,8 +88,34 @@ async function nextVersion(deb: string, folder: string): Promise<string> {
   return `${folder}/next.deb`;
 }
 
+testThatNeeds(
+  { missing: missing(NFPM, "dpkg-deb", "rpm") },
+  "packages are for the processor that their executable is for",
+  async () => {
+    const header = new Uint8Array(20);
+    header.set(new TextEncoder().encode("\x7fELF"));
+    await using folder = await TempDirectory.create();
+    for (
+      const [machine, architecture, rpmArchitecture] of [[62, "amd64", "x86_64"], [
+        183,
+        "arm64",
+        "aarch64",
+      ]] as const
+    ) {
+      header[18] = machine;
+      const executable = `${folder.path}/${architecture}`;
+      await Deno.writeFile(executable, header);
+      const { deb, rpm } = await build(executable);
+      assert.deepEqual(await succeed("dpkg-deb", ["--field", deb, "Architecture"]), [architecture]);
+      assert.deepEqual(await succeed("rpm", ["-qp", "--queryformat", "%{ARCH}\\n", rpm]), [
+        rpmArchitecture,
+      ]);
+    }
+  },
+);
+
 testThatNeeds(need, "the packages, from the installation to the purge", async (t) => {
-  const { deb, rpm } = await build();
+  const { deb, rpm } = await build(EXECUTABLE);
   await using folder = await TempDirectory.create();
   const next = await nextVersion(deb, folder.path);
 

@@ -1,6 +1,7 @@
 // Renders the monitoring mixin: `deno task mixin` writes deploy/monitoring's alerts.yml and grafana-dashboard.json.
 
 import { stringify } from "yaml";
+import { runProgram } from "./run_program.ts";
 
 const FOLDER = new URL("../../deploy/monitoring/", import.meta.url).pathname;
 
@@ -24,14 +25,15 @@ export async function renderMixin(): Promise<Map<string, string>> {
 }
 
 async function evaluate(expression: string) {
-  const { success, stdout, stderr } = await new Deno.Command("jsonnet", {
-    args: ["--exec", expression],
-    cwd: FOLDER,
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-  return JSON.parse(new TextDecoder().decode(stdout));
+  const options = { args: ["--exec", expression], cwd: FOLDER };
+  return JSON.parse(await runProgram("jsonnet", "install Debian's jsonnet", options));
 }
 
 if (import.meta.main) {
-  for (const [name, text] of await renderMixin()) await Deno.writeTextFile(FOLDER + name, text);
+  try {
+    for (const [name, text] of await renderMixin()) await Deno.writeTextFile(FOLDER + name, text);
+  } catch (error) {
+    console.error((error as Error).message);
+    Deno.exit(1);
+  }
 }
