@@ -28,7 +28,7 @@ const LOSE_IPV6 = [
 
 Deno.test("a backend on ::1 is up by any spelling of it, plain and over TLS", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("::1", { names: ["::1"] });
+  const tls = await authority.issueServer("::1");
   await using plain = await startHealthBackend({ host: "[::1]" });
   await using secure = await startHealthBackend({ host: "[::1]", tls });
   await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {

@@ -86,7 +86,7 @@ Deno.test("check says 1 for each kind of down, and which it is", async (t) => {
 
 Deno.test("check takes the TLS profile of the line from the configuration", async (t) => {
   await using authority = await CertificateAuthority.create();
-  const server = await authority.issue("backend.test", { names: ["backend.test"] });
+  const server = await authority.issueServer();
   const client = await authority.issue("agent", { use: "client" });
   const tls = { ...server, clientCa: authority.caFile };
   await using backend = await startHealthBackend({ tls });

@@ -63,7 +63,7 @@ async function withTarget(
   test: (target: Target) => Promise<void>,
 ): Promise<void> {
   await using authority = await CertificateAuthority.create();
-  const certificate = await authority.issue("a.test", { names: ["a.test"] });
+  const certificate = await authority.issueServer("a.test");
   await using backend = await start(ssl ? { tls: certificate } : {});
   const { port } = backend;
   const options = {

@@ -54,7 +54,7 @@ async function assertOutcomes(agent: AgentProcess, line: string, expected: Outco
 function testFaults(name: string, faults: Fault[], kept: number) {
   Deno.test(name, async (t) => {
     await using authority = await CertificateAuthority.create();
-    const certificate = await authority.issue("backend.test", { names: ["backend.test"] });
+    const certificate = await authority.issueServer();
     await using plain = await startHealthBackend();
     await using secure = await startHealthBackend({ tls: certificate });
     await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
@@ -165,7 +165,7 @@ testWithBackends(
   "a frozen backend with TLS is down within two seconds, connected or not",
   async (start) => {
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     await using backend = await start({ tls });
     const flags = [...deadlinesFor(start), "--tls-ca-file", authority.caFile];
     await withAgent({ flags }, async (agent) => {

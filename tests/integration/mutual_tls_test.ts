@@ -33,7 +33,7 @@ async function assertRefused(agent: AgentProcess, line: string, why: RegExp): Pr
 async function testMutualTls(t: Deno.TestContext, start: StartBackend): Promise<void> {
   await using authority = await CertificateAuthority.create("Our authority");
   await using stranger = await CertificateAuthority.create("Another authority");
-  const server = await authority.issue("backend.test", { names: ["backend.test"] });
+  const server = await authority.issueServer();
   const client = await authority.issue("the agent", { use: "client" });
   const strange = await stranger.issue("the agent", { use: "client" });
   await using demanding = await start({ tls: { ...server, clientCa: authority.caFile } });
@@ -106,7 +106,7 @@ Deno.test("what is wrong with a backend's certificate stands in the log", async 
     },
     {
       what: "for another name",
-      certificate: await authority.issue("other.test", { names: ["other.test"] }),
+      certificate: await authority.issueServer("other.test"),
       why: /backend\.test.*is not in the cert's altnames: DNS:other\.test/,
     },
   ];
@@ -122,7 +122,7 @@ Deno.test("what is wrong with a backend's certificate stands in the log", async 
 
 Deno.test("server_name is sent and looked for instead of the request's name", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("inner.test", { names: ["inner.test"] });
+  const tls = await authority.issueServer("inner.test");
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const config = await directory.write(
@@ -162,7 +162,7 @@ Deno.test("insecure_skip_verify takes any certificate, for its profile alone, wi
 
 Deno.test("a profile whose table is empty trusts the machine's authorities", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const config = await directory.write(

@@ -322,7 +322,7 @@ testWithOwnNames(
 
 Deno.test("a profile's server_name may end in a number", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("web.1", { names: ["web.1"] });
+  const tls = await authority.issueServer("web.1");
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const config = await directory.write(

@@ -14,8 +14,8 @@ const KEPT = "The configuration stays as it was";
 Deno.test("a rotated client certificate and a changed CA hold from the next check after SIGHUP, on open connections too", async () => {
   await using before = await CertificateAuthority.create("Before");
   await using after = await CertificateAuthority.create("After");
-  const first = await before.issue("backend.test", { names: ["backend.test"] });
-  const second = await after.issue("backend.test", { names: ["backend.test"] });
+  const first = await before.issueServer();
+  const second = await after.issueServer();
   const clientOf = (authority: CertificateAuthority) => authority.issue("agent", { use: "client" });
   await using old = await startHealthBackend({ tls: { ...first, clientCa: before.caFile } });
   await using fresh = await startHealthBackend({ tls: { ...second, clientCa: after.caFile } });
@@ -127,7 +127,7 @@ Deno.test("reloads without a pause cost no check", async () => {
 
 Deno.test("a reload of a broken configuration tells each mistake and changes nothing", async (t) => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const ca = await directory.write("ca.pem", await Deno.readTextFile(authority.caFile));
@@ -189,7 +189,7 @@ Deno.test("a configuration that has become a pipe holds nothing up, and changes 
 
 Deno.test("a TLS profile that a reload takes away is parse_error, and leaves the status page at once", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const config = await directory.write(

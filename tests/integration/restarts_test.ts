@@ -111,7 +111,7 @@ async function checkConnectionAge(
   start: (options: HealthBackendOptions) => Promise<HealthBackend>,
 ): Promise<void> {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using plain = await start({ maxConnectionAgeMs: AGE_MS });
   await using secure = await start({ maxConnectionAgeMs: AGE_MS, tls });
   const ca = ["--tls-ca-file", authority.caFile];

@@ -33,7 +33,7 @@ function mountProblem(): string | undefined {
 
 async function checkWithoutCas(env: Record<string, string>, wrapper: string[], problem: RegExp) {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   await using directory = await TempDirectory.create();
   const config = await directory.write(
@@ -81,7 +81,7 @@ testThatNeeds({ missing: mountProblem() }, "so they do on a machine without CAs"
 
 Deno.test("the CAs that SSL_CERT_FILE names are those of the machine", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   await withAgent({ env: { SSL_CERT_FILE: authority.caFile } }, async (agent) => {
     assert.equal(await agent.ask(backend.line()), "up\n");
@@ -93,7 +93,7 @@ for (const client of ["native", "grpc-js"]) {
   Deno.test(`CAs of the machine whose file is cut off are used as far as they go, with the client ${client}`, async () => {
     await using authority = await CertificateAuthority.create();
     await using other = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     await using backend = await startHealthBackend({ tls });
     await using directory = await TempDirectory.create();
     const ca = await Deno.readTextFile(authority.caFile);
@@ -139,7 +139,7 @@ const FEDORA_44 = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem";
 
 testThatNeeds({ missing: mountProblem() }, "the CAs of a Fedora 44 are found", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+  const tls = await authority.issueServer();
   await using backend = await startHealthBackend({ tls });
   const env = { SSL_CERT_FILE: "", CAS: authority.caFile };
   const install = `install -D "$CAS" ${FEDORA_44}`;
@@ -162,7 +162,7 @@ async function oneFile({ cert, key }: CertificateFiles): Promise<string> {
 
 Deno.test("a client certificate and its key in one file are taken, however the file is written", async (t) => {
   await using authority = await CertificateAuthority.create();
-  const server = await authority.issue("backend.test", { names: ["backend.test"] });
+  const server = await authority.issueServer();
   const pem = await oneFile(await authority.issue("agent", { use: "client" }));
   const ca = await Deno.readTextFile(authority.caFile);
   await using backend = await startHealthBackend({
@@ -209,7 +209,7 @@ testThatNeeds(
   "a reload with a key that no handshake can be made with changes nothing, and --check-config says so",
   async (t) => {
     await using authority = await CertificateAuthority.create();
-    const server = await authority.issue("backend.test", { names: ["backend.test"] });
+    const server = await authority.issueServer();
     const client = await authority.issue("agent", { use: "client" });
     await using backend = await startHealthBackend({
       tls: { ...server, clientCa: authority.caFile },

@@ -45,7 +45,7 @@ async function checkCertificates(t: Deno.TestContext, start: StartBackend): Prom
   const address = await authority.issue("address", { names: ["127.0.0.1"] });
   const expired = await authority.issue("api.test", { names: ["api.test"], expired: true });
   const client = await authority.issue("api.test", { names: ["api.test"], use: "client" });
-  const unknown = await stranger.issue("api.test", { names: ["api.test"] });
+  const unknown = await stranger.issueServer("api.test");
   await checkRows(t, ["--tls-ca-file", authority.caFile], start, [
     { name: "the right name is up", certificate: named, authority: "api.test", counted: UP },
     {
@@ -104,7 +104,7 @@ testWithBackends(
 
 Deno.test("without --tls-ca-file an authority of one's own is not trusted", async (t) => {
   await using authority = await CertificateAuthority.create();
-  const certificate = await authority.issue("api.test", { names: ["api.test"] });
+  const certificate = await authority.issueServer("api.test");
   const name = "a certificate that the system does not know is down";
   await checkRows(t, [], startHealthBackend, [
     { name, certificate, authority: "api.test", counted: TLS },
@@ -114,7 +114,7 @@ Deno.test("without --tls-ca-file an authority of one's own is not trusted", asyn
 async function checkClientCertificates(start: StartBackend): Promise<void> {
   await using authority = await CertificateAuthority.create();
   await using stranger = await CertificateAuthority.create();
-  const server = await authority.issue("api.test", { names: ["api.test"] });
+  const server = await authority.issueServer("api.test");
   const client = await authority.issue("agent", { use: "client" });
   const unknown = await stranger.issue("agent", { use: "client" });
   await using backend = await start({ tls: { ...server, clientCa: authority.caFile } });
@@ -149,7 +149,7 @@ testWithBackends(
 
 Deno.test("two names on one TLS address are judged each by itself", async () => {
   await using authority = await CertificateAuthority.create();
-  const tls = await authority.issue("api.test", { names: ["api.test"] });
+  const tls = await authority.issueServer("api.test");
   await using backend = await startHealthBackend({ tls });
   await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
     for (let round = 0; round < 3; round++) {
@@ -212,8 +212,8 @@ testWithBackends(
   async (start) => {
     await using authority = await CertificateAuthority.create();
     await using stranger = await CertificateAuthority.create();
-    const good = await authority.issue("api.test", { names: ["api.test"] });
-    const bad = await stranger.issue("api.test", { names: ["api.test"] });
+    const good = await authority.issueServer("api.test");
+    const bad = await stranger.issueServer("api.test");
     await using first = await start({ tls: good });
     const { port } = first;
     const line = first.line({ authority: "api.test" });
@@ -233,7 +233,7 @@ Deno.test("what a CA has issued that has expired is down, as for HAProxy, also b
   await using expired = await CertificateAuthority.create("Expired authority", -1);
   await using other = await CertificateAuthority.create("Other authority");
   const [ofExpired, ofOther] = await Promise.all(
-    [expired, other].map((authority) => authority.issue("api.test", { names: ["api.test"] })),
+    [expired, other].map((authority) => authority.issueServer("api.test")),
   );
   await using directory = await TempDirectory.create();
   const both = await directory.write(

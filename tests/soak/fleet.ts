@@ -127,7 +127,7 @@ export class Fleet implements AsyncDisposable {
       this.#owned.use(await first.start(tls === undefined ? {} : { tls })).port;
     const faults = tlsFaults({
       expiredPort: await start(await authority.issue("tls.test", { names, expired: true })),
-      wrongNamePort: await start(await authority.issue("else.test", { names: ["else.test"] })),
+      wrongNamePort: await start(await authority.issueServer("else.test")),
       strangerPort: await start(await stranger.issue("tls.test", { names })),
       plainPort: await start(undefined),
     });

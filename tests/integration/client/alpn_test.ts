@@ -19,7 +19,7 @@ const OFFERS: readonly (readonly [alpn: string[] | undefined, always: RegExp, le
 
 async function withServers(test: (servers: ScriptedServer[], caFile: string) => Promise<void>) {
   await using authority = await CertificateAuthority.create();
-  const files = await authority.issue("backend.test", { names: ["backend.test"] });
+  const files = await authority.issueServer();
   await using stack = new AsyncDisposableStack();
   const servers: ScriptedServer[] = [];
   for (const [alpn] of OFFERS) {

@@ -63,7 +63,7 @@ Deno.test({
   async fn() {
     assert.doesNotMatch(await Deno.readTextFile(BUNDLE), /node:http2|grpc-node-js/);
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("a.test", { names: ["a.test"] });
+    const tls = await authority.issueServer("a.test");
     await using plain = await startHealthBackend();
     await using secured = await startHealthBackend({ tls });
     await using folder = await TempDirectory.create();

@@ -77,7 +77,7 @@ testWithGo(
   "two hundred targets over TLS at once are all up, cold and right after each of two reloads that change nothing",
   async () => {
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     await using backend = await startGoBackend({ host: "0.0.0.0", tls });
     const lines = addresses(200, 2).map((host) => `${host} ${backend.port} ssl backend.test\n`);
     const flags = ["--log-checks", "none", "--tls-ca-file", authority.caFile];
@@ -98,7 +98,7 @@ for (const ssl of [false, true]) {
     `a hundred healthy targets among a thousand black-holed ones are up, and those down, again and again: ${how}`,
     async () => {
       await using authority = await CertificateAuthority.create();
-      const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+      const tls = await authority.issueServer();
       await using backend = await startGoBackend({ host: "0.0.0.0", ...ssl ? { tls } : {} });
       await using hole = await blackHole(freePort(), "0.0.0.0");
       const flag = `${ssl ? "ssl" : "no-ssl"} backend.test\n`;

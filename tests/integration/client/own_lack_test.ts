@@ -36,7 +36,7 @@ testWithOwnNetwork(
     const ports = { port: freePort(), metricsPort: freePort() };
     await using _doors = await openDoors(wrapper, Object.values(ports));
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     const flags = [...CONNECT_EACH_TIME, "--tls-ca-file", authority.caFile];
     await using stack = new AsyncDisposableStack();
     const backends: HealthBackend[] = [];
@@ -165,7 +165,7 @@ for (const [name, errno] of ERRNOS) {
     `where connecting ends with ${name}, plain or TLS, the agent says nothing, and others are up`,
     async () => {
       await using authority = await CertificateAuthority.create();
-      const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+      const tls = await authority.issueServer();
       await using plain = await startHealthBackend({ host: "[::1]" });
       await using secure = await startHealthBackend({ host: "[::1]", tls });
       await using other = await startHealthBackend();

@@ -79,7 +79,7 @@ const CASES: Record<string, (start: Start) => Promise<void>> = {
 
   async "TLS with a client certificate"(start) {
     await using authority = await CertificateAuthority.create();
-    const server = await authority.issue("backend.test", { names: ["backend.test"] });
+    const server = await authority.issueServer();
     const client = await authority.issue("agent", { use: "client" });
     await using backend = await start({ tls: { ...server, clientCa: authority.caFile } });
     const trust = [...FLAGS, "--tls-ca-file", authority.caFile];

@@ -26,7 +26,7 @@ testWithBackends(
   "a kept connection on which nothing comes back any more costs no down",
   async (start) => {
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("a.test", { names: ["a.test"] });
+    const tls = await authority.issueServer("a.test");
     await using plain = await start();
     await using secure = await start({ tls });
     await withAgent({ flags: ["--tls-ca-file", authority.caFile] }, async (agent) => {
@@ -95,7 +95,7 @@ testWithOwnNetwork(
     const ports = { port: freePort(), metricsPort: freePort() };
     await using _doors = await openDoors(wrapper, Object.values(ports));
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     await using plain = await startHealthBackend({}, wrapper);
     await using secure = await startHealthBackend({ tls }, wrapper);
     const flags = ["--tls-ca-file", authority.caFile];

@@ -24,7 +24,7 @@ testWithBackends(
   "a server that takes 700 ms is up, and 50 checks cost at most 55 RPCs on one connection or two",
   async (start) => {
     await using authority = await CertificateAuthority.create();
-    const tls = await authority.issue("backend.test", { names: ["backend.test"] });
+    const tls = await authority.issueServer();
     const names = serviceNames(25);
     const services = Object.fromEntries(names.map((name): [string, HealthStatus] => [
       name,
@@ -103,7 +103,7 @@ testPlainAndTls(
 
 Deno.test("without kept connections, one that came too late serves the next check, once", async () => {
   await using authority = await CertificateAuthority.create();
-  const files = await authority.issue("backend.test", { names: ["backend.test"] });
+  const files = await authority.issueServer();
   await using backend = await ScriptedServer.start({
     tls: { ...files, alpn: ["h2"] },
     acceptDelayMs: NEW_CONNECTION_MS,

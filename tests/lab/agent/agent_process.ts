@@ -3,7 +3,7 @@ import { LineClient } from "../clients/line_client.ts";
 import { freePort } from "../machine/free_port.ts";
 import { LabProcess } from "../machine/lab_process.ts";
 import { processorMs, untilStopped } from "../machine/process_state.ts";
-import { eventually } from "../testing/eventually.ts";
+import { eventually, withSeen } from "../testing/eventually.ts";
 import { ROOT } from "../testing/repository.ts";
 import { type Metrics, parseMetrics } from "./metrics_text.ts";
 
@@ -191,7 +191,7 @@ export class AgentProcess implements AsyncDisposable {
         return until === "ready" ? this.#isReady() : this.#accepts();
       }, { timeoutMs: START_TIMEOUT_MS });
     } catch (error) {
-      throw new Error(`${(error as Error).message}; its log:\n${this.stderr.join("\n")}`);
+      throw withSeen(error, `; its log:\n${this.stderr.join("\n")}`);
     }
   }
 

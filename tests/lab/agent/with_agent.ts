@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventually } from "../testing/eventually.ts";
+import { eventually, withSeen } from "../testing/eventually.ts";
 import { type AgentProcess, startAgent, type StartAgentOptions } from "./agent_process.ts";
 import type { Metrics } from "./metrics_text.ts";
 
@@ -21,9 +21,7 @@ export async function withAgent(
     assert.deepEqual(agent.faults(), []);
   } catch (error) {
     const log = agent.stderr.slice(-20).join("\n");
-    throw new Error(`${(error as Error).message}\nThe end of the agent's log:\n${log}`, {
-      cause: error,
-    });
+    throw withSeen(error, `\nThe end of the agent's log:\n${log}`);
   }
 }
 

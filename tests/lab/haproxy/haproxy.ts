@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { LabProcess } from "../machine/lab_process.ts";
-import { eventually } from "../testing/eventually.ts";
+import { eventually, withSeen } from "../testing/eventually.ts";
 
 /** One server of a backend, as HAProxy's own statistics show it. */
 export interface ServerRow {
@@ -71,7 +71,7 @@ export class Haproxy implements AsyncDisposable {
       return haproxy;
     } catch (error) {
       await haproxy[Symbol.asyncDispose]();
-      throw new Error(`${(error as Error).message}; it said:\n${haproxy.log()}\nto:\n${text}`);
+      throw withSeen(error, `; it said:\n${haproxy.log()}\nto:\n${text}`);
     }
   }
 
@@ -126,9 +126,7 @@ export class Haproxy implements AsyncDisposable {
         return !row.asking && matches(row, expected) ? row : undefined;
       }, { timeoutMs });
     } catch (error) {
-      throw new Error(
-        `${(error as Error).message}; seen:\n${seen.join("\n")}\nHAProxy's log:\n${this.log()}`,
-      );
+      throw withSeen(error, `; seen:\n${seen.join("\n")}\nHAProxy's log:\n${this.log()}`);
     }
   }
 

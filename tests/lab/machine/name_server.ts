@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { eventually } from "../testing/eventually.ts";
+import { eventually, withSeen } from "../testing/eventually.ts";
 import type { Need } from "../testing/test_that_needs.ts";
 import { freePort } from "./free_port.ts";
 import { LabProcess } from "./lab_process.ts";
@@ -71,7 +71,7 @@ export class NameServer implements AsyncDisposable {
       });
     } catch (error) {
       await this[Symbol.asyncDispose]();
-      throw new Error(`${(error as Error).message}; it said:\n${process.stderr.lines.join("\n")}`);
+      throw withSeen(error, `; it said:\n${process.stderr.lines.join("\n")}`);
     }
   }
 

@@ -47,3 +47,8 @@ export async function within<T>(what: string, timeoutMs: number, promise: Promis
     clearTimeout(timer);
   }
 }
+
+/** @returns an error that goes on with what was seen until then; its cause is the first one */
+export function withSeen(error: unknown, seen: string): Error {
+  return new Error(`${(error as Error).message}${seen}`, { cause: error });
+}

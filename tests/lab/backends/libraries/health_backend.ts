@@ -1,7 +1,7 @@
 import { freePort } from "../../machine/free_port.ts";
 import { LabProcess } from "../../machine/lab_process.ts";
 import { untilStopped } from "../../machine/process_state.ts";
-import { eventually, within } from "../../testing/eventually.ts";
+import { eventually, within, withSeen } from "../../testing/eventually.ts";
 import { ROOT } from "../../testing/repository.ts";
 
 /** The statuses of `grpc.health.v1`, or a raw number for one that does not exist. */
@@ -121,8 +121,8 @@ export class HealthBackend implements AsyncDisposable {
     } catch (error) {
       await this.kill();
       const { code, signal } = await process.exited;
-      const reason = `${(error as Error).message}; it ended with ${signal ?? code}`;
-      throw new Error(`${reason} and this output:\n${process.stderr.lines.join("\n")}`);
+      const output = process.stderr.lines.join("\n");
+      throw withSeen(error, `; it ended with ${signal ?? code} and this output:\n${output}`);
     }
     return this;
   }

@@ -103,6 +103,11 @@ export class CertificateAuthority implements AsyncDisposable {
     return authority;
   }
 
+  /** Signs a usual certificate for a server of this name. */
+  async issueServer(name = "backend.test"): Promise<CertificateFiles> {
+    return await this.issue(name, { names: [name] });
+  }
+
   /** Signs a certificate for a new key and writes both. */
   async issue(subject: string, options: IssueOptions = {}): Promise<CertificateFiles> {
     const { names = [], use = "server", expired = false, ca = false, extensions = [] } = options;

@@ -21,7 +21,7 @@ export function testPlainAndTls(
   Deno.test(`${name}: plain`, (t) => test({ ssl: false, flags: [], server: {} }, t));
   Deno.test(`${name}: TLS`, async (t) => {
     await using authority = await CertificateAuthority.create();
-    const files = await authority.issue(NAME, { names: [NAME] });
+    const files = await authority.issueServer(NAME);
     const flags = ["--tls-ca-file", authority.caFile];
     await test({ ssl: true, flags, server: { tls: { ...files, alpn: ["h2"] } } }, t);
   });

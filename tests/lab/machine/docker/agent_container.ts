@@ -1,5 +1,5 @@
 import { LineClient } from "../../clients/line_client.ts";
-import { eventually } from "../../testing/eventually.ts";
+import { eventually, withSeen } from "../../testing/eventually.ts";
 import { freePort } from "../free_port.ts";
 import type { DockerEngine } from "./docker_engine.ts";
 import { AGENT } from "./images.ts";
@@ -63,7 +63,7 @@ export class AgentContainer implements AsyncDisposable {
     } catch (error) {
       const log = await container.log();
       await container[Symbol.asyncDispose]();
-      throw new Error(`${(error as Error).message}; its log:\n${log}`);
+      throw withSeen(error, `; its log:\n${log}`);
     }
   }
 

@@ -1,4 +1,4 @@
-import { eventually } from "../../testing/eventually.ts";
+import { eventually, withSeen } from "../../testing/eventually.ts";
 import { freePort } from "../free_port.ts";
 import type { DockerEngine, DockerOptions } from "./docker_engine.ts";
 import { makeBases, makeHaproxyImage } from "./images.ts";
@@ -38,7 +38,7 @@ export class Composed implements AsyncDisposable {
     } catch (error) {
       const log = await composed.run("logs").catch(String);
       await composed[Symbol.asyncDispose]();
-      throw new Error(`${(error as Error).message}\n${log}`);
+      throw withSeen(error, `\n${log}`);
     }
   }
 
@@ -58,7 +58,7 @@ export class Composed implements AsyncDisposable {
         return isSo ? row : undefined;
       }, { timeoutMs: 40_000, everyMs: 100 });
     } catch (error) {
-      throw new Error(`${(error as Error).message}; it is ${seen}\n${await this.run("logs")}`);
+      throw withSeen(error, `; it is ${seen}\n${await this.run("logs")}`);
     }
   }
 

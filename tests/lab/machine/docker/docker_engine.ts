@@ -1,4 +1,4 @@
-import { eventually } from "../../testing/eventually.ts";
+import { eventually, withSeen } from "../../testing/eventually.ts";
 import { ROOT } from "../../testing/repository.ts";
 import { LabProcess } from "../lab_process.ts";
 
@@ -81,7 +81,7 @@ export class DockerEngine implements AsyncDisposable {
     } catch (error) {
       await engine[Symbol.asyncDispose]();
       const said = keeper.stderr.lines.slice(-20).join("\n");
-      throw new Error(`${(error as Error).message}; it said:\n${said}`);
+      throw withSeen(error, `; it said:\n${said}`);
     }
   }
 

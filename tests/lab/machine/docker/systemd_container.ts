@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { eventually } from "../../testing/eventually.ts";
+import { eventually, withSeen } from "../../testing/eventually.ts";
 import { LabProcess } from "../lab_process.ts";
 import type { DockerEngine, DockerOutcome } from "./docker_engine.ts";
 
@@ -53,7 +53,7 @@ export class SystemdContainer implements AsyncDisposable {
     } catch (error) {
       const { stdout } = await container.try("systemctl --failed; journalctl -b -n 20");
       await container[Symbol.asyncDispose]();
-      throw new Error(`${(error as Error).message}:\n${stdout}`);
+      throw withSeen(error, `:\n${stdout}`);
     }
   }
 
