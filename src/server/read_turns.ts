@@ -14,7 +14,7 @@ export class ReadTurns {
   #begun = 0;
   #isTurnAsked = false;
   /** The one that has waited longest first. */
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: { readonly count: number; readonly begin: () => void }[] = [];
 
   /**
    * To be called before each read and each accept.
@@ -26,7 +26,7 @@ export class ReadTurns {
     const isFree = this.#begun < READS_PER_TURN;
     if (isFree) this.#begun += count;
     this.#askForTurn();
-    return isFree ? undefined : new Promise((resolve) => this.#waiting.push(resolve));
+    return isFree ? undefined : new Promise((begin) => this.#waiting.push({ count, begin }));
   }
 
   /** Early enough that the timer has its turn, as a rule, before anybody has to wait. */
@@ -39,9 +39,15 @@ export class ReadTurns {
 
   #begin(): void {
     this.#isTurnAsked = false;
-    const next = this.#waiting.splice(0, READS_PER_TURN);
-    this.#begun = next.length;
+    this.#begun = 0;
+    let taken = 0;
+    for (; this.#begun < READS_PER_TURN; taken++) {
+      const next = this.#waiting[taken];
+      if (next === undefined) break;
+      this.#begun += next.count;
+      next.begin();
+    }
+    this.#waiting.splice(0, taken);
     this.#askForTurn();
-    for (const resolve of next) resolve();
   }
 }

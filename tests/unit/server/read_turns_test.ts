@@ -29,6 +29,17 @@ Deno.test("ReadTurns counts the lines of a read", async () => {
   await waiting;
 });
 
+Deno.test("ReadTurns counts the lines of a read that had to wait", async () => {
+  const turns = new ReadTurns();
+  turns.take(64);
+  const begun: number[] = [];
+  const waiting = [0, 1].map((reader) => turns.take(64)?.then(() => begun.push(reader)));
+  await waiting[0];
+  await Promise.resolve();
+  assert.deepEqual(begun, [0], "The second one has the next turn");
+  await waiting[1];
+});
+
 /** Clients that ask again as soon as they have their answer. Arguments: the port, and how many. */
 const BUSY_CLIENTS = `
 const [port, count] = Deno.args.map(Number);
