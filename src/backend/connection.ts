@@ -1,12 +1,15 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
 import { Session } from "../http2/session.ts";
-import type { StreamEnd, StreamRequest } from "../http2/stream.ts";
-import type { Destination, DialTimings } from "./dial.ts";
+import type { StreamEnd, StreamOwner, StreamRequest } from "../http2/stream.ts";
+import type { Destination } from "./dial.ts";
 import type { Transport } from "./transport.ts";
 
 /** A connection that ends gets so long to send what is left, in milliseconds; a frozen peer takes nothing. */
 const GOODBYE_MS = 1000;
+
+/** A connection on which a call has failed is replaced at this age, in milliseconds. */
+const MAX_DOUBTED_AGE_MS = 5000;
 
 /** Calls of which SERVING is remembered on a connection. */
 const MAX_SAID_SERVING = 1000;
@@ -37,23 +40,15 @@ export interface ConnectionOwner {
 }
 
 /** What a call says to the server. */
-export type CallRequest =
-  & Pick<
-    StreamRequest,
-    "headerListBytes" | "body" | "isDecided" | "onEnd"
-  >
-  & {
-    /** The header fields, encoded for HPACK, with the time left at a moment of `performance.now()`. */
-    readonly headerBlock: (sentAt: number) => Uint8Array;
-  };
+export interface CallRequest extends StreamOwner {
+  readonly content: StreamRequest;
+  /** @returns the header fields, encoded for HPACK, with the time left at a moment of `performance.now()` */
+  headerBlock(sentAt: number): Uint8Array;
+}
 
 /** A call that has been sent. */
-export class Call implements StreamRequest {
+export class Call implements StreamOwner {
   readonly connection: Connection;
-  readonly headerBlock: Uint8Array;
-  readonly headerListBytes: number;
-  readonly body: Uint8Array;
-  readonly isDecided: StreamRequest["isDecided"];
   /** In milliseconds of `performance.now()`. */
   readonly sentAt = performance.now();
   /** {@linkcode Connection.signsOfLife} when it was sent. */
@@ -65,14 +60,10 @@ export class Call implements StreamRequest {
   /** Sends it. It may end before this returns: where the server takes no headers of this size. */
   constructor(connection: Connection, session: Session, request: CallRequest) {
     this.connection = connection;
-    this.headerBlock = request.headerBlock(this.sentAt);
-    this.headerListBytes = request.headerListBytes;
-    this.body = request.body;
-    this.isDecided = request.isDecided;
     this.signsBefore = session.signsOfLife;
     this.#request = request;
     this.#session = session;
-    this.#streamId = session.open(this);
+    this.#streamId = session.open(request.content, request.headerBlock(this.sentAt), this);
   }
 
   onEnd(end: StreamEnd): void {
@@ -89,7 +80,6 @@ export class Call implements StreamRequest {
 /** One connection to a backend: its socket, and the HTTP/2 session on it. */
 export class Connection {
   readonly destination: Destination;
-  readonly timings: DialTimings;
   /** In milliseconds of `performance.now()`, as {@linkcode lastUsedAt}. */
   readonly openedAt = performance.now();
   lastUsedAt = this.openedAt;
@@ -97,8 +87,9 @@ export class Connection {
   callsCarried = 0;
   /** For the call that is on it alone. */
   exclusive = false;
-  /** When another is to take its place. */
+  /** When another is to take its place, and why; `Infinity` while that one is being made. */
   replaceAt = Infinity;
+  replaceReason: "age" | "changed" = "age";
   closeReason: CloseReason = "peer";
   /** Since when it is known to give no sign of life. */
   silentSince: number | undefined;
@@ -120,12 +111,10 @@ export class Connection {
   constructor(
     destination: Destination,
     transport: Transport,
-    timings: DialTimings,
     owner: ConnectionOwner,
     deadlines: Deadlines,
   ) {
     this.destination = destination;
-    this.timings = timings;
     this.#transport = transport;
     this.#owner = owner;
     this.#deadlines = deadlines;
@@ -201,6 +190,17 @@ export class Connection {
     this.closeReason = reason;
     this.#session.drain();
     this.#afterChange();
+  }
+
+  /**
+   * A call on it has failed: another takes its place before long. Behind a balancer new connections may lead to a
+   * server that serves.
+   */
+  doubt(): void {
+    const at = this.openedAt + MAX_DOUBTED_AGE_MS;
+    if (this.replaceAt === Infinity || this.replaceAt <= at) return;
+    this.replaceAt = at;
+    this.replaceReason = "changed";
   }
 
   /** Whether the backend has said SERVING to such a call on this connection. */

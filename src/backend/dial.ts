@@ -34,8 +34,6 @@ export function destinationKey({ address, port, tls }: Destination): string {
 
 /** Why no connection could be made. */
 export interface DialFailure {
-  /** The step that failed. */
-  readonly phase: "connect" | "tls";
   readonly verdict: Extract<Verdict, { kind: "unreachable" | "timeout" | "tls" | "local" }>;
   /** Whether the connection merely ended: another may well be fine, as while a front proxy reloads. */
   readonly retryable: boolean;
@@ -87,10 +85,7 @@ export class Dial {
     this.#timeoutMs = timeoutMs;
     this.#deadlines = deadlines;
     this.result = this.#run()
-      .catch((error): Dialled => ({
-        ok: false,
-        failure: { ...this.#failure(error), phase: this.phase },
-      }))
+      .catch((error): Dialled => ({ ok: false, failure: this.#failure(error) }))
       .finally(() => this.#deadline?.cancel());
   }
 
@@ -146,7 +141,7 @@ export class Dial {
     return this.#handshakeWaited && hadMs < Math.min(ENOUGH_FOR_HANDSHAKE_MS, this.#timeoutMs / 2);
   }
 
-  #failure(error: unknown): Omit<DialFailure, "phase"> {
+  #failure(error: unknown): DialFailure {
     const { phase } = this;
     if (this.#passed === "held_up" || this.#passed === "timeout" && this.#wasQueuedAway()) {
       const detail = "The agent was held up while it connected";

@@ -23,8 +23,6 @@ export interface PendingPlacement {
   readonly waitsFor: string;
   /** What of the agent's own it waits for, if it does. */
   readonly waitsForAgent: string | undefined;
-  /** The step of connecting that is under way, or that was the last. */
-  readonly phase: "connect" | "tls";
   /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
   leave(): void;
 }
@@ -73,7 +71,6 @@ export class Waiter implements PendingPlacement {
   readonly #deadlines: Deadlines;
   readonly #resolve: (placement: Placement) => void;
   #next: Deadline | undefined;
-  #failedPhase: "connect" | "tls" = "connect";
   /** The failure at an address that was not tried, because the agent itself lacked something. */
   #untriable: DialFailure | undefined;
   #settled = false;
@@ -121,14 +118,8 @@ export class Waiter implements PendingPlacement {
     return undefined;
   }
 
-  get phase(): "connect" | "tls" {
-    for (const { dials } of this.tried) for (const { phase } of dials) return phase;
-    return this.#failedPhase;
-  }
-
   /** A dial there has failed, and nothing else is under way there. */
   fail(endpoint: Endpoint, failure: DialFailure): void {
-    this.#failedPhase = failure.phase;
     if (failure.verdict.kind === "local") this.#untriable = failure;
     endpoint.waiting.delete(this);
     if (this.#settled || this.#tryNext()) return;

@@ -37,7 +37,10 @@ export interface PoolOptions {
 
 /** Told what becomes of connections. */
 export interface PoolObserver {
+  /** A dial begins. */
   onOpened(): void;
+  /** It has succeeded. */
+  onConnected?(timings: DialTimings): void;
   onClosed(reason: CloseReason): void;
 }
 
@@ -60,7 +63,6 @@ const NO_OPTIONS: PlaceOptions = {};
 const CLOSED: Placement = {
   ok: false,
   failure: {
-    phase: "connect",
     verdict: { kind: "local", detail: "The agent is being stopped" },
     retryable: false,
   },
@@ -250,14 +252,14 @@ export class Pool {
     const { connections, dials } = endpoint;
     const unserved = this.#countUnserved(endpoint);
     const { keep, maxConnections } = this.#options;
-    // Where none is kept each is for one call, and those have their own bounds.
+    // With the cache off, each call needs a dial of its own; only max_channels bounds them.
     const mostDials = connections.size === 0 ? 1 : MAX_DIALS_PER_DESTINATION;
     const wanted = keep ? Math.min(mostDials, unserved) : unserved;
     const most = keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
     while (dials.size < wanted) {
       if (countServing(endpoint) + dials.size >= most) {
         if (!this.#makeRoom(connections, 1)) return;
-        continue; // to close one has served the destination anew
+        continue; // closing one has already served the waiting calls: count again
       }
       const isFull = this.#size - this.#makingRoom >= maxConnections;
       // Some at once, so that a flood of new destinations does not pay for the search each time.
@@ -295,7 +297,8 @@ export class Pool {
     const dialled = await dial.result;
     const wanted = dials.delete(dial);
     if (dialled.ok) {
-      this.#keep(endpoint, dialled.transport, dialled.timings);
+      this.#observer.onConnected?.(dialled.timings);
+      this.#keep(endpoint, dialled.transport);
       return undefined;
     }
     this.#gone("peer");
@@ -304,8 +307,8 @@ export class Pool {
     return dialled.failure;
   }
 
-  #keep(endpoint: Endpoint, transport: Transport, timings: DialTimings): void {
-    const connection = new Connection(endpoint.destination, transport, timings, {
+  #keep(endpoint: Endpoint, transport: Transport): void {
+    const connection = new Connection(endpoint.destination, transport, {
       onFree: () => {
         if (endpoint.waiting.size > 0) this.#serve(endpoint);
         if (this.#crowded.size > 0 && connection.callsUnderWay === 0) this.#serveCrowded();
@@ -351,7 +354,7 @@ export class Pool {
     if (endpoint.dials.size > 0) return;
     for (const waiter of [...endpoint.waiting]) {
       if (working.some((connection) => this.#suits(connection, waiter))) continue;
-      // Its packets may have been lost before the backend came back, so later calls have another made.
+      // A timed-out dial says nothing to a call that came after it began: the backend may be back. That call gets a new dial.
       const cameLater = failure.verdict.kind === "timeout" && waiter.since > dial.begunAt;
       if (!cameLater) waiter.fail(endpoint, failure);
     }
@@ -367,7 +370,8 @@ export class Pool {
   #forgetIfEmpty(endpoint: Endpoint): void {
     const { key, connections, dials, waiting, pause } = endpoint;
     if (connections.size + dials.size + waiting.size > 0 || pause !== undefined) return;
-    this.#endpoints.delete(key);
+    // A new one may have taken its place while a dial that nobody wanted was being ended.
+    if (this.#endpoints.get(key) === endpoint) this.#endpoints.delete(key);
     this.#crowded.delete(endpoint);
   }
 
@@ -383,9 +387,9 @@ export class Pool {
   #replace(endpoint: Endpoint, connection: Connection): void {
     connection.replaceAt = Infinity;
     void this.#dial(endpoint).then((failure) => {
-      // What the agent lacks itself says nothing of the backend; later again.
+      // The agent lacked something: keep the old one, and try at the next call.
       if (failure?.verdict.kind === "local") connection.replaceAt = performance.now();
-      else connection.drain("age");
+      else connection.drain(connection.replaceReason);
     });
   }
 

@@ -3,32 +3,25 @@ import { type Destination, destinationKey } from "../backend/dial.ts";
 import type { PendingPlacement, Placement, PlaceOptions } from "../backend/placement.ts";
 import type { Pool } from "../backend/pool.ts";
 import type { Deadlines } from "../deadline.ts";
-import { encodeHealthCall, type HealthCall } from "../grpc/request.ts";
-import { LruMap } from "../lru_map.ts";
-import {
-  type AttemptOutcome,
-  type CallEnd,
-  outcomeOfCall,
-  outcomeOfDial,
-  WatchedCall,
-} from "./call.ts";
+import type { HealthCall } from "../grpc/request.ts";
+import type { LruMap } from "../lru_map.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import { type CallEnd, WatchedCall } from "./call.ts";
 import {
   type CheckObserver,
   type CheckProgress,
-  type CheckTimings,
   type HealthCheck,
-  type HealthClient,
-  type Outcome,
   RPC_TIMED_OUT,
   type RunningCheck,
 } from "./health_client.ts";
+import { type AttemptOutcome, outcomeOfCall, outcomeOfDial } from "./verdicts.ts";
 
 /** Calls or connections in one check at most, and for a backend whose last check has used all of them. */
 const MAX_ATTEMPTS = 4;
 const MAX_ATTEMPTS_OF_EXHAUSTED = 2;
 
-/** Pauses before the attempts, in milliseconds: a front proxy that reloads needs a moment. */
-const PAUSES_MS = [0, 0, 10, 50];
+/** Pauses before the attempts after the first, in milliseconds: a front proxy that reloads needs a moment. */
+const PAUSES_MS = [0, 10, 50];
 
 /**
  * From the attempt after so many on, and for the last one, a call gets a new connection to itself. Some servers
@@ -45,7 +38,10 @@ export function hedgeDelayMs(timeLeftMs: number): number {
   return Math.min(MAX_HEDGE_DELAY_MS, timeLeftMs * HEDGE_PART);
 }
 
-const NO_TIMINGS: CheckTimings = {};
+/** Names a backend and what is asked of it: that one service fails says nothing of another. */
+export function questionOf([first]: readonly Destination[], { key }: HealthCall): string {
+  return `${first && destinationKey(first)} ${key}`;
+}
 
 /** What attempts are made with. */
 export interface AttemptsContext {
@@ -55,7 +51,8 @@ export interface AttemptsContext {
   readonly rpcTimeoutMs: number;
   /** How long a new connection may be without the server's SETTINGS, in milliseconds. */
   readonly connectTimeoutMs: number;
-  readonly exhausted: ExhaustedBackends;
+  /** Questions of which the last check has used all its attempts in vain, by {@linkcode questionOf}. */
+  readonly exhausted: LruMap<string, true>;
   readonly observer: Pick<CheckObserver, "onHedged">;
 }
 
@@ -64,28 +61,23 @@ export interface AttemptsContext {
  * connection, not the backend, is to blame, until the time is up.
  */
 export class Attempts implements RunningCheck {
-  readonly outcome: Promise<Outcome>;
+  readonly verdict: Promise<Verdict>;
   readonly #check: HealthCheck;
   readonly #call: HealthCall;
   readonly #context: AttemptsContext;
   /** Whether the last check of this backend has used all its attempts. */
   readonly #wasExhausted: boolean;
+  readonly #maxAttempts: number;
   readonly #calls: WatchedCall[] = [];
   /** Addresses at which an attempt had no answer: the others come first. */
   #failed: Set<string> | undefined;
-  // Of the last attempt, where an earlier one still waits for its answer:
+  /** The wait for a connection, while there is one. */
   #placement: PendingPlacement | undefined;
-  /** When it began to look for a connection, in milliseconds of `performance.now()`. */
-  #placedAt = 0;
-  /** When its call was sent. */
-  #sentAt = 0;
-  /** The steps of it that have ended. */
-  #timings: CheckTimings = {};
-  /** What the attempts have come to so far. */
-  #result: AttemptOutcome | undefined;
+  /** What the backend has said last. */
+  #answer: Verdict | undefined;
   /** Connections opened before are not used. */
   #openedAfter = -Infinity;
-  /** How long the one that waits least long will wait, in milliseconds. */
+  /** The shortest time that anybody who shares this check will wait, in milliseconds. */
   #askerTimeoutMs: number;
   #made = 0;
   #hedged = false;
@@ -96,18 +88,20 @@ export class Attempts implements RunningCheck {
     this.#call = call;
     this.#context = context;
     this.#askerTimeoutMs = check.askerTimeoutMs;
-    this.#wasExhausted = context.exhausted.has(check.destinations, call.key);
-    this.outcome = this.#run();
+    const { exhausted } = context;
+    this.#wasExhausted = exhausted.size > 0 &&
+      exhausted.get(questionOf(check.destinations, call)) === true;
+    // Each address of a name has its turn, so that one that has recovered is found.
+    this.#maxAttempts = this.#wasExhausted
+      ? Math.min(MAX_ATTEMPTS, Math.max(MAX_ATTEMPTS_OF_EXHAUSTED, check.destinations.length))
+      : MAX_ATTEMPTS;
+    this.verdict = this.#run();
   }
 
   progress(): CheckProgress {
-    const now = performance.now();
     const placement = this.#placement;
     return {
-      timings: placement === undefined
-        ? { ...this.#timings, rpc: now - this.#sentAt }
-        : { [placement.phase]: now - this.#placedAt },
-      answer: this.#result?.answered === true ? this.#result.verdict : undefined,
+      answer: this.#answer,
       // Where a call is out, silence is the backend's: it is only a second connection that has to wait.
       lack: this.#hedged ? undefined : placement?.waitsForAgent,
       waitsFor: placement?.waitsFor ?? RPC_TIMED_OUT,
@@ -131,52 +125,45 @@ export class Attempts implements RunningCheck {
   }
 
   get #isExhausted(): boolean {
-    return this.#made >= this.#limit;
+    return this.#made >= this.#maxAttempts;
   }
 
-  get #limit(): number {
-    if (!this.#wasExhausted) return MAX_ATTEMPTS;
-    // Each address of a name has its turn, so that one that has recovered is found.
-    const { length } = this.#check.destinations;
-    return Math.min(MAX_ATTEMPTS, Math.max(MAX_ATTEMPTS_OF_EXHAUSTED, length));
-  }
-
-  async #run(): Promise<Outcome> {
+  async #run(): Promise<Verdict> {
     try {
-      const result = await this.#attempts();
-      this.#rememberWhetherExhausted(result);
-      return { verdict: result.verdict, timings: this.#timings };
+      const { verdict } = await this.#attempts();
+      this.#rememberWhetherExhausted(verdict);
+      return verdict;
     } finally {
-      this.#end(this.#result?.answered === true);
+      this.#end(this.#answer !== undefined);
     }
   }
 
-  #rememberWhetherExhausted({ verdict }: AttemptOutcome): void {
+  #rememberWhetherExhausted(verdict: Verdict): void {
     const { exhausted } = this.#context;
-    const { destinations } = this.#check;
-    const { key } = this.#call;
-    if (verdict.kind !== "serving" && this.#isExhausted) exhausted.add(destinations, key);
-    else if (verdict.kind === "serving" && this.#wasExhausted) exhausted.delete(destinations, key);
+    const isServing = verdict.kind === "serving";
+    if (isServing ? !this.#wasExhausted : !this.#isExhausted) return;
+    const question = questionOf(this.#check.destinations, this.#call);
+    if (isServing) exhausted.delete(question);
+    else exhausted.set(question, true);
   }
 
   /** Attempts as long as a new connection may well say something else. */
   async #attempts(): Promise<AttemptOutcome> {
     let last = await this.#attempt();
     let result = last;
-    this.#result = result;
     while (last.retryable && !this.#isExhausted && !this.#cancelled) {
       this.#openedAfter = performance.now();
-      await this.#pause(PAUSES_MS[this.#made] ?? 0);
+      await this.#pause(PAUSES_MS[this.#made - 1] ?? 0);
       last = await this.#attempt();
       // A new connection without an answer does not take back what was said on the old one.
-      if (last.answered || !result.answered) this.#result = result = last;
+      if (last.answered || !result.answered) result = last;
     }
     return result;
   }
 
   /** One call, and further attempts on new connections while the first is silent: the first whole answer wins. */
   async #attempt(): Promise<AttemptOutcome> {
-    const exclusive = this.#made >= Math.min(ATTEMPTS_BEFORE_EXCLUSIVE, this.#limit - 1);
+    const exclusive = this.#made >= Math.min(ATTEMPTS_BEFORE_EXCLUSIVE, this.#maxAttempts - 1);
     this.#made++;
     const { deadlines, rpcTimeoutMs } = this.#context;
     const endsBy = this.#check.at + this.#check.timeoutMs;
@@ -185,12 +172,9 @@ export class Attempts implements RunningCheck {
     const placement = this.#send(watched, options) ?? await this.#place(watched, options);
     if (!placement.ok) {
       for (const { address } of this.#destinations()) this.#hasFailed(address);
-      this.#timings = { [placement.failure.phase]: performance.now() - this.#placedAt };
       return outcomeOfDial(placement.failure);
     }
     const { call } = placement;
-    this.#timings = this.#connectTimings(call);
-    this.#sentAt = call.sentAt;
     const timeoutMs = watched.timeoutAt(call.sentAt);
     watched.watch(
       call,
@@ -207,17 +191,11 @@ export class Attempts implements RunningCheck {
     this.#context.observer.onHedged();
     this.#hasFailed(call.connection.destination.address);
     this.#openedAfter = performance.now();
-    const result = await firstAnswer(
-      ended,
-      this.#attempts(),
-      this.#check.destinations.length > 1,
-    );
-    return this.#result = result;
+    return await firstAnswer(ended, this.#attempts(), this.#check.destinations.length > 1);
   }
 
   /** On a connection that can take it now. */
   #send(request: WatchedCall, options: PlaceOptions): Placement | undefined {
-    this.#placedAt = performance.now();
     const call = this.#context.pool.send(this.#destinations(), request, options);
     return call && { ok: true, call };
   }
@@ -230,22 +208,15 @@ export class Attempts implements RunningCheck {
   }
 
   #outcome(call: Call, end: CallEnd, timeoutMs: number): AttemptOutcome {
-    const rpc = performance.now() - call.sentAt;
-    const connecting = this.#connectTimings(call);
-    this.#timings = connecting === NO_TIMINGS ? { rpc } : { ...connecting, rpc };
-    const outcome = outcomeOfCall(call, end, this.#call.key, rpc, timeoutMs);
-    if (outcome.answered) return outcome;
+    const tookMs = performance.now() - call.sentAt;
+    const outcome = outcomeOfCall(call, end, this.#call.key, tookMs, timeoutMs);
+    if (outcome.answered) {
+      this.#answer = outcome.verdict;
+      return outcome;
+    }
     this.#hasFailed(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.
     return this.#hasUntried() ? { ...outcome, retryable: true } : outcome;
-  }
-
-  /** Nothing on a kept connection. What was tried in vain before the one that is used counts as connecting. */
-  #connectTimings({ connection, sentAt }: Call): CheckTimings {
-    const { openedAt, timings } = connection;
-    if (openedAt < this.#placedAt) return NO_TIMINGS;
-    const { tls = 0 } = timings;
-    return { ...timings, connect: sentAt - this.#placedAt - tls };
   }
 
   #hasFailed(address: string): void {
@@ -279,8 +250,8 @@ export class Attempts implements RunningCheck {
 }
 
 /**
- * Takes the first whole answer. Where neither call brings one: the outcome of the newer one, but that of the older
- * where the newer one may have gone to another address, which says nothing of the first.
+ * The first whole answer wins. If neither call has one, the newer outcome counts; but if the name has several
+ * addresses, the older one does, since the newer call may have gone to another address.
  *
  * @param elsewhere whether it may have
  */
@@ -293,70 +264,4 @@ async function firstAnswer(
   if (first.answered) return first;
   const [one, other] = await Promise.all([old, fresh]);
   return other.answered || !one.answered && !elsewhere ? other : one;
-}
-
-/** Encoded calls that are kept: one for each authority and service. */
-const MAX_CALLS = 10_000;
-
-/** Backends of which it is remembered that a check has used all its attempts. */
-const MAX_EXHAUSTED = 10_000;
-
-/** Questions to backends of which the last check has used all its attempts in vain. */
-export class ExhaustedBackends {
-  readonly #backends = new LruMap<string, true>(MAX_EXHAUSTED);
-
-  /** @param call the key of the call: that one service fails says nothing of another */
-  has(destinations: readonly Destination[], call: string): boolean {
-    return this.#backends.size > 0 && this.#backends.get(keyOf(destinations, call)) === true;
-  }
-
-  add(destinations: readonly Destination[], call: string): void {
-    this.#backends.set(keyOf(destinations, call), true);
-  }
-
-  delete(destinations: readonly Destination[], call: string): void {
-    this.#backends.delete(keyOf(destinations, call));
-  }
-}
-
-function keyOf([first]: readonly Destination[], call: string): string {
-  return first === undefined ? call : `${destinationKey(first)} ${call}`;
-}
-
-/** The agent's own gRPC client. */
-export class NativeClient implements HealthClient {
-  readonly #context: AttemptsContext;
-  readonly #metadata: ReadonlyMap<string, string>;
-  readonly #calls = new LruMap<string, HealthCall>(MAX_CALLS);
-
-  /** @param metadata what each call carries along */
-  constructor(
-    pool: Pool,
-    deadlines: Deadlines,
-    timeouts: Pick<AttemptsContext, "rpcTimeoutMs" | "connectTimeoutMs">,
-    metadata: ReadonlyMap<string, string>,
-    observer: Pick<CheckObserver, "onHedged">,
-  ) {
-    const exhausted = new ExhaustedBackends();
-    this.#context = { pool, deadlines, ...timeouts, exhausted, observer };
-    this.#metadata = metadata;
-  }
-
-  check(check: HealthCheck): RunningCheck {
-    return new Attempts(check, this.#callOf(check), this.#context);
-  }
-
-  stateOf(destination: Destination): "ready" | "connecting" | undefined {
-    return this.#context.pool.stateOf(destination);
-  }
-
-  #callOf({ destinations: [first], authority, service }: HealthCheck): HealthCall {
-    const tls = first?.tls !== undefined;
-    const key = `${tls} ${authority} ${service}`;
-    const known = this.#calls.get(key);
-    if (known !== undefined) return known;
-    const call = encodeHealthCall({ authority, tls, service }, this.#metadata);
-    this.#calls.set(key, call);
-    return call;
-  }
 }

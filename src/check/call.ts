@@ -1,11 +1,7 @@
 import type { Call, CallRequest, Connection } from "../backend/connection.ts";
-import type { DialFailure } from "../backend/dial.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
-import { isDecided, readHealthAnswer, statusOfReset } from "../grpc/response.ts";
-import type { HttpResponse, StreamEnd } from "../http2/stream.ts";
-import type { Verdict } from "../protocol/verdict.ts";
-import { RPC_HELD_UP, RPC_TIMED_OUT } from "./health_client.ts";
+import type { StreamEnd } from "../http2/stream.ts";
 
 /**
  * How a call ended. Three ends do not come from the server: `timeout`; `no_settings`, where a new connection has
@@ -42,12 +38,9 @@ const SLOW: Liveness = { kind: "slow" };
 
 /** A call, and whether it looks as though no answer will come. */
 export class WatchedCall implements CallRequest {
-  readonly headerListBytes: number;
-  readonly body: Uint8Array;
-  readonly isDecided = isDecided;
+  readonly content: HealthCall;
   /** Settles with the end of the call, or before it when the connection gives no sign of life. */
   readonly heard: Promise<CallEnd | Silence>;
-  readonly #healthCall: HealthCall;
   readonly #rpcTimeoutMs: number;
   readonly #endsBy: number;
   readonly #deadlines: Deadlines;
@@ -63,10 +56,8 @@ export class WatchedCall implements CallRequest {
    * @param rpcTimeoutMs how long it may take from its sending on, in milliseconds
    * @param endsBy when it ends at the latest, in milliseconds of `performance.now()`
    */
-  constructor(healthCall: HealthCall, rpcTimeoutMs: number, endsBy: number, deadlines: Deadlines) {
-    this.headerListBytes = healthCall.headerListBytes;
-    this.body = healthCall.body;
-    this.#healthCall = healthCall;
+  constructor(content: HealthCall, rpcTimeoutMs: number, endsBy: number, deadlines: Deadlines) {
+    this.content = content;
     this.#rpcTimeoutMs = rpcTimeoutMs;
     this.#endsBy = endsBy;
     this.#deadlines = deadlines;
@@ -75,7 +66,7 @@ export class WatchedCall implements CallRequest {
 
   /** The server is told how much time is left. */
   headerBlock(sentAt: number): Uint8Array {
-    return this.#healthCall.headerBlock(this.timeoutAt(sentAt));
+    return this.content.headerBlock(this.timeoutAt(sentAt));
   }
 
   /** @returns how long it may take when it is sent at a moment of `performance.now()`, in milliseconds */
@@ -187,132 +178,4 @@ export class WatchedCall implements CallRequest {
     if (kind === "no_settings") connection.drain("silent");
     this.onEnd({ kind });
   }
-}
-
-/** What one attempt to check a backend has come to. */
-export interface AttemptOutcome {
-  readonly verdict: Verdict;
-  /** Whether there was a whole answer: the backend, or what stands before it, has spoken. */
-  readonly answered: boolean;
-  /** Whether a new connection may well say something else. */
-  readonly retryable: boolean;
-}
-
-/**
- * The server knows the deadline too, and may say DEADLINE_EXCEEDED a moment before it. After this part of the
- * time that counts as our own timeout.
- */
-const NEARLY_ALL = 0.9;
-
-/** @returns what it means that there is no connection */
-export function outcomeOfDial({ verdict, retryable }: DialFailure): AttemptOutcome {
-  return { verdict, answered: false, retryable };
-}
-
-/**
- * @param key of what was asked: SERVING is remembered of a connection by it
- * @param tookMs how long it took, in milliseconds
- * @param timeoutMs how long it might take
- * @returns what the end of a call means
- */
-export function outcomeOfCall(
-  { connection }: Call,
-  end: CallEnd,
-  key: string,
-  tookMs: number,
-  timeoutMs: number,
-): AttemptOutcome {
-  switch (end.kind) {
-    case "response": {
-      const verdict = verdictOf(end.response, tookMs, timeoutMs);
-      return answered(verdict, connection, key);
-    }
-    case "reset":
-      return failedOn(connection, { kind: "rpc", ...statusOfReset(end.code) });
-    case "refused":
-      if (isOld(connection)) connection.drain("changed");
-      return failed({ kind: "rpc", code: "UNAVAILABLE", detail: end.reason }, true);
-    case "lost": {
-      const { verdict, final } = lostVerdict(connection, end.reason);
-      return failed(verdict, !final && (!end.begun || isOld(connection)));
-    }
-    case "malformed": {
-      const verdict = { kind: "rpc", code: "INTERNAL", detail: end.reason } as const;
-      return failedOn(connection, verdict);
-    }
-    case "not_http2":
-      return failed({ kind: "unreachable", detail: end.reason }, false);
-    case "flooded":
-      return failedOn(connection, { kind: "unreachable", detail: end.reason });
-    case "timeout":
-      // Behind a balancer it may be this connection's server alone: the next check asks on another one.
-      if (connection.hasSaidServing(key)) connection.drain("changed");
-      return failed({ kind: "timeout", detail: RPC_TIMED_OUT }, false);
-    case "no_settings": {
-      const detail = "The peer sent no HTTP/2 SETTINGS in time";
-      return failed({ kind: "timeout", detail }, false);
-    }
-    case "held_up":
-      return failed({ kind: "local", detail: RPC_HELD_UP }, false);
-  }
-}
-
-/** Behind a balancer an old connection may lead to a server that is being replaced, and new ones to others. */
-function answered(verdict: Verdict, connection: Connection, key: string): AttemptOutcome {
-  if (verdict.kind === "serving") {
-    connection.saidServing(key);
-    return { verdict, answered: true, retryable: false };
-  }
-  const retryable = connection.hasSaidServing(key);
-  if (retryable) connection.drain("changed");
-  return { verdict, answered: true, retryable };
-}
-
-/** Whether it has had calls before: then it, or another call on it, may be to blame for a failure. */
-function isOld({ callsCarried }: Connection): boolean {
-  return callsCarried > 1;
-}
-
-/** Another try goes to a new connection, and that one is kept in place of this. */
-function failedOn(connection: Connection, verdict: Verdict): AttemptOutcome {
-  const retryable = isOld(connection);
-  if (retryable) connection.drain("changed");
-  return failed(verdict, retryable);
-}
-
-function failed(verdict: Verdict, retryable: boolean): AttemptOutcome {
-  return { verdict, answered: false, retryable };
-}
-
-const SERVING: Verdict = { kind: "serving" };
-
-function verdictOf(response: HttpResponse, tookMs: number, timeoutMs: number): Verdict {
-  const answer = readHealthAnswer(response);
-  if (answer.ok) {
-    const { status } = answer;
-    return status === "SERVING" ? SERVING : { kind: "not_serving", status };
-  }
-  const { code, detail } = answer;
-  return code === "DEADLINE_EXCEEDED" && tookMs > timeoutMs * NEARLY_ALL
-    ? { kind: "timeout", detail: RPC_TIMED_OUT }
-    : { kind: "rpc", code, detail };
-}
-
-/**
- * With TLS 1.3 a server judges the client's certificate after the handshake has ended for the client: it
- * sends an alert, or merely closes.
- */
-function lostVerdict(
-  { destination: { tls }, tlsAlert, signsOfLife }: Connection,
-  reason: string,
-): { readonly verdict: Verdict; readonly final: boolean } {
-  if (tlsAlert !== undefined) return { verdict: { kind: "tls", detail: tlsAlert }, final: true };
-  if (tls === undefined || signsOfLife > 0) {
-    return { verdict: { kind: "unreachable", detail: reason }, final: false };
-  }
-  const question = tls.profile.settings.certFile === undefined
-    ? "does it demand a client certificate?"
-    : "does it refuse the client certificate?";
-  const detail = `The peer closed the connection after the TLS handshake: ${question}`;
-  return { verdict: { kind: "tls", detail }, final: false };
 }

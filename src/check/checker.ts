@@ -3,11 +3,11 @@ import type { PendingLookUp } from "../backend/name_lookup.ts";
 import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
-import type { Verdict } from "../protocol/verdict.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 import { hedgeDelayMs } from "./attempts.ts";
-import type { CheckObserver, CheckProgress, HealthClient } from "./health_client.ts";
+import type { CheckObserver, HealthClient } from "./health_client.ts";
 import { type Flight, type Observation, SingleFlight } from "./single_flight.ts";
+import { verdictOfTimeout } from "./verdicts.ts";
 
 /** How checks are run; times in milliseconds. */
 export interface CheckerOptions {
@@ -87,9 +87,8 @@ export class Checker {
     if (resolution instanceof Promise) {
       waiting.firstLookUp = this.#resolver.firstLookUp(request.host);
       resolution.then((resolution) => {
-        const resolveMs = performance.now() - at;
-        if (!waiting.settled) this.#run(waiting, resolution, resolveMs);
-      }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, ...NO_RUN }));
+        if (!waiting.settled) this.#run(waiting, resolution);
+      }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, run: NO_RUN }));
     } else {
       this.#run(waiting, resolution);
     }
@@ -111,9 +110,8 @@ export class Checker {
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }
 
-  /** @param resolveMs how long the name look-up took, if there was one */
-  #run(waiting: Waiting, resolution: Resolution, resolveMs?: number): void {
-    if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, ...NO_RUN });
+  #run(waiting: Waiting, resolution: Resolution): void {
+    if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, run: NO_RUN });
     const { addresses } = resolution;
     const { request, timeoutMs: askerTimeoutMs, at } = waiting;
     const { host, authority, service } = request;
@@ -137,7 +135,7 @@ export class Checker {
       }),
       performance.now(),
     );
-    waiting.waitFor(flight, resolveMs);
+    waiting.waitFor(flight);
   }
 
   #destinationsOf(
@@ -152,14 +150,14 @@ export class Checker {
   }
 }
 
-/** If a name waited longer than this share of the check's time to be looked up, a timeout is the agent's fault. */
-const MAX_QUEUED_SHARE = 1 / 4;
-
-/** How long a check's answer is put off at most while the agent is behind, in milliseconds: HAProxy waits for it. */
+/**
+ * How long after its deadline a check is answered at the latest, while unread answers are read first, in
+ * milliseconds: HAProxy still waits then.
+ */
 const MAX_PUT_OFF_MS = 150;
 
 /** For verdicts that no RPC was made for. */
-const NO_RUN = { run: 0, timings: {} } as const;
+const NO_RUN = 0;
 
 /** A client's wait for a check. Several may share one RPC; each has its own deadline. */
 class Waiting implements PendingCheck {
@@ -191,18 +189,10 @@ class Waiting implements PendingCheck {
     );
   }
 
-  /** @param resolveMs how long the name look-up took, if there was one */
-  waitFor(flight: Flight, resolveMs: number | undefined): void {
+  waitFor(flight: Flight): void {
     this.#flight = flight;
     flight.join(this.timeoutMs);
-    void flight.observation.then((observation) =>
-      this.settle(
-        resolveMs === undefined ? observation : {
-          ...observation,
-          timings: { resolve: resolveMs, ...observation.timings },
-        },
-      )
-    );
+    void flight.observation.then((observation) => this.settle(observation));
   }
 
   settle(observation: Observation): void {
@@ -225,23 +215,8 @@ class Waiting implements PendingCheck {
     const flight = this.#flight;
     // Whoever asks next after a timeout is not to wait for the same run again.
     if (flight !== undefined) flight.open = false;
-    const progress = flight?.progress();
-    this.settle({
-      verdict: this.#timeoutVerdict(heldUp, progress),
-      run: flight?.run ?? NO_RUN.run,
-      timings: progress?.timings ?? NO_RUN.timings,
-    });
-  }
-
-  #timeoutVerdict(heldUp: boolean, progress: CheckProgress | undefined): Verdict {
-    if (progress?.answer !== undefined) return progress.answer;
-    if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
     const queuedMs = this.firstLookUp?.queuedMs(this.at) ?? 0;
-    if (queuedMs > this.timeoutMs * MAX_QUEUED_SHARE) {
-      return { kind: "local", detail: "The name had to wait for its turn to be looked up" };
-    }
-    if (progress?.lack !== undefined) return { kind: "local", detail: progress.lack };
-    const waitedFor = progress?.waitsFor ?? "The name was not resolved in time";
-    return { kind: "timeout", detail: `${waitedFor}: ${Math.round(this.timeoutMs)} ms` };
+    const verdict = verdictOfTimeout(heldUp, this.timeoutMs, queuedMs, flight?.progress());
+    this.settle({ verdict, run: flight?.run ?? NO_RUN });
   }
 }

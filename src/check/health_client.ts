@@ -1,14 +1,6 @@
 import type { Destination } from "../backend/dial.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 
-/** How long the steps of a check took, in milliseconds; a step that was not reached is missing. */
-export interface CheckTimings {
-  readonly resolve?: number;
-  readonly connect?: number;
-  readonly tls?: number;
-  readonly rpc?: number;
-}
-
 /** A health call to one backend. */
 export interface HealthCheck {
   /** The addresses of the backend, in the order of preference; at least one. */
@@ -24,16 +16,8 @@ export interface HealthCheck {
   readonly askerTimeoutMs: number;
 }
 
-/** What came of a health call. */
-export interface Outcome {
-  readonly verdict: Verdict;
-  readonly timings: CheckTimings;
-}
-
 /** How far a health call is, for one who will wait no longer. */
 export interface CheckProgress {
-  /** The steps so far, the one under way included. */
-  readonly timings: CheckTimings;
   /** What the backend has said already, where it is being asked once more. */
   readonly answer: Verdict | undefined;
   /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
@@ -53,7 +37,7 @@ export interface CheckObserver {
 /** A health call under way. */
 export interface RunningCheck {
   /** Never rejects; never settles once it is cancelled. */
-  readonly outcome: Promise<Outcome>;
+  readonly verdict: Promise<Verdict>;
   /** @returns how far it is now */
   progress(): CheckProgress;
   /** Another one waits for it too, so long at most, in milliseconds. */

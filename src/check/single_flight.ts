@@ -1,6 +1,6 @@
 import { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { CheckProgress, CheckTimings, Outcome, RunningCheck } from "./health_client.ts";
+import type { CheckProgress, RunningCheck } from "./health_client.ts";
 
 /** Observations that are kept for those that ask later. */
 const MAX_KEPT = 10_000;
@@ -10,7 +10,6 @@ export interface Observation {
   readonly verdict: Verdict;
   /** Which run it comes from: all that share one have seen the same, and once only. */
   readonly run: number;
-  readonly timings: CheckTimings;
 }
 
 /** One run of a health call, and who waits for it. */
@@ -40,16 +39,13 @@ export class Flight {
     this.begunAt = begunAt;
     this.#check = check;
     this.#onEmpty = onEmpty;
-    const end = ({ verdict, timings }: Outcome): Observation => {
-      const observation = { verdict, timings, run: this.run };
+    const end = (verdict: Verdict): Observation => {
+      const observation = { verdict, run: this.run };
       this.open = false;
       onEnd(observation);
       return observation;
     };
-    this.observation = check.outcome.then(
-      end,
-      (error) => end({ verdict: { kind: "internal", error }, timings: {} }),
-    );
+    this.observation = check.verdict.then(end, (error) => end({ kind: "internal", error }));
   }
 
   /** @returns how far the run is */

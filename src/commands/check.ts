@@ -1,7 +1,6 @@
 import { Backends, loadClient } from "../backends.ts";
-import type { CheckTimings } from "../check/health_client.ts";
+import type { DialTimings } from "../backend/dial.ts";
 import type { Configuration } from "../config/configuration.ts";
-import { Metrics } from "../metrics/metrics.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { formatReply, stateFor } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
@@ -33,11 +32,24 @@ export async function checkByHand(
 ): Promise<CheckedByHand> {
   const mistake = await loadClient(configuration, undefined);
   if (mistake !== undefined) return { ok: false, mistake };
-  const backends = new Backends(configuration, new Metrics());
   const startedAt = performance.now();
-  const { observation } = backends.checkerFor(configuration).check(request);
-  const { verdict, timings } = await observation;
-  const durationMs = performance.now() - startedAt;
+  let dialledMs: number | undefined;
+  let connected: { readonly timings: DialTimings; readonly atMs: number } | undefined;
+  const elapsedMs = () => performance.now() - startedAt;
+  const backends = new Backends(configuration, {
+    onOpened: () => dialledMs ??= elapsedMs(),
+    onConnected: (timings) => connected = { timings, atMs: elapsedMs() },
+    onClosed: () => {},
+    onCoalesced: () => {},
+    onHedged: () => {},
+  });
+  const { verdict } = await backends.checkerFor(configuration).check(request).observation;
+  const durationMs = elapsedMs();
+  const steps = {
+    resolve: dialledMs ?? durationMs,
+    ...dialledMs !== undefined && { connect: durationMs - dialledMs },
+    ...connected !== undefined && { ...connected.timings, rpc: durationMs - connected.atMs },
+  };
   backends.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isAgentFailure(verdict) ? undefined : verdict;
@@ -54,28 +66,22 @@ export async function checkByHand(
     reply: reply ?? null,
     duration_ms: round(durationMs),
     timings_ms: Object.fromEntries(
-      // An address needs no look-up; a check without any other step has ended in it.
-      Object.entries({ resolve: isEmpty(timings) ? durationMs : 0, ...timings })
-        .map(([step, ms]) => [step, round(ms)]),
+      Object.entries(steps).map(([step, ms]) => [step, round(ms)]),
     ),
   };
   const up = state === undefined ? undefined : state === "up";
   if (json) return { ok: true, up, text: JSON.stringify(result) };
-  const steps = Object.entries(STEPS)
+  const shown = Object.entries(STEPS)
     .filter(([step]) => step in result.timings_ms)
     .map(([step, label]) => `${label} ${result.timings_ms[step]} ms`);
   const lines = [
     `backend   ${result.backend} ${result.ssl_flag} ${result.authority}`,
     `service   ${result.service === "" ? "(the server as a whole)" : result.service}`,
     `verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`,
-    `timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`,
+    `timings   ${[...shown, `whole check ${result.duration_ms} ms`].join(", ")}`,
     `reply     ${reply ?? "(none: the agent could not ask)"}`,
   ];
   return { ok: true, up, text: lines.join("\n") };
-}
-
-function isEmpty(timings: CheckTimings): boolean {
-  return Object.keys(timings).length === 0;
 }
 
 function round(ms: number): number {

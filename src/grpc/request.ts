@@ -1,5 +1,7 @@
 import { encodeHeaders } from "../http2/hpack.ts";
+import type { StreamRequest } from "../http2/stream.ts";
 import { encodeHealthRequest } from "./health.ts";
+import { isDecided } from "./response.ts";
 
 const PATH = "/grpc.health.v1.Health/Check";
 const USER_AGENT = "haproxy-grpc-agent";
@@ -11,14 +13,11 @@ const FIELD_OVERHEAD_BYTES = 32;
 const MAX_TIMEOUT_MS = 99_999_999;
 
 /** A health request, encoded but for its deadline. */
-export interface HealthCall {
+export interface HealthCall extends StreamRequest {
   /** The same for calls that ask the same. */
   readonly key: string;
   /** Header fields encoded for HPACK, with a deadline. */
   readonly headerBlock: (timeoutMs: number) => Uint8Array;
-  /** What the fields count towards SETTINGS_MAX_HEADER_LIST_SIZE, in bytes. */
-  readonly headerListBytes: number;
-  readonly body: Uint8Array;
 }
 
 /**
@@ -66,6 +65,7 @@ export function encodeHealthCall(
     },
     headerListBytes,
     body: encodeHealthRequest(service),
+    isDecided,
   };
 }
 

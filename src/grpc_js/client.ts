@@ -5,7 +5,6 @@ import type { PoolObserver, PoolOptions } from "../backend/pool.ts";
 import {
   type HealthCheck,
   type HealthClient,
-  type Outcome,
   RPC_HELD_UP,
   RPC_TIMED_OUT,
   type RunningCheck,
@@ -68,7 +67,6 @@ export function setUpGrpcJs(log: GrpcJsLog | undefined): void {
  *   its IP address is sent a server name that is none.
  * - A peer that floods it has it read, and the agent do little else, until the connection is closed.
  * - Nothing is kept over a reload, and no connection is replaced because of its age.
- * - Connecting counts as part of the RPC in the timings of a check.
  */
 export class GrpcJsClient implements HealthClient {
   readonly #options: PoolOptions;
@@ -101,16 +99,11 @@ export class GrpcJsClient implements HealthClient {
   check(check: HealthCheck): RunningCheck {
     const timeouts = { rpcMs: this.#rpcTimeoutMs, connectMs: this.#options.connectTimeoutMs };
     const calls = new Calls(check, this.#metadata, timeouts);
-    const outcome = this.#run(check.destinations, calls)
-      .catch((error): Outcome => ({ verdict: { kind: "internal", error }, timings: {} }));
+    const verdict = this.#run(check.destinations, calls)
+      .catch((error): Verdict => ({ kind: "internal", error }));
     return {
-      outcome,
-      progress: () => ({
-        timings: {},
-        answer: undefined,
-        lack: undefined,
-        waitsFor: calls.waitsFor,
-      }),
+      verdict,
+      progress: () => ({ answer: undefined, lack: undefined, waitsFor: calls.waitsFor }),
       joined: () => {}, // nothing is asked twice
       cancel: () => calls.cancel(),
     };
@@ -127,10 +120,10 @@ export class GrpcJsClient implements HealthClient {
     for (const channel of [...this.#channels.values()]) channel.close("reload");
   }
 
-  async #run(destinations: readonly Destination[], calls: Calls): Promise<Outcome> {
+  async #run(destinations: readonly Destination[], calls: Calls): Promise<Verdict> {
     // All are the addresses of one name, with one profile.
     const detail = contextProblem(destinations[0]);
-    if (detail !== undefined) return { verdict: { kind: "tls", detail }, timings: {} };
+    if (detail !== undefined) return { kind: "tls", detail };
     const rank = (destination: Destination) => this.stateOf(destination) === "ready" ? 0 : 1;
     let last: Attempt | undefined;
     for (const destination of destinations.toSorted((a, b) => rank(a) - rank(b))) {
@@ -142,7 +135,7 @@ export class GrpcJsClient implements HealthClient {
       if (last.connected) break;
     }
     if (last === undefined) throw new Error("A check without a destination");
-    return last;
+    return last.verdict;
   }
 
   #kept(destination: Destination): Channel | undefined {
@@ -194,7 +187,8 @@ function contextProblem(destination: Destination | undefined): string | undefine
 }
 
 /** What one call came to. */
-interface Attempt extends Outcome {
+interface Attempt {
+  readonly verdict: Verdict;
   readonly connected: boolean;
   readonly answered: boolean;
 }
@@ -237,7 +231,6 @@ class Calls {
     const end = await call.ended;
     return {
       verdict: verdictOf(end, address, tls !== undefined),
-      timings: end.connected ? { rpc: performance.now() - begunAt } : {},
       connected: end.connected,
       answered: end.kind === "response" || end.kind === "error" && end.answered,
     };

@@ -18,7 +18,14 @@ import {
   ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import { FloodBounds, FlowControl, type Stream, type StreamRequest, Streams } from "./stream.ts";
+import {
+  FloodBounds,
+  FlowControl,
+  type Stream,
+  type StreamOwner,
+  type StreamRequest,
+  Streams,
+} from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
@@ -106,11 +113,12 @@ export class Session {
   /**
    * Begins a request. Only to be called while {@linkcode freeStreams} is above 0.
    *
+   * @param headerBlock its header fields, encoded for HPACK
    * @returns the stream's id
    */
-  open(request: StreamRequest): number {
+  open(request: StreamRequest, headerBlock: Uint8Array, owner: StreamOwner): number {
     const { initialWindow, arrived, maxFrameBytes } = this.#settings;
-    const stream = this.#streams.open(request, initialWindow, !arrived);
+    const stream = this.#streams.open(request, owner, initialWindow, !arrived);
     const { id } = stream;
     this.#bounds.countRequest();
     const reason = this.#settings.headersMistake(request.headerListBytes);
@@ -118,7 +126,7 @@ export class Session {
       this.#streams.end(stream, { kind: "malformed", reason });
       return id;
     }
-    const block = this.#settings.withSizeUpdate(request.headerBlock);
+    const block = this.#settings.withSizeUpdate(headerBlock);
     this.#output.headers(id, block, maxFrameBytes);
     this.#flow.sendBody(stream, maxFrameBytes);
     return id;

@@ -35,11 +35,9 @@ export type StreamEnd =
   /** The peer sent without end. */
   | { readonly kind: "flooded"; readonly reason: string };
 
-/** A request of one HEADERS and one DATA. */
+/** A request of one HEADERS and one DATA, but for its header block. */
 export interface StreamRequest {
-  /** The fields, encoded for HPACK. */
-  readonly headerBlock: Uint8Array;
-  /** Their size as SETTINGS_MAX_HEADER_LIST_SIZE counts it, in bytes. */
+  /** The size of its header fields as SETTINGS_MAX_HEADER_LIST_SIZE counts it, in bytes. */
   readonly headerListBytes: number;
   readonly body: Uint8Array;
   /** Whether what has come of an answer decides already; the rest is not waited for then. */
@@ -48,8 +46,12 @@ export interface StreamRequest {
     headers: readonly HeaderField[],
     body: Uint8Array,
   ) => boolean;
+}
+
+/** Whoever has begun a stream. */
+export interface StreamOwner {
   /** Called once, unless the stream is cancelled. */
-  readonly onEnd: (end: StreamEnd) => void;
+  onEnd(end: StreamEnd): void;
 }
 
 /** Streams given up of which late frames are expected. */
@@ -71,6 +73,7 @@ export type Answer =
 export interface Stream {
   readonly id: number;
   readonly request: StreamRequest;
+  readonly owner: StreamOwner;
   /** How many bytes the server takes of its body. */
   sendWindow: number;
   /** How much of the body has been sent. */
@@ -103,12 +106,18 @@ export class Streams {
   }
 
   /** @param sendWindow how many bytes the server takes of the request's body */
-  open(request: StreamRequest, sendWindow: number, beforeSettings: boolean): Stream {
+  open(
+    request: StreamRequest,
+    owner: StreamOwner,
+    sendWindow: number,
+    beforeSettings: boolean,
+  ): Stream {
     const id = this.#nextId;
     this.#nextId += 2;
     const stream: Stream = {
       id,
       request,
+      owner,
       sendWindow,
       sent: 0,
       uncredited: 0,
@@ -163,7 +172,7 @@ export class Streams {
 
   /** Tells how a stream ended, unless that was told before. */
   end(stream: Stream, end: StreamEnd): void {
-    if (this.#streams.delete(stream)) stream.request.onEnd(end);
+    if (this.#streams.delete(stream)) stream.owner.onEnd(end);
   }
 
   endAll(endOf: (stream: Stream) => StreamEnd): void {

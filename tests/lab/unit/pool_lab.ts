@@ -4,7 +4,6 @@ import type { PendingPlacement, PlaceOptions } from "../../../src/backend/placem
 import { Pool, type PoolOptions } from "../../../src/backend/pool.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { encodeHealthCall } from "../../../src/grpc/request.ts";
-import { isDecided } from "../../../src/grpc/response.ts";
 import type { StreamEnd } from "../../../src/http2/stream.ts";
 import { eventually } from "../testing/eventually.ts";
 import { nextTurn } from "./next_turn.ts";
@@ -68,11 +67,5 @@ export class PoolLab implements AsyncDisposable {
 /** A health call of the service "". */
 export function healthCall(onEnd: (end: StreamEnd) => void): CallRequest {
   const call = encodeHealthCall({ authority: "api", tls: false, service: "" }, new Map());
-  return {
-    headerBlock: () => call.headerBlock(1000),
-    headerListBytes: call.headerListBytes,
-    body: call.body,
-    isDecided,
-    onEnd,
-  };
+  return { content: call, headerBlock: () => call.headerBlock(1000), onEnd };
 }

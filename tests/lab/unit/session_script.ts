@@ -1,6 +1,6 @@
 import { errorName } from "../../../src/http2/frame.ts";
 import { Session } from "../../../src/http2/session.ts";
-import type { StreamEnd, StreamRequest } from "../../../src/http2/stream.ts";
+import type { StreamEnd, StreamOwner, StreamRequest } from "../../../src/http2/stream.ts";
 import { concat, type Frame, frame, FrameReader, PREFACE } from "../backends/http2/frames.ts";
 import { HpackEncoder } from "../backends/http2/hpack_encoder.ts";
 
@@ -50,17 +50,26 @@ export class ScriptedSession {
   #nextId = 1;
 
   /** Begins a request: a block of 3 bytes and a body of 7, unless said otherwise. */
-  open(request: Partial<StreamRequest> = {}): number {
+  open(
+    request: Partial<StreamRequest & StreamOwner & { readonly headerBlock: Uint8Array }> = {},
+  ): number {
     const id = this.#nextId;
     this.#nextId += 2;
-    const opened = this.session.open({
-      headerBlock: Uint8Array.of(0x83, 0x86, 0x84),
-      headerListBytes: 200,
-      body: new Uint8Array(7),
-      isDecided: (status) => status !== 200,
-      onEnd: (end) => this.ends.push([id, copyOf(end)]),
-      ...request,
-    });
+    const {
+      headerBlock = Uint8Array.of(0x83, 0x86, 0x84),
+      onEnd = (end: StreamEnd) => this.ends.push([id, copyOf(end)]),
+      ...content
+    } = request;
+    const opened = this.session.open(
+      {
+        headerListBytes: 200,
+        body: new Uint8Array(7),
+        isDecided: (status) => status !== 200,
+        ...content,
+      },
+      headerBlock,
+      { onEnd },
+    );
     if (opened !== id) throw new Error(`Stream ${opened} came instead of ${id}`);
     return id;
   }

@@ -30,7 +30,7 @@ async function failEach(verdicts: readonly Failed[]): Promise<DialFailure | unde
       const endpoint = tried[index];
       assert.ok(endpoint);
       const retryable = verdict === REFUSED;
-      waiter.fail(endpoint, { phase: "connect", verdict, retryable });
+      waiter.fail(endpoint, { verdict, retryable });
     }
     const placement = await waiter.placed;
     return placement.ok ? undefined : placement.failure;

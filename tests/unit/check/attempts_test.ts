@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import {
   Attempts,
   type AttemptsContext,
-  ExhaustedBackends,
   hedgeDelayMs,
-  NativeClient,
+  questionOf,
 } from "../../../src/check/attempts.ts";
-import type { HealthCheck } from "../../../src/check/health_client.ts";
 import { encodeHealthCall } from "../../../src/grpc/request.ts";
+import { LruMap } from "../../../src/lru_map.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import {
   data,
@@ -31,6 +30,7 @@ import { type Peer, PeerServer, send } from "../../lab/backends/peers/peer_serve
 import { blackHole, http1, saying, silent } from "../../lab/backends/peers/tcp_peers.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 import { at, PoolLab } from "../../lab/unit/pool_lab.ts";
 import { describeFrame, settingsOf } from "../../lab/unit/session_script.ts";
 
@@ -42,7 +42,7 @@ const CALL = encodeHealthCall(QUESTION, new Map());
 /** Checks made with a pool of their own. */
 class AttemptsLab extends PoolLab {
   hedged = 0;
-  readonly exhausted = new ExhaustedBackends();
+  readonly exhausted = new LruMap<string, true>(100);
 
   /** Begins a check of what listens on these ports. */
   begin(
@@ -77,7 +77,7 @@ class AttemptsLab extends PoolLab {
     context?: Partial<AttemptsContext>,
     times?: { readonly timeoutMs?: number; readonly askerTimeoutMs?: number },
   ): Promise<string> {
-    return describe((await this.begin([port], context, times).outcome).verdict);
+    return describe(await this.begin([port], context, times).verdict);
   }
 }
 
@@ -148,9 +148,9 @@ for (const [what, answer, verdict, calls] of FRESH) {
     await using lab = new AttemptsLab();
     const attempts = lab.begin([peer.port]);
     const begun = performance.now();
-    assert.equal(describe((await attempts.outcome).verdict), verdict);
+    assert.equal(describe(await attempts.verdict), verdict);
     assert.equal(peer.requests, calls);
-    assert.equal(lab.exhausted.has([at(peer.port)], CALL.key), calls === 4);
+    assert.equal(lab.exhausted.get(questionOf([at(peer.port)], CALL)) === true, calls === 4);
     // The pauses before the third and the fourth.
     if (calls === 4) assert.ok(performance.now() - begun >= 60);
     assert.equal(lab.hedged, 0);
@@ -159,7 +159,7 @@ for (const [what, answer, verdict, calls] of FRESH) {
   Deno.test(`Attempts: a server that ${what} each time gets 2 calls at most once it is exhausted`, async () => {
     await using peer = new Scripted(...Array<Answer>(8).fill(answer));
     await using lab = new AttemptsLab();
-    lab.exhausted.add([at(peer.port)], CALL.key);
+    lab.exhausted.set(questionOf([at(peer.port)], CALL), true);
     assert.equal(await lab.check(peer.port), verdict);
     assert.equal(peer.requests, Math.min(calls, 2));
   });
@@ -169,7 +169,7 @@ Deno.test("Attempts: that one service has used all attempts takes none from anot
   await using peer = new Scripted(CLOSES, CLOSES, CLOSES);
   await using lab = new AttemptsLab();
   const other = encodeHealthCall({ ...QUESTION, service: "other" }, new Map());
-  lab.exhausted.add([at(peer.port)], other.key);
+  lab.exhausted.set(questionOf([at(peer.port)], other), true);
   assert.equal(await lab.check(peer.port), "serving");
   assert.equal(peer.requests, 4);
 });
@@ -183,7 +183,7 @@ Deno.test("Attempts: the last one has a connection to itself, also where there a
     },
   });
   await using lab = new AttemptsLab();
-  lab.exhausted.add([at(server.port)], CALL.key);
+  lab.exhausted.set(questionOf([at(server.port)], CALL), true);
   const checks = Array.from({ length: 8 }, () => lab.check(server.port));
   assert.deepEqual(new Set(await Promise.all(checks)), new Set(["serving"]));
 });
@@ -251,6 +251,59 @@ Deno.test("Attempts: what a kept connection said holds where a new one has no an
   await lab.check(peer.port);
   assert.equal(await lab.check(peer.port), "NOT_SERVING");
   assert.equal(peer.requests, 5);
+});
+
+Deno.test("Attempts tell what a kept connection said also after a second call beside a silent one has failed", async () => {
+  const { promise: end, resolve: endIt } = Promise.withResolvers<void>();
+  const freezes: Answer = () => end;
+  await using peer = new Scripted(SERVING, NOT_SERVING, freezes, RESETS);
+  await using lab = new AttemptsLab();
+  await lab.check(peer.port);
+  const attempts = lab.begin([peer.port]);
+  await eventually("the second call beside the silent one", () => peer.requests === 4);
+  await new Promise((resolve) => setTimeout(resolve, 50)); // there is no event for what does not change
+  assert.deepEqual(attempts.progress().answer, { kind: "not_serving", status: "NOT_SERVING" });
+  attempts.cancel();
+  endIt();
+});
+
+/** How servers end a call at its deadline, a moment before the agent would. */
+const ENDED_AT_DEADLINE: readonly [string, Answer][] = [
+  ["DEADLINE_EXCEEDED", ends(4)],
+  ["CANCELLED", ends(1)],
+  ["a reset with CANCEL", ({ send, streamId }) => send(resetStream(streamId, 8))],
+];
+
+for (const [what, answer] of ENDED_AT_DEADLINE) {
+  const late: Answer = (call) => {
+    setTimeout(() => answer(call), 480);
+  };
+
+  Deno.test(`Attempts: ${what} at the deadline is a timeout, and the call is not made again`, async () => {
+    await using peer = new Scripted(SERVING, late, answer);
+    await using lab = new AttemptsLab();
+    await lab.check(peer.port);
+    assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 500 }), "timeout");
+    assert.equal(peer.requests, 2);
+    assert.match(await lab.check(peer.port, { rpcTimeoutMs: 500 }), /^rpc/, "earlier it is not");
+  });
+}
+
+Deno.test("Attempts: a connection whose every call fails is replaced when it is five seconds old", async () => {
+  await using peer = new Scripted(...Array<Answer>(8).fill(NOT_SERVING));
+  await using lab = new AttemptsLab();
+  using time = new FakeTime();
+  for (const passed of [0, 3000, 1900]) {
+    time.passes(passed);
+    assert.equal(await lab.check(peer.port), "NOT_SERVING");
+    assert.equal(peer.connections, 1);
+  }
+  time.passes(200);
+  assert.equal(await lab.check(peer.port), "NOT_SERVING");
+  await eventually("the new connection", () => lab.closed.length === 1);
+  assert.deepEqual([lab.closed, peer.connections], [["changed"], 2]);
+  assert.equal(await lab.check(peer.port), "NOT_SERVING");
+  assert.equal(peer.connections, 2);
 });
 
 /** What is final at once. */
@@ -413,7 +466,7 @@ Deno.test("Attempts: an RPC that takes longer than its limit is given up, its co
   await using peer = new Scripted(NOTHING);
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port], { rpcTimeoutMs: 60 }, { timeoutMs: 5000 });
-  const { verdict } = await attempts.outcome;
+  const verdict = await attempts.verdict;
   assert.deepEqual(verdict, { kind: "timeout", detail: "The RPC did not end in time" });
   assert.equal(await lab.check(peer.port), "serving");
   assert.deepEqual([peer.connections, lab.closed.length], [1, 0]);
@@ -442,7 +495,7 @@ Deno.test("Attempts: cancelled, they take their call back and never settle; the 
   await using peer = new Scripted(NOTHING);
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port]);
-  void attempts.outcome.then(() => assert.fail("They have settled"));
+  void attempts.verdict.then(() => assert.fail("They have settled"));
   await eventually("the call", () => peer.requests === 1);
   assert.equal(attempts.progress().waitsFor, "The RPC did not end in time");
   attempts.cancel();
@@ -468,24 +521,16 @@ Deno.test("Attempts: cancelled in a pause, they make no further call and never s
   });
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port]);
-  void attempts.outcome.then(() => assert.fail("They have settled"));
+  void attempts.verdict.then(() => assert.fail("They have settled"));
   await eventually("the third call", () => peer.requests === 3);
   await new Promise((resolve) => setTimeout(resolve, 150)); // there is no event for what does not come
   assert.equal(peer.requests, 3);
 });
 
-Deno.test("Attempts: the time of a step is told, connecting only for a new connection", async () => {
-  await using peer = new Scripted();
-  await using lab = new AttemptsLab();
-  const steps = async () => Object.keys((await lab.begin([peer.port]).outcome).timings).sort();
-  assert.deepEqual(await steps(), ["connect", "rpc"]);
-  assert.deepEqual(await steps(), ["rpc"]);
-});
-
 Deno.test("Attempts: a dial that ends at its limit is a timeout of connecting", async () => {
   await using hole = await blackHole();
   await using lab = new AttemptsLab({ connectTimeoutMs: 50 });
-  const { verdict } = await lab.begin([hole.port]).outcome;
+  const verdict = await lab.begin([hole.port]).verdict;
   assert.deepEqual(verdict, {
     kind: "timeout",
     detail: "The TCP connection was not made in time",
@@ -494,55 +539,4 @@ Deno.test("Attempts: a dial that ends at its limit is a timeout of connecting", 
 
 Deno.test("hedgeDelayMs() is a quarter of the time left, and 400 ms at most", () => {
   assert.deepEqual([100, 1600, 5000, 60_000].map(hedgeDelayMs), [25, 400, 400, 400]);
-});
-
-const TIMEOUTS = { rpcTimeoutMs: 5000, connectTimeoutMs: 5000 };
-
-/** A check of the server as a whole. */
-function checkOf(port: number): HealthCheck {
-  return {
-    destinations: [at(port)],
-    authority: "api",
-    service: "",
-    at: performance.now(),
-    timeoutMs: 5000,
-    askerTimeoutMs: 5000,
-  };
-}
-
-Deno.test("NativeClient makes two calls at most of a backend that has used up all, until it serves", async () => {
-  let requests = 0;
-  let refusing = true;
-  await using peer = http2Peer({
-    answer: ({ send, streamId }) => {
-      requests++;
-      return send(refusing ? resetStream(streamId, 7) : healthAnswer(streamId));
-    },
-  });
-  await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), {
-    onHedged() {},
-  });
-  const callsOfCheck = async () => {
-    const before = requests;
-    await client.check(checkOf(peer.port)).outcome;
-    return requests - before;
-  };
-  assert.deepEqual([await callsOfCheck(), await callsOfCheck(), await callsOfCheck()], [4, 2, 2]);
-  refusing = false;
-  assert.equal(await callsOfCheck(), 1);
-  refusing = true;
-  assert.equal(await callsOfCheck(), 4);
-});
-
-Deno.test("NativeClient tells how far the connection of a destination is", async () => {
-  await using peer = http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
-  await using lab = new PoolLab();
-  const client = new NativeClient(lab.pool, lab.deadlines, TIMEOUTS, new Map(), {
-    onHedged() {},
-  });
-  assert.equal(client.stateOf(at(peer.port)), undefined);
-  const { verdict } = await client.check(checkOf(peer.port)).outcome;
-  assert.deepEqual(verdict, { kind: "serving" });
-  assert.equal(client.stateOf(at(peer.port)), "ready");
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { CheckProgress, Outcome, RunningCheck } from "../../../src/check/health_client.ts";
+import type { CheckProgress, RunningCheck } from "../../../src/check/health_client.ts";
 import { SingleFlight } from "../../../src/check/single_flight.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
@@ -9,16 +9,16 @@ const PATIENCE_MS = 400;
 
 /** A run whose end the test decides. */
 class Run implements RunningCheck {
-  readonly outcome: Promise<Outcome>;
+  readonly verdict: Promise<Verdict>;
   cancelled = 0;
-  readonly #end: PromiseWithResolvers<Outcome> = Promise.withResolvers();
+  readonly #end: PromiseWithResolvers<Verdict> = Promise.withResolvers();
 
   constructor() {
-    this.outcome = this.#end.promise;
+    this.verdict = this.#end.promise;
   }
 
   end(verdict: Verdict = SERVING): void {
-    this.#end.resolve({ verdict, timings: { rpc: 1 } });
+    this.#end.resolve(verdict);
   }
 
   fail(error: Error): void {
@@ -27,7 +27,7 @@ class Run implements RunningCheck {
 
   progress(): CheckProgress {
     const waitsFor = "The RPC did not end in time";
-    return { timings: {}, answer: undefined, lack: undefined, waitsFor };
+    return { answer: undefined, lack: undefined, waitsFor };
   }
 
   joined(): void {}
@@ -46,7 +46,6 @@ Deno.test("SingleFlight shares a run under way, and not one that has ended", asy
   run.end();
   assert.deepEqual(await flight.observation, {
     verdict: SERVING,
-    timings: { rpc: 1 },
     run: flight.run,
   });
   assert.equal(flights.find("a", PATIENCE_MS), undefined);

@@ -73,7 +73,7 @@ class Lab {
     this.deadlines.push(patienceMs);
     const { verdict, run = this.checks } = this;
     return {
-      observation: Promise.resolve({ verdict, run, timings: {} }),
+      observation: Promise.resolve({ verdict, run }),
       abandon: () => this.abandoned++,
     };
   }

@@ -1,0 +1,183 @@
+import type { Call, Connection } from "../backend/connection.ts";
+import type { DialFailure } from "../backend/dial.ts";
+import { readHealthAnswer, statusOfReset } from "../grpc/response.ts";
+import type { HttpResponse } from "../http2/stream.ts";
+import type { Verdict } from "../protocol/verdict.ts";
+import type { CallEnd } from "./call.ts";
+import { type CheckProgress, RPC_HELD_UP, RPC_TIMED_OUT } from "./health_client.ts";
+
+/** What one attempt to check a backend has come to. */
+export interface AttemptOutcome {
+  readonly verdict: Verdict;
+  /** Whether there was a whole answer: the backend, or what stands before it, has spoken. */
+  readonly answered: boolean;
+  /** Whether a new connection may well say something else. */
+  readonly retryable: boolean;
+}
+
+/** @returns what it means that there is no connection */
+export function outcomeOfDial({ verdict, retryable }: DialFailure): AttemptOutcome {
+  return { verdict, answered: false, retryable };
+}
+
+/**
+ * @param key of what was asked: SERVING is remembered of a connection by it
+ * @param tookMs how long it took, in milliseconds
+ * @param timeoutMs how long it might take
+ * @returns what the end of a call means
+ */
+export function outcomeOfCall(
+  { connection }: Call,
+  end: CallEnd,
+  key: string,
+  tookMs: number,
+  timeoutMs: number,
+): AttemptOutcome {
+  const verdict = verdictOfEnd(end, connection, tookMs, timeoutMs);
+  const hasSaidServing = connection.hasSaidServing(key);
+  const retryable = isRetryable(end, verdict, connection, hasSaidServing);
+  if (verdict.kind === "serving") connection.saidServing(key);
+  // Another connection takes its place: for the next attempt, after a timeout for the next check, or else soon.
+  else if (retryable ? isOld(connection) : verdict.kind === "timeout" && hasSaidServing) {
+    connection.drain("changed");
+  } else if (verdict.kind !== "local") connection.doubt();
+  return { verdict, answered: end.kind === "response", retryable };
+}
+
+/** @returns what the end of a call says of the backend */
+function verdictOfEnd(
+  end: CallEnd,
+  connection: Connection,
+  tookMs: number,
+  timeoutMs: number,
+): Verdict {
+  switch (end.kind) {
+    case "response":
+      return verdictOfAnswer(end.response, tookMs, timeoutMs);
+    case "reset":
+      return verdictOfStatus(statusOfReset(end.code), tookMs, timeoutMs);
+    case "refused":
+      return { kind: "rpc", code: "UNAVAILABLE", detail: end.reason };
+    case "malformed":
+      return { kind: "rpc", code: "INTERNAL", detail: end.reason };
+    case "lost":
+      return verdictOfLoss(connection, end.reason);
+    case "not_http2":
+    case "flooded":
+      return { kind: "unreachable", detail: end.reason };
+    case "timeout":
+      return { kind: "timeout", detail: RPC_TIMED_OUT };
+    case "no_settings":
+      return { kind: "timeout", detail: "The peer sent no HTTP/2 SETTINGS in time" };
+    case "held_up":
+      return { kind: "local", detail: RPC_HELD_UP };
+  }
+}
+
+/** Whether the connection may be to blame, so that a new one may well say something else. */
+function isRetryable(
+  end: CallEnd,
+  verdict: Verdict,
+  connection: Connection,
+  hasSaidServing: boolean,
+): boolean {
+  if (verdict.kind === "timeout") return false; // there is no time left
+  switch (end.kind) {
+    case "response":
+      // Behind a balancer an old connection may lead to a server that is being replaced, and new ones to others.
+      return verdict.kind !== "serving" && hasSaidServing;
+    case "refused":
+      return true;
+    case "lost":
+      return connection.tlsAlert === undefined && (!end.begun || isOld(connection));
+    case "reset":
+    case "malformed":
+    case "flooded":
+      return isOld(connection);
+    case "not_http2":
+    case "timeout":
+    case "no_settings":
+    case "held_up":
+      return false;
+  }
+}
+
+/** Whether it has had calls before: then it, or another call on it, may be to blame for a failure. */
+function isOld({ callsCarried }: Connection): boolean {
+  return callsCarried > 1;
+}
+
+const SERVING: Verdict = { kind: "serving" };
+
+function verdictOfAnswer(response: HttpResponse, tookMs: number, timeoutMs: number): Verdict {
+  const answer = readHealthAnswer(response);
+  if (answer.ok) {
+    const { status } = answer;
+    return status === "SERVING" ? SERVING : { kind: "not_serving", status };
+  }
+  return verdictOfStatus(answer, tookMs, timeoutMs);
+}
+
+/**
+ * The server knows the deadline too, and may end the call a moment before it. After this part of the time that
+ * counts as our own timeout.
+ */
+const NEARLY_ALL = 0.9;
+
+/** How servers end a call at its deadline: most say DEADLINE_EXCEEDED, tonic CANCELLED, and grpc-java resets it so. */
+const AT_DEADLINE: readonly string[] = ["DEADLINE_EXCEEDED", "CANCELLED"];
+
+function verdictOfStatus(
+  { code, detail }: { readonly code: string; readonly detail: string },
+  tookMs: number,
+  timeoutMs: number,
+): Verdict {
+  return AT_DEADLINE.includes(code) && tookMs > timeoutMs * NEARLY_ALL
+    ? { kind: "timeout", detail: RPC_TIMED_OUT }
+    : { kind: "rpc", code, detail };
+}
+
+/**
+ * With TLS 1.3 a server judges the client's certificate after the handshake has ended for the client: it
+ * sends an alert, or merely closes.
+ */
+function verdictOfLoss(
+  { destination: { tls }, tlsAlert, signsOfLife }: Connection,
+  reason: string,
+): Verdict {
+  if (tlsAlert !== undefined) return { kind: "tls", detail: tlsAlert };
+  if (tls === undefined || signsOfLife > 0) return { kind: "unreachable", detail: reason };
+  const question = tls.profile.settings.certFile === undefined
+    ? "does it demand a client certificate?"
+    : "does it refuse the client certificate?";
+  return {
+    kind: "tls",
+    detail: `The peer closed the connection after the TLS handshake: ${question}`,
+  };
+}
+
+/** If a name waited longer than this share of the check's time to be looked up, a timeout is the agent's fault. */
+const MAX_QUEUED_SHARE = 1 / 4;
+
+/**
+ * @param heldUp whether the agent's own process stood still meanwhile
+ * @param timeoutMs how much time the check had, in milliseconds
+ * @param queuedMs how much of it its name waited to be looked up
+ * @param progress how far the call is, if it has begun
+ * @returns what is said of a check whose time is up
+ */
+export function verdictOfTimeout(
+  heldUp: boolean,
+  timeoutMs: number,
+  queuedMs: number,
+  progress: CheckProgress | undefined,
+): Verdict {
+  if (progress?.answer !== undefined) return progress.answer;
+  if (heldUp) return { kind: "local", detail: "The agent was held up during the check" };
+  if (queuedMs > timeoutMs * MAX_QUEUED_SHARE) {
+    return { kind: "local", detail: "The name had to wait for its turn to be looked up" };
+  }
+  if (progress?.lack !== undefined) return { kind: "local", detail: progress.lack };
+  const waitedFor = progress?.waitsFor ?? "The name was not resolved in time";
+  return { kind: "timeout", detail: `${waitedFor}: ${Math.round(timeoutMs)} ms` };
+}
