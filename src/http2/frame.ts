@@ -80,6 +80,15 @@ export class ConnectionError extends Error {
   }
 }
 
+/** How much is shown of what a peer has sent, in bytes. */
+export const SHOWN_BYTES = 40;
+
+/** @returns the beginning of what a peer has sent, in quotes, with a dot for what cannot be printed */
+export function shownText(bytes: Uint8Array): string {
+  const text = new TextDecoder("latin1").decode(bytes.subarray(0, SHOWN_BYTES));
+  return JSON.stringify(text.replace(/[^\x20-\x7e]+/g, "."));
+}
+
 /** The peer broke HTTP/2's rules in a way that ends the stream of the frame (RFC 9113, section 5.4.2). */
 export class StreamError extends Error {
   override readonly name = "StreamError";
@@ -121,10 +130,17 @@ export type Frame =
   | { readonly type: "settings_ack" }
   | { readonly type: "ping"; readonly data: Uint8Array }
   | { readonly type: "ping_ack"; readonly data: Uint8Array }
-  | { readonly type: "goaway"; readonly lastStreamId: number; readonly code: number }
+  | {
+    readonly type: "goaway";
+    readonly lastStreamId: number;
+    readonly code: number;
+    readonly debugData: Uint8Array;
+  }
   | { readonly type: "window_update"; readonly streamId: number; readonly increment: number }
   /** PRIORITY, and types that RFC 9113 does not know. */
-  | { readonly type: "ignored"; readonly streamId: number };
+  | { readonly type: "priority"; readonly streamId: number; readonly bytes: number }
+  /** Of a type that this client has no use for. */
+  | { readonly type: "ignored"; readonly bytes: number };
 
 /** What a client sends first (RFC 9113, section 3.4). */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

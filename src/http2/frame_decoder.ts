@@ -146,6 +146,7 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Frame {
         type: "goaway",
         lastStreamId: uint32At(payload, 0) & 0x7fff_ffff,
         code: uint32At(payload, 4),
+        debugData: payload.subarray(8),
       };
     case FrameType.WINDOW_UPDATE:
       if (payload.length !== 4) throw wrongLength("WINDOW_UPDATE", payload.length);
@@ -156,10 +157,9 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Frame {
       };
     case FrameType.PRIORITY:
       onStream("PRIORITY", streamId);
-      if (payload.length !== 5) throw wrongLength("PRIORITY", payload.length);
-      return { type: "ignored", streamId };
+      return { type: "priority", streamId, bytes: payload.length };
     default:
-      return { type: "ignored", streamId };
+      return { type: "ignored", bytes: payload.length };
   }
 }
 

@@ -105,10 +105,11 @@ export class HpackDecoder {
    * objects each time.
    *
    * @param block a whole header block, its CONTINUATIONs joined; it is not kept
-   * @throws {HpackError} if the block is malformed or its list too long. The connection cannot be
-   * used any more then, because the rest of the block was not looked at.
+   * @returns the fields; `undefined` if their list is too long, and then later blocks can be decoded as well
+   * @throws {HpackError} if the block is malformed. The connection cannot be used any more then, because the
+   * rest of the block was not looked at.
    */
-  decode(block: Uint8Array): HeaderField[] {
+  decode(block: Uint8Array): HeaderField[] | undefined {
     const reader = new HpackReader(block);
     this.#readSizeUpdates(reader);
     const fields: HeaderField[] = [];
@@ -116,12 +117,10 @@ export class HpackDecoder {
     while (!reader.done) {
       const field = this.#readField(reader);
       listBytes += sizeOf(field);
-      if (listBytes > this.#maxListBytes) {
-        throw new HpackError(`the header list is longer than ${this.#maxListBytes} bytes`);
-      }
-      fields.push(field);
+      // What is too long is not kept, but changes the dynamic table all the same.
+      if (listBytes <= this.#maxListBytes) fields.push(field);
     }
-    return fields;
+    return listBytes <= this.#maxListBytes ? fields : undefined;
   }
 
   /** The representations of RFC 7541, section 6, told apart by the first bits. */

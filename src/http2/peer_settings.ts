@@ -8,11 +8,10 @@ import {
   FrameType,
   MAX_WINDOW,
   Setting,
+  SHOWN_BYTES,
+  shownText,
 } from "./frame.ts";
 import { SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
-
-/** How much is shown of what a peer that speaks no HTTP/2 sends, in bytes. */
-const SHOWN_BYTES = 40;
 
 /**
  * Holds the first bytes of a server to what HTTP/2 begins with: SETTINGS (RFC 9113, section 3.4). Servers that end
@@ -60,8 +59,7 @@ function describe(bytes: Uint8Array): string {
   if (bytes[0] === 0x15 && bytes[1] === 0x03) {
     return "The peer speaks TLS: the line should say ssl";
   }
-  const shown = new TextDecoder("latin1").decode(bytes).replace(/[^\x20-\x7e]+/g, ".");
-  return `The peer does not speak HTTP/2: it sent ${JSON.stringify(shown)}`;
+  return `The peer does not speak HTTP/2: it sent ${shownText(bytes)}`;
 }
 
 /** Streams at once on one connection, whatever the server allows: RFC 9113 advises servers to allow 100. */

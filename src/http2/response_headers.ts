@@ -2,8 +2,11 @@ import { ConnectionError, ErrorCode, type Frame, StreamError } from "./frame.ts"
 import { type HeaderField, HpackDecoder } from "./hpack.ts";
 import { HpackError } from "./hpack_reader.ts";
 
-/** Longest header block, encoded and decoded. An answer to a health check has some hundred bytes of them. */
+/** Longest list of header fields, decoded. An answer to a health check has some hundred bytes of them. */
 export const MAX_HEADER_BYTES = 16 * 1024;
+
+/** Longest header block, encoded: a longer list than allowed is read, so that it ends only its own stream. */
+const MAX_BLOCK_BYTES = 4 * MAX_HEADER_BYTES;
 
 /** CONTINUATION frames of one block; a flood of empty ones costs the receiver only (CVE-2024-27316). */
 const MAX_CONTINUATIONS = 32;
@@ -43,6 +46,7 @@ export class ResponseHeadersReader {
   /**
    * @returns the fields, once their block is whole
    * @throws {ConnectionError} for a block without end, or one that cannot be decoded
+   * @throws {StreamError} for more fields than allowed
    */
   add(frame: Extract<Frame, { type: "headers" | "continuation" }>): ResponseHeaders | undefined {
     const block = frame.type === "headers"
@@ -59,8 +63,9 @@ export class ResponseHeadersReader {
   }
 
   #decode(block: Uint8Array): readonly HeaderField[] {
+    let fields;
     try {
-      return this.#hpack.decode(block);
+      fields = this.#hpack.decode(block);
     } catch (error) {
       if (!(error instanceof HpackError)) throw error;
       throw new ConnectionError(
@@ -68,6 +73,9 @@ export class ResponseHeadersReader {
         `its header fields cannot be decoded: ${error.message}`,
       );
     }
+    if (fields !== undefined) return fields;
+    const reason = `header fields of more than the ${MAX_HEADER_BYTES} bytes allowed`;
+    throw new StreamError(reason, ErrorCode.ENHANCE_YOUR_CALM);
   }
 
   #continued(fragment: Uint8Array): HeaderBlock {
@@ -76,7 +84,7 @@ export class ResponseHeadersReader {
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without HEADERS");
     }
     const length = open.bytes.length + fragment.length;
-    if (++this.#continuations > MAX_CONTINUATIONS || length > MAX_HEADER_BYTES) {
+    if (++this.#continuations > MAX_CONTINUATIONS || length > MAX_BLOCK_BYTES) {
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "a header block without end");
     }
     const bytes = new Uint8Array(length);

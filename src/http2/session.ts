@@ -5,6 +5,7 @@ import {
   type Frame,
   FrameEncoder,
   Setting,
+  shownText,
   StreamError,
 } from "./frame.ts";
 import { FrameDecoder } from "./frame_decoder.ts";
@@ -43,6 +44,10 @@ const MAX_INFORMATIONAL = 16;
 const MAX_UNSENT_BYTES = 64 * 1024;
 
 const PING_DATA = new Uint8Array(8);
+
+/** Length of one setting, and of PRIORITY (RFC 9113, sections 6.5.1 and 6.3). */
+const SETTING_BYTES = 6;
+const PRIORITY_BYTES = 5;
 
 /**
  * The client's side of one HTTP/2 connection (RFC 9113): bytes in, ends of streams out, and bytes to send.
@@ -238,17 +243,19 @@ export class Session {
         return this.#takeData(frame);
       case "headers":
       case "continuation": {
+        const isLate = this.#streams.get(frame.streamId) === undefined;
+        if (isLate) this.#bounds.countControlFrame(frame.fragment.length);
         const headers = this.#headers.add(frame);
         if (headers !== undefined) this.#takeHeaders(headers);
         return;
       }
       case "goaway":
-        return this.#takeGoaway(frame.lastStreamId, frame.code);
+        return this.#takeGoaway(frame);
       case "rst_stream":
         this.#bounds.countControlFrame();
         return this.#takeReset(frame.streamId, frame.code);
       case "settings":
-        this.#bounds.countControlFrame();
+        this.#bounds.countControlFrame(frame.values.length * SETTING_BYTES);
         return this.#takeSettings(frame.values);
       case "window_update":
         this.#bounds.countControlFrame();
@@ -257,11 +264,15 @@ export class Session {
         this.#bounds.countControlFrame();
         this.#output.pingAck(frame.data);
         return;
+      case "priority":
+        this.#bounds.countControlFrame(frame.bytes);
+        if (frame.bytes === PRIORITY_BYTES) return;
+        throw new StreamError(`PRIORITY of ${frame.bytes} bytes`, ErrorCode.FRAME_SIZE_ERROR);
+      case "ignored":
+        return this.#bounds.countControlFrame(frame.bytes);
       case "ping_ack":
       case "settings_ack":
-      case "ignored":
-        this.#bounds.countControlFrame();
-        return;
+        return this.#bounds.countControlFrame();
     }
   }
 
@@ -292,11 +303,12 @@ export class Session {
   }
 
   /** Streams above the last one go on until all that came with the GOAWAY has been read. */
-  #takeGoaway(lastStreamId: number, code: number): void {
-    this.#bounds.countControlFrame();
+  #takeGoaway({ lastStreamId, code, debugData }: Extract<Frame, { type: "goaway" }>): void {
+    this.#bounds.countControlFrame(debugData.length);
+    const why = [errorName(code), ...debugData.length > 0 ? [shownText(debugData)] : []].join(": ");
     this.#goaway = {
       lastStreamId: Math.min(this.#goaway?.lastStreamId ?? Infinity, lastStreamId),
-      text: `GOAWAY (${errorName(code)})`,
+      text: `GOAWAY (${why})`,
     };
     if (this.#state === "open") this.#state = "draining";
   }
@@ -367,7 +379,7 @@ export class Session {
 
   #takeHeaders({ streamId, endStream, fields }: ResponseHeaders): void {
     const stream = this.#streams.of(streamId, "HEADERS");
-    if (stream === undefined) return this.#bounds.countControlFrame();
+    if (stream === undefined) return;
     const { answer } = stream;
     if (answer.kind === "headers") {
       checkFields(fields, "trailers");

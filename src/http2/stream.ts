@@ -276,6 +276,10 @@ function windowOverflow(): ConnectionError {
 const MAX_CONTROL_FRAMES = 500;
 const CONTROL_FRAMES_PER_REQUEST = 20;
 
+/** The same for their bytes, beyond those of frames without a content of its own. */
+const MAX_CONTROL_BYTES = 256 * 1024;
+const CONTROL_BYTES_PER_REQUEST = 4096;
+
 /** DATA of streams given up: no more than the windows allow can be under way when the server hears of it. */
 const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
 
@@ -283,6 +287,7 @@ const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
 export class FloodBounds {
   #second = 0;
   #frames = 0;
+  #bytes = 0;
   #requests = 0;
   #unwantedBytes = 0;
 
@@ -297,6 +302,7 @@ export class FloodBounds {
     if (second === this.#second) return;
     this.#second = second;
     this.#frames = 0;
+    this.#bytes = 0;
     this.#requests = streams;
   }
 
@@ -304,10 +310,15 @@ export class FloodBounds {
     this.#requests++;
   }
 
-  /** @throws {ConnectionError} when there were too many in this second */
-  countControlFrame(): void {
-    const allowed = MAX_CONTROL_FRAMES + this.#requests * CONTROL_FRAMES_PER_REQUEST;
-    if (++this.#frames > allowed) {
+  /**
+   * @param bytes its content, where that may be long
+   * @throws {ConnectionError} when there were too many, or too long ones, in this second
+   */
+  countControlFrame(bytes = 0): void {
+    this.#bytes += bytes;
+    const frames = MAX_CONTROL_FRAMES + this.#requests * CONTROL_FRAMES_PER_REQUEST;
+    const most = MAX_CONTROL_BYTES + this.#requests * CONTROL_BYTES_PER_REQUEST;
+    if (++this.#frames > frames || this.#bytes > most) {
       throw new ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "it sends frames without end");
     }
   }

@@ -50,7 +50,7 @@ Deno.test("HPACK of the agent and of nghttp2 understand each other through a con
         const { type, payload } = await server.ask(encodeHeaders(request), exchange);
         assert.equal(type, FrameType.HEADERS);
         assert.deepEqual(server.received, request.flatMap(({ name, value }) => [name, value]));
-        const fields = decoder.decode(payload).filter(([name]) => name !== "date");
+        const fields = (decoder.decode(payload) ?? []).filter(([name]) => name !== "date");
         assert.deepEqual(
           sorted(fields),
           sorted([[":status", "200"], ...Object.entries(exchange.answer)]),

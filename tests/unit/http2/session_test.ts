@@ -99,6 +99,9 @@ const INDEXED_HEAD = indexed([[":status", "200"], ["content-type", "application/
 
 const SCRIPTS: readonly Script[] = [
   ["SETTINGS and a good answer", concat(settings(), answer(1)), GOOD, [ACK]],
+  ["SETTINGS_ENABLE_PUSH of 1, as HAProxy takes it", concat(settingsOf([2, 1]), answer(1)), GOOD, [
+    ACK,
+  ]],
   ["nothing", new Uint8Array(0), undefined, []],
   ["SETTINGS alone", settings(), undefined, [ACK]],
   [
@@ -1111,8 +1114,9 @@ Deno.test("Session ends a call after sixteen informational answers", () => {
 for (
   const [what, frames] of [
     ["of 33 CONTINUATIONs", [frame(1, 0, 1), ...Array(33).fill(frame(9, 0, 1))]],
-    ["of more than 16 KiB", [
+    ["of more than 64 KiB", [
       frame(1, 0, 1, new Uint8Array(16_384)),
+      ...Array(3).fill(frame(9, 0, 1, new Uint8Array(16_384))),
       frame(9, 0, 1, new Uint8Array(1)),
     ]],
   ] as const
@@ -1125,6 +1129,56 @@ for (
     script.receive(...frames.slice(-1));
     assert.deepEqual(script.outcome, [`1: ${flooded("a header block without end")}`]);
     assert.equal(script.sent().at(-1), "GOAWAY ENHANCE_YOUR_CALM");
+  });
+}
+
+Deno.test("Session has too long a list of header fields end its own call alone", () => {
+  const script = new ScriptedSession();
+  script.open();
+  script.open();
+  const long = block(...OK_TRAILERS, ["grpc-message", "a".repeat(18_000)]);
+  script.receive(settings(), head(1), continued(1, long, 16_384), answer(3));
+  assert.deepEqual(script.outcome, [
+    `1: ${malformed("header fields of more than the 16384 bytes allowed")}`,
+    `3: ${GOOD}`,
+  ]);
+  assert.equal(script.session.state, "open");
+});
+
+Deno.test("Session has PRIORITY of a wrong length end the call of its stream alone", () => {
+  const script = new ScriptedSession();
+  script.open();
+  script.open();
+  const priority = (id: number) => frame(2, 0, id, new Uint8Array(4));
+  script.receive(settings(), priority(1), priority(99), answer(3));
+  assert.deepEqual(script.outcome, [`1: ${malformed("PRIORITY of 4 bytes")}`, `3: ${GOOD}`]);
+});
+
+Deno.test("Session tells what a server says as it goes away", () => {
+  const script = new ScriptedSession();
+  script.open();
+  const words = new TextEncoder().encode("too_many_pings\n");
+  script.receive(settings(), frame(7, 0, 0, concat(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 11), words)));
+  assert.deepEqual(script.outcome, [
+    '1: refused: The server sent GOAWAY (ENHANCE_YOUR_CALM: "too_many_pings.")',
+  ]);
+});
+
+for (
+  const [what, flood] of [
+    ["unknown frames", frame(0x42, 0, 0, new Uint8Array(16_384))],
+    ["SETTINGS", settingsOf(...Array<[number, number]>(2700).fill([0x42, 1]))],
+    ["late HEADERS", head(1, [...OK_HEAD, ["x-long", "a".repeat(16_000)]])],
+  ] as const
+) {
+  Deno.test(`Session ends a connection of long ${what}, and takes some`, () => {
+    const script = new ScriptedSession();
+    script.session.cancel(script.open());
+    script.open();
+    script.receive(settings(), ...Array<Uint8Array>(12).fill(flood));
+    assert.deepEqual(script.outcome, []);
+    script.receive(...Array<Uint8Array>(8).fill(flood));
+    assert.deepEqual(script.outcome, [`3: ${flooded("it sends frames without end")}`]);
   });
 }
 
