@@ -36,7 +36,7 @@ export interface ConnectionOwner {
   /** It takes no more calls; those on it may go on. Called once. */
   onUnusable(): void;
   /** It is closed, and its socket too. Called once. */
-  onClosed(): void;
+  onClosed(reason: CloseReason): void;
 }
 
 /** What a call says to the server. */
@@ -85,14 +85,9 @@ export class Connection {
   lastUsedAt = this.openedAt;
   /** Calls that it has carried. */
   callsCarried = 0;
-  /** For the call that is on it alone. */
-  exclusive = false;
   /** When another is to take its place, and why; `Infinity` while that one is being made. */
   replaceAt = Infinity;
   replaceReason: "age" | "changed" = "age";
-  closeReason: CloseReason = "peer";
-  /** Since when it is known to give no sign of life. */
-  silentSince: number | undefined;
   /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
   tlsAlert: string | undefined;
   readonly #transport: Transport;
@@ -100,6 +95,11 @@ export class Connection {
   readonly #deadlines: Deadlines;
   readonly #session = new Session();
   #saidServing: Set<string> | undefined;
+  /** For the call that is on it alone. */
+  #exclusive = false;
+  #closeReason: CloseReason = "peer";
+  /** Since when it is known to give no sign of life. */
+  #silentSince: number | undefined;
   #flushing = false;
   #usable = true;
   #hadSettings = false;
@@ -124,7 +124,7 @@ export class Connection {
 
   /** How many calls it can take now. */
   get freeStreams(): number {
-    return this.exclusive ? 0 : this.#session.freeStreams;
+    return this.#exclusive ? 0 : this.#session.freeStreams;
   }
 
   /** Calls on it. */
@@ -142,8 +142,18 @@ export class Connection {
     return this.#usable;
   }
 
-  /** Sends a call. Only to be called while {@linkcode freeStreams} is above 0. */
-  call(request: CallRequest): Call {
+  /** Whether it takes further calls beside those on it. */
+  get isShared(): boolean {
+    return this.#usable && !this.#exclusive;
+  }
+
+  /**
+   * Sends a call. Only to be called while {@linkcode freeStreams} is above 0.
+   *
+   * @param exclusive whether it takes no other until this one has ended
+   */
+  call(request: CallRequest, exclusive: boolean): Call {
+    this.#exclusive = exclusive;
     this.callsCarried++;
     const call = new Call(this, this.#session, request);
     this.lastUsedAt = call.sentAt;
@@ -153,7 +163,7 @@ export class Connection {
 
   /** A call on it has its end. Called by the call. */
   callEnded(): void {
-    this.exclusive = false;
+    this.#exclusive = false;
     this.lastUsedAt = performance.now();
   }
 
@@ -173,6 +183,16 @@ export class Connection {
     return this.#session.signsOfLife;
   }
 
+  /** It was asked for a sign of life and has given none. */
+  noteSilence(): void {
+    this.#silentSince ??= performance.now();
+  }
+
+  /** How long it has been known to give no sign of life, in milliseconds; `undefined` where that is not so. */
+  get silentMs(): number | undefined {
+    return this.#silentSince === undefined ? undefined : performance.now() - this.#silentSince;
+  }
+
   /**
    * Asks for a sign of life, unless the server has been asked since its last answer.
    *
@@ -187,7 +207,7 @@ export class Connection {
   /** Takes no more calls, and closes once those on it have ended. */
   drain(reason: CloseReason): void {
     if (!this.#usable) return;
-    this.closeReason = reason;
+    this.#closeReason = reason;
     this.#session.drain();
     this.#afterChange();
   }
@@ -215,7 +235,7 @@ export class Connection {
   }
 
   #receive(bytes: Uint8Array): void {
-    this.silentSince = undefined;
+    this.#silentSince = undefined;
     try {
       this.#session.receive(bytes, performance.now());
     } catch (error) {
@@ -285,6 +305,6 @@ export class Connection {
       this.#usable = false;
       this.#owner.onUnusable();
     }
-    this.#owner.onClosed();
+    this.#owner.onClosed(this.#closeReason);
   }
 }

@@ -9,10 +9,10 @@ export type Placement =
 
 /** Which connection a call may take. */
 export interface PlaceOptions {
-  /** Only one opened after this moment of `performance.now()`. @default {-Infinity} */
-  readonly openedAfter?: number;
-  /** One that has carried no call, and carries no other beside it. @default {false} */
-  readonly exclusive?: boolean;
+  /** Only one opened after this moment of `performance.now()`. */
+  readonly openedAfter: number;
+  /** Whether only one that has carried no call; it carries no other beside it. */
+  readonly exclusive: boolean;
 }
 
 /** A call that waits for a connection. */
@@ -79,7 +79,7 @@ export class Waiter implements PendingPlacement {
   constructor(
     destinations: readonly Destination[],
     request: CallRequest,
-    { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
+    { openedAfter, exclusive }: PlaceOptions,
     endpoints: Endpoints,
     deadlines: Deadlines,
   ) {

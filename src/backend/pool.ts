@@ -58,8 +58,6 @@ const DIAL_PAUSE_MS = 250;
 
 const MAX_SWEEP_MS = 30_000;
 
-const NO_OPTIONS: PlaceOptions = {};
-
 const CLOSED: Placement = {
   ok: false,
   failure: {
@@ -71,8 +69,8 @@ const CLOSED: Placement = {
 /** How many connections of a destination may still serve calls: not those that end, or give no sign of life. */
 function countServing({ connections }: Endpoint): number {
   let count = 0;
-  for (const { usable, isServerLeaving, silentSince } of connections) {
-    if (usable && !isServerLeaving && silentSince === undefined) count++;
+  for (const { usable, silentMs } of connections) {
+    if (usable && silentMs === undefined) count++;
   }
   return count;
 }
@@ -114,13 +112,13 @@ export class Pool {
   send(
     destinations: readonly Destination[],
     request: CallRequest,
-    options: PlaceOptions = NO_OPTIONS,
+    options: PlaceOptions,
   ): Call | undefined {
     for (const destination of destinations) {
       const endpoint = this.#endpoints.get(destinationKey(destination));
       const connection = endpoint && this.#freeConnection(endpoint, options);
       if (endpoint === undefined || connection === undefined) continue;
-      const call = this.#call(connection, request, options);
+      const call = connection.call(request, options.exclusive);
       this.#called(endpoint, call);
       return call;
     }
@@ -136,7 +134,7 @@ export class Pool {
   place(
     destinations: readonly Destination[],
     request: CallRequest,
-    options: PlaceOptions = NO_OPTIONS,
+    options: PlaceOptions,
   ): PendingPlacement {
     return new Waiter(destinations, request, options, this.#forWaiters, this.#deadlines);
   }
@@ -197,24 +195,16 @@ export class Pool {
     return undefined;
   }
 
-  #suits(
-    connection: Connection,
-    { openedAfter = -Infinity, exclusive = false }: PlaceOptions,
-  ): boolean {
+  #suits(connection: Connection, { openedAfter, exclusive }: PlaceOptions): boolean {
     return connection.openedAt >= openedAfter &&
       (connection.callsCarried === 0 || this.#options.keep && !exclusive);
   }
 
   #give(endpoint: Endpoint, connection: Connection, waiter: Waiter): void {
-    const call = this.#call(connection, waiter.request, waiter);
+    const call = connection.call(waiter.request, waiter.exclusive);
     waiter.settle({ ok: true, call });
     for (const other of waiter.tried) if (other !== endpoint) this.#dropUnwantedDials(other);
     this.#called(endpoint, call);
-  }
-
-  #call(connection: Connection, request: CallRequest, { exclusive = false }: PlaceOptions): Call {
-    connection.exclusive = exclusive;
-    return connection.call(request);
   }
 
   #called(endpoint: Endpoint, { connection, sentAt }: Call): void {
@@ -264,7 +254,8 @@ export class Pool {
       const isFull = this.#size - this.#makingRoom >= maxConnections;
       // Some at once, so that a flood of new destinations does not pay for the search each time.
       const count = Math.max(1, Math.floor(maxConnections / 64));
-      if (isFull && !this.#makeRoom(this.#connections(), count)) {
+      if (isFull) {
+        if (this.#makeRoom(this.#connections(), count)) continue;
         this.#crowded.add(endpoint);
         return;
       }
@@ -277,12 +268,12 @@ export class Pool {
    * it takes, for it may take all of them.
    */
   #countUnserved({ connections, waiting }: Endpoint): number {
-    const unsettled = [...connections].filter(({ hasSettings, usable, exclusive }) =>
-      !hasSettings && usable && !exclusive
+    const withoutSettings = [...connections].filter(({ hasSettings, isShared }) =>
+      !hasSettings && isShared
     );
-    if (unsettled.length === 0) return waiting.size;
+    if (withoutSettings.length === 0) return waiting.size;
     return [...waiting].filter((waiter) =>
-      !unsettled.some((connection) => this.#suits(connection, waiter))
+      !withoutSettings.some((connection) => this.#suits(connection, waiter))
     ).length;
   }
 
@@ -316,10 +307,10 @@ export class Pool {
       onUnusable: () => {
         if (endpoint.waiting.size > 0) this.#serve(endpoint);
       },
-      onClosed: () => {
+      onClosed: (reason) => {
         endpoint.connections.delete(connection);
-        if (connection.closeReason === "limit") this.#makingRoom--;
-        this.#gone(connection.closeReason);
+        if (reason === "limit") this.#makingRoom--;
+        this.#gone(reason);
         this.#serve(endpoint);
       },
     }, this.#deadlines);
@@ -342,9 +333,7 @@ export class Pool {
 
   #dialFailed(endpoint: Endpoint, dial: Dial, failure: DialFailure): void {
     // A failed dial does not count while other connections work: the calls wait for one of those.
-    const working = [...endpoint.connections].filter(({ usable, exclusive }) =>
-      usable && !exclusive
-    );
+    const working = [...endpoint.connections].filter(({ isShared }) => isShared);
     if (working.length > 0) {
       endpoint.pause ??= this.#deadlines.set(() => {
         endpoint.pause = undefined;

@@ -142,7 +142,7 @@ export class WatchedCall implements CallRequest {
       return Math.min(nextMs, this.#hedgeMs);
     } else if (liveness.kind === "asked") {
       if (liveness.signsBefore === connection.signsOfLife) {
-        connection.silentSince ??= performance.now();
+        connection.noteSilence();
         this.#becomeSilent(false);
       } else {
         this.#liveness = SLOW;
@@ -166,10 +166,9 @@ export class WatchedCall implements CallRequest {
     if (this.#end !== undefined) return;
     this.#timer?.cancel();
     this.#call?.cancel();
-    const { connection } = this.#call ?? {};
-    if (connection?.silentSince === undefined) return;
-    const silentMs = performance.now() - connection.silentSince;
-    if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) connection.drain("silent");
+    const silentMs = this.#call?.connection.silentMs;
+    if (silentMs === undefined) return;
+    if (answeredElsewhere || silentMs >= MIN_SILENCE_MS) this.#call?.connection.drain("silent");
   }
 
   #timedOut(connection: Connection, heldUp: boolean): undefined {

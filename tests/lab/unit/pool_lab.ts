@@ -13,6 +13,9 @@ export function at(port: number, address = "127.0.0.1"): Destination {
   return { host: address, address, port, tls: undefined };
 }
 
+/** Of a call that any connection may take. */
+export const ANY_CONNECTION: PlaceOptions = { openedAfter: -Infinity, exclusive: false };
+
 /** A pool, and what becomes of its connections; at the end all of them must be closed. */
 export class PoolLab implements AsyncDisposable {
   readonly deadlines = new Deadlines(nextTurn);
@@ -40,18 +43,22 @@ export class PoolLab implements AsyncDisposable {
   /** Has a health call wait for a connection. @param onEnd told how it ended */
   place(
     destinations: readonly Destination[],
-    options: PlaceOptions = {},
+    options: Partial<PlaceOptions> = {},
     onEnd: (end: StreamEnd) => void = () => {},
   ): PendingPlacement {
-    return this.pool.place(destinations, healthCall(onEnd), options);
+    return this.pool.place(destinations, healthCall(onEnd), { ...ANY_CONNECTION, ...options });
   }
 
   /** Makes a health call. @returns how it ended, or why it was not made */
-  async call(destinations: readonly Destination[], options: PlaceOptions = {}): Promise<string> {
+  async call(
+    destinations: readonly Destination[],
+    options: Partial<PlaceOptions> = {},
+  ): Promise<string> {
     const { promise: ended, resolve } = Promise.withResolvers<StreamEnd>();
     const request = healthCall(resolve);
-    if (this.pool.send(destinations, request, options) === undefined) {
-      const placement = await this.pool.place(destinations, request, options).placed;
+    const placeOptions = { ...ANY_CONNECTION, ...options };
+    if (this.pool.send(destinations, request, placeOptions) === undefined) {
+      const placement = await this.pool.place(destinations, request, placeOptions).placed;
       if (!placement.ok) return placement.failure.verdict.kind;
     }
     return (await ended).kind;

@@ -3,7 +3,7 @@ import type { Destination } from "../../../src/backend/dial.ts";
 import type { DialFailure } from "../../../src/backend/dial.ts";
 import { type Endpoint, type Endpoints, Waiter } from "../../../src/backend/placement.ts";
 import { Deadlines } from "../../../src/deadline.ts";
-import { at, healthCall } from "../../lab/unit/pool_lab.ts";
+import { ANY_CONNECTION, at, healthCall } from "../../lab/unit/pool_lab.ts";
 import { nextTurn } from "../../lab/unit/next_turn.ts";
 
 const LACK = { kind: "local", detail: "ENOBUFS" } as const;
@@ -25,7 +25,13 @@ async function failEach(verdicts: readonly Failed[]): Promise<DialFailure | unde
       serve: () => {},
       isCrowded: () => false,
     };
-    const waiter = new Waiter(destinations, healthCall(() => {}), {}, endpoints, deadlines);
+    const waiter = new Waiter(
+      destinations,
+      healthCall(() => {}),
+      ANY_CONNECTION,
+      endpoints,
+      deadlines,
+    );
     for (const [index, verdict] of verdicts.entries()) {
       const endpoint = tried[index];
       assert.ok(endpoint);
