@@ -1,6 +1,6 @@
 import { LruMap } from "../lru_map.ts";
 import type { AgentState } from "../protocol/reply.ts";
-import type { BackendVerdict } from "../protocol/verdict.ts";
+import { type BackendVerdict, meaningOf } from "../protocol/verdict.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
@@ -101,7 +101,7 @@ export class Damping {
     const before = known !== undefined && now - known.at < FORGET_AFTER_MS ? known : undefined;
     const standing = before !== undefined && run !== 0 && before.run === run
       ? before.standing
-      : damp(before?.standing, state, countsAtOnce(verdict), thresholds);
+      : damp(before?.standing, state, meaningOf(verdict).countsAtOnce, thresholds);
     this.#known.set(key, { verdict, standing, run, at: now });
     return standing;
   }
@@ -111,9 +111,4 @@ export class Damping {
     const known = this.#known.get(key);
     return known !== undefined && this.#now() - known.at < REPEATABLE_MS ? known : undefined;
   }
-}
-
-/** What a backend says of itself, and a target that is denied, count without waiting. */
-function countsAtOnce({ kind }: BackendVerdict): boolean {
-  return kind === "not_serving" || kind === "denied";
 }

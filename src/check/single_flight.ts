@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import type { Verdict } from "../protocol/verdict.ts";
+import { meaningOf, type Verdict } from "../protocol/verdict.ts";
 import type { CheckProgress, RunningCheck } from "./health_client.ts";
 
 /** Observations that are kept for those that ask later. */
@@ -114,7 +114,7 @@ export class SingleFlight {
     };
     const onEnd = (observation: Observation) => {
       forget();
-      if (this.#maxAgeMs > 0 && mayServeAgain(observation.verdict)) {
+      if (this.#maxAgeMs > 0 && meaningOf(observation.verdict).mayServeAgain) {
         // One that was begun later may have ended sooner.
         const isNewest = (this.#kept.get(key)?.at ?? -Infinity) <= begunAt;
         if (isNewest) this.#kept.set(key, { observation, at: begunAt });
@@ -124,8 +124,4 @@ export class SingleFlight {
     this.#flights.set(key, flight);
     return flight;
   }
-}
-
-function mayServeAgain({ kind }: Verdict): boolean {
-  return kind !== "local" && kind !== "internal" && kind !== "denied";
 }

@@ -200,6 +200,7 @@ class Calls {
   readonly #timeouts: { readonly rpcMs: number; readonly connectMs: number };
   readonly #endsAt: number;
   #current: { readonly channel: Channel; readonly call: ChannelCall } | undefined;
+  #cancelled = false;
 
   constructor(
     check: HealthCheck,
@@ -216,12 +217,14 @@ class Calls {
     return this.#current?.channel.state === "connecting" ? NOT_CONNECTED : RPC_TIMED_OUT;
   }
 
-  /** Gives up the one that is under way; its promise never settles. */
+  /** Gives up the one that is under way, and makes no other; their promises never settle. */
   cancel(): void {
+    this.#cancelled = true;
     this.#current?.call.cancel();
   }
 
   async make(channel: Channel, { address, tls }: Destination): Promise<Attempt> {
+    if (this.#cancelled) return await new Promise(() => {});
     const { rpcMs, connectMs } = this.#timeouts;
     const begunAt = performance.now();
     const limitMs = channel.state === "ready" ? rpcMs : connectMs + rpcMs;

@@ -51,25 +51,38 @@ export const ERROR_TYPES = [
 /** The `error_type` label of a check without a word from the backend. */
 export type ErrorType = (typeof ERROR_TYPES)[number];
 
+/** What a kind of verdict means, beyond what it says. */
+interface Meaning {
+  /** Its `error_type`; `undefined` where the backend itself has spoken. */
+  readonly errorType: Exclude<ErrorType, "parse_error"> | undefined;
+  /** Whether a single one takes the backend down or brings it up, whatever `fall` and `rise` say of failures. */
+  readonly countsAtOnce: boolean;
+  /** Whether it may answer a later check too (`verdict_max_age_ms`). */
+  readonly mayServeAgain: boolean;
+}
+
+// deno-fmt-ignore
+const MEANINGS: Readonly<Record<Verdict["kind"], Meaning>> = {
+  serving:     { errorType: undefined,             countsAtOnce: false, mayServeAgain: true },
+  not_serving: { errorType: undefined,             countsAtOnce: true,  mayServeAgain: true },
+  unreachable: { errorType: "backend_unreachable", countsAtOnce: false, mayServeAgain: true },
+  timeout:     { errorType: "timeout",             countsAtOnce: false, mayServeAgain: true },
+  tls:         { errorType: "tls",                 countsAtOnce: false, mayServeAgain: true },
+  dns:         { errorType: "dns",                 countsAtOnce: false, mayServeAgain: true },
+  rpc:         { errorType: "rpc",                 countsAtOnce: false, mayServeAgain: true },
+  denied:      { errorType: "denied",              countsAtOnce: true,  mayServeAgain: false },
+  internal:    { errorType: "internal",            countsAtOnce: false, mayServeAgain: false },
+  local:       { errorType: "local",               countsAtOnce: false, mayServeAgain: false },
+};
+
+/** @returns what a kind of verdict means, beyond what it says */
+export function meaningOf({ kind }: Verdict): Meaning {
+  return MEANINGS[kind];
+}
+
 /** @returns the `error_type` of a verdict, or `undefined` where the backend itself has spoken */
-export function errorType(
-  verdict: Verdict,
-): Exclude<ErrorType, "parse_error"> | undefined {
-  switch (verdict.kind) {
-    case "serving":
-    case "not_serving":
-      return undefined;
-    case "unreachable":
-      return "backend_unreachable";
-    case "timeout":
-    case "tls":
-    case "dns":
-    case "rpc":
-    case "denied":
-    case "internal":
-    case "local":
-      return verdict.kind;
-  }
+export function errorType(verdict: Verdict): Meaning["errorType"] {
+  return meaningOf(verdict).errorType;
 }
 
 /** @returns what there is to say of a verdict beyond its kind, for people; empty for SERVING */
