@@ -102,10 +102,19 @@ export class Dial {
     this.#begin();
     if (tls === undefined) {
       const socket = await Deno.connect({ hostname, port, signal }).finally(endConnect);
+      const { localAddr } = socket;
+      if (localAddr.port === port && localAddr.hostname === hostname) {
+        socket.close();
+        throw metItself();
+      }
       const connect = performance.now() - this.begunAt;
       return { ok: true, transport: new TcpTransport(socket), timings: { connect } };
     }
     const socket = await connectNode(hostname, port, signal).finally(endConnect);
+    if (socket.localPort === port && socket.localAddress === hostname) {
+      socket.resetAndDestroy();
+      throw metItself();
+    }
     const connectedAt = performance.now();
     this.phase = "tls";
     const endHandshake = handshakes.tryAcquire() ?? await handshakes.acquire(signal);
@@ -168,6 +177,14 @@ export class Dial {
       retryable: code === "ECONNRESET",
     };
   }
+}
+
+/**
+ * Where nobody listens on a port of this machine, and the kernel gives a connection to it that same port as its own,
+ * it connects to itself (RFC 9293, section 3.5, simultaneous open).
+ */
+function metItself(): Error {
+  return Object.assign(new Error("nobody listens there"), { code: "ECONNREFUSED" });
 }
 
 /** What a dial's time went into. */

@@ -8,7 +8,9 @@ import { blackHole } from "../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { testWithOwnNames } from "../lab/machine/own_names.ts";
+import { openDoors } from "../lab/machine/network_door.ts";
 import { testWithOwnNetwork } from "../lab/machine/own_network.ts";
+import { FEW_PORTS } from "../lab/machine/taken_ports.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 /** Less than `grpc_connect_timeout_ms`: no timer has ended the check. */
@@ -141,6 +143,32 @@ testWithOwnNames(
     await withAgent({ wrapper }, async (agent) => {
       assert.equal(await agent.ask(`mapped.test ${port} no-ssl backend.test\n`), "up\n");
       await eventually("one connection to stay", () => agent.socketsTo(port) === 1);
+    });
+  },
+);
+
+testWithOwnNetwork(
+  "a port where nobody listens refuses each check, also one whose connection the kernel makes to itself",
+  {},
+  FEW_PORTS,
+  async ({ wrapper }) => {
+    const ports = { port: freePort(), metricsPort: freePort() };
+    await using _doors = await openDoors(wrapper, Object.values(ports));
+    await withAgent({ ...ports, wrapper, flags: ["--reply-reason", "true"] }, async (agent) => {
+      using client = await agent.connect();
+      for (
+        const [port, flag] of [[20_041, "no-ssl"], [20_042, "no-ssl"], [20_043, "ssl"], [
+          20_044,
+          "ssl",
+        ]] as const
+      ) {
+        const replies = new Set<string>();
+        for (let nth = 0; nth < 200; nth++) {
+          replies.add(await client.ask(`127.0.0.1 ${port} ${flag} a.test\n`));
+        }
+        const refused = `down #backend_unreachable: connect ECONNREFUSED 127.0.0.1:${port}\n`;
+        assert.deepEqual([...replies], [refused]);
+      }
     });
   },
 );
