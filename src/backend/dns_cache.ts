@@ -1,7 +1,6 @@
 import { within } from "../deadline.ts";
 import { LruMap } from "../lru_map.ts";
-import type { LookUp } from "./look_up.ts";
-import type { NameLookup, PendingLookUp } from "./name_lookup.ts";
+import type { LookUp, NameLookup, PendingLookUp } from "./name_lookup.ts";
 
 /** Names whose last addresses are remembered. */
 const MAX_REMEMBERED = 10_000;

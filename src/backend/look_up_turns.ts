@@ -1,5 +1,3 @@
-import type { Family, LookUp } from "./look_up.ts";
-
 /** A look-up that takes longer, in milliseconds, hangs: its name server is silent, or nearly so. */
 export const HANGS_AFTER_MS = 1000;
 
@@ -20,6 +18,9 @@ const MAX_HANGING = 8;
 
 /** Threads for look-ups made beside one that hangs; at most one a domain. */
 const MAX_BESIDE = 4;
+
+/** Addresses of which kind are asked for: 0 is both, in one look-up that ends when both are answered. */
+export type Family = 0 | 4;
 
 /** What is known of a name before it is looked up. */
 export type Prospect =
@@ -45,9 +46,9 @@ export interface Turn {
 }
 
 /** A look-up whose turn has come. */
-export interface Begun {
+export interface Begun<Found> {
   readonly family: Family;
-  readonly found: Promise<LookUp>;
+  readonly found: Promise<Found>;
 }
 
 interface UnderWay {
@@ -68,7 +69,7 @@ interface Waiting {
  * seconds; so look-ups have a share of the threads by their prospect, the worse their prospects the smaller.
  * Within it domains take turns.
  */
-export class LookUpTurns {
+export class LookUpTurns<Found> {
   readonly #underWay = new Set<UnderWay>();
   /** By domain those that wait for their turn, in the order in which they came. */
   readonly #queues: Record<Prospect, Map<string, Waiting[]>> = {
@@ -90,8 +91,8 @@ export class LookUpTurns {
    * @param lookUp never rejects; the turn is given back when it ends
    * @returns the look-up, when its turn has come
    */
-  take(turn: Turn, lookUp: (family: Family) => Promise<LookUp>): Promise<Begun> {
-    const { promise, resolve } = Promise.withResolvers<Begun>();
+  take(turn: Turn, lookUp: (family: Family) => Promise<Found>): Promise<Begun<Found>> {
+    const { promise, resolve } = Promise.withResolvers<Begun<Found>>();
     const begin = () => {
       const { domain, prospect } = turn;
       const family = turn.family();

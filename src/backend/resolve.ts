@@ -2,8 +2,7 @@ import { isIP } from "node:net";
 import type { BackendRules } from "../access/rules.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 import type { DnsCache } from "./dns_cache.ts";
-import type { LookUp } from "./look_up.ts";
-import type { PendingLookUp } from "./name_lookup.ts";
+import type { LookUp, PendingLookUp } from "./name_lookup.ts";
 
 /** The addresses that may be connected to, in the order of preference, or why there are none. */
 export type Resolution =

@@ -1,5 +1,5 @@
-import type { Family, LookUp } from "../../../src/backend/look_up.ts";
-import { NameLookup } from "../../../src/backend/name_lookup.ts";
+import type { Family } from "../../../src/backend/look_up_turns.ts";
+import { type LookUp, NameLookup } from "../../../src/backend/name_lookup.ts";
 
 /** A look-up that has begun, and the means to end it. */
 export interface BegunLookUp {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DnsCache } from "../../../src/backend/dns_cache.ts";
-import type { LookUp } from "../../../src/backend/look_up.ts";
+import type { LookUp } from "../../../src/backend/name_lookup.ts";
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
 

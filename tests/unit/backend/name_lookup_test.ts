@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { hidesFailures, type LookUp } from "../../../src/backend/look_up.ts";
-import { NameLookup } from "../../../src/backend/name_lookup.ts";
+import { hidesFailures, type LookUp, NameLookup } from "../../../src/backend/name_lookup.ts";
 import { type BegunLookUp, controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
 

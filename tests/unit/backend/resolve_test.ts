@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
 import { DnsCache } from "../../../src/backend/dns_cache.ts";
-import type { LookUp } from "../../../src/backend/look_up.ts";
+import type { LookUp } from "../../../src/backend/name_lookup.ts";
 import { Resolver } from "../../../src/backend/resolve.ts";
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
 
