@@ -1,9 +1,8 @@
 import type { Destination } from "./backend/dial.ts";
 import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
-import { DnsCache } from "./backend/dns_cache.ts";
 import { NameLookup } from "./backend/name_lookup.ts";
 import { ReadMarker } from "./backend/read_marker.ts";
-import { Resolver } from "./backend/resolve.ts";
+import { DnsCache, Resolver } from "./backend/resolve.ts";
 import { NativeClient } from "./check/attempts.ts";
 import { Checker } from "./check/checker.ts";
 import type { CheckObserver, HealthClient } from "./check/health_client.ts";

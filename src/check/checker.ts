@@ -78,20 +78,20 @@ export class Checker {
       patienceMs,
     );
     const waiting = new Waiting(request, timeoutMs, at, this.#deadlines);
-    const resolution = this.#resolver.resolve(
+    const resolved = this.#resolver.resolve(
       request.host,
       request.port,
       timeoutMs,
       (addresses) => this.#stateOf(request, addresses) === "ready",
     );
-    if (resolution instanceof Promise) {
-      waiting.firstLookUp = this.#resolver.firstLookUp(request.host);
-      resolution.then((resolution) => {
+    if ("resolution" in resolved) {
+      waiting.firstLookUp = resolved.firstLookUp;
+      resolved.resolution.then((resolution) => {
         const resolveMs = performance.now() - at;
         if (!waiting.settled) this.#run(waiting, resolution, resolveMs);
       }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, ...NO_RUN }));
     } else {
-      this.#run(waiting, resolution);
+      this.#run(waiting, resolved);
     }
     return waiting;
   }
