@@ -20,7 +20,7 @@ import {
 } from "../log/log.ts";
 import { LogOutput } from "../log/output.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import { ListenError } from "../server/server.ts";
+import { ListenError } from "../server/listen.ts";
 import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 
