@@ -120,11 +120,11 @@ export type Frame =
   }
   | { readonly type: "settings_ack" }
   | { readonly type: "ping"; readonly data: Uint8Array }
-  | { readonly type: "ping_ack"; readonly data: Uint8Array }
+  | { readonly type: "ping_ack" }
   | { readonly type: "goaway"; readonly lastStreamId: number; readonly code: number }
   | { readonly type: "window_update"; readonly streamId: number; readonly increment: number }
   /** PRIORITY, and types that RFC 9113 does not know. */
-  | { readonly type: "ignored"; readonly streamId: number };
+  | { readonly type: "ignored" };
 
 /** What a client sends first (RFC 9113, section 3.4). */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

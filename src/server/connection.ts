@@ -47,8 +47,6 @@ export interface PendingReply {
    * is closed then. Never rejects.
    */
   readonly reply: Promise<string | undefined> | string | undefined;
-  /** Joins the log lines of this request. */
-  readonly traceId: string;
   /** The reply is written, and the client was still there. Idempotent. */
   delivered(): void;
   /**

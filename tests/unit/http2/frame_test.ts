@@ -152,10 +152,7 @@ const GOOD: readonly [string, Uint8Array, Frame][] = [
     type: "ping",
     data: bytes(1, 2, 3, 4, 5, 6, 7, 8),
   }],
-  ["PING acknowledged", frame(6, 1, 0, new Uint8Array(8)), {
-    type: "ping_ack",
-    data: new Uint8Array(8),
-  }],
+  ["PING acknowledged", frame(6, 1, 0, new Uint8Array(8)), { type: "ping_ack" }],
   ["GOAWAY", frame(7, 0, 0, bytes(0xff, 255, 255, 255, 0, 0, 0, 11)), {
     type: "goaway",
     lastStreamId: LAST_ID,
@@ -181,9 +178,9 @@ const GOOD: readonly [string, Uint8Array, Frame][] = [
     streamId: 1,
     increment: 0,
   }],
-  ["PRIORITY", frame(2, 0, 9, new Uint8Array(5)), { type: "ignored", streamId: 9 }],
-  ["a type that is not known", frame(0x42, 0xff, 0, bytes(1)), { type: "ignored", streamId: 0 }],
-  ["ORIGIN", frame(0xc, 0, 0), { type: "ignored", streamId: 0 }],
+  ["PRIORITY", frame(2, 0, 9, new Uint8Array(5)), { type: "ignored" }],
+  ["a type that is not known", frame(0x42, 0xff, 0, bytes(1)), { type: "ignored" }],
+  ["ORIGIN", frame(0xc, 0, 0), { type: "ignored" }],
 ];
 
 for (const [what, encoded, expected] of GOOD) {
