@@ -3,7 +3,7 @@ import type { BackendRules } from "../access/rules.ts";
 import { within } from "../deadline.ts";
 import { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { LookUp, NameLookup, PendingLookUp } from "./name_lookup.ts";
+import type { LookUpResult, NameLookUp, PendingLookUp } from "./name_look_up.ts";
 
 /** The addresses that may be connected to, in the order of preference, or why there are none. */
 export type Resolution =
@@ -73,14 +73,14 @@ export class Resolver {
     return this.#rules.mayPermit(host, port) ? this.#rules.permitted(host, port, addresses) : [];
   }
 
-  #pending(host: string, port: number, found: Promise<LookUp>): PendingResolution {
+  #pending(host: string, port: number, found: Promise<LookUpResult>): PendingResolution {
     return {
       resolution: found.then((found) => this.#permitted(host, port, found)),
       firstLookUp: this.#names.firstLookUp(host),
     };
   }
 
-  #permitted(host: string, port: number, found: LookUp): Resolution {
+  #permitted(host: string, port: number, found: LookUpResult): Resolution {
     if (!found.ok) {
       const kind = found.fault === "local" ? "local" : "dns";
       return { ok: false, verdict: { kind, detail: found.detail } };
@@ -96,14 +96,14 @@ const MAX_REMEMBERED = 10_000;
 /** How long an answer is used before the name is asked for again, in milliseconds, unless `find` wants it fresher. */
 const MAX_AGE_MS = 5000;
 
-const OVERDUE: LookUp = {
+const OVERDUE: LookUpResult = {
   ok: false,
   detail: "The agent has too many names to look up",
   fault: "local",
 };
 
 interface Known {
-  answer: Extract<LookUp, { ok: true }>;
+  answer: Extract<LookUpResult, { ok: true }>;
   /** When it was asked for, in milliseconds of `performance.now()`. */
   askedAt: number;
 }
@@ -115,15 +115,15 @@ interface Known {
  * changes of the configuration.
  */
 export class DnsCache {
-  readonly #names: NameLookup;
+  readonly #names: NameLookUp;
   readonly #known = new LruMap<string, Known>(MAX_REMEMBERED);
   /** Look-ups under way, and when they were begun. */
   readonly #asking = new Map<
     string,
-    { readonly since: number; readonly answer: Promise<LookUp> }
+    { readonly since: number; readonly answer: Promise<LookUpResult> }
   >();
 
-  constructor(names: NameLookup) {
+  constructor(names: NameLookUp) {
     this.#names = names;
   }
 
@@ -133,7 +133,11 @@ export class DnsCache {
    * @returns the addresses of a DNS name, at once where they are known; never rejects. For a name not known
    * before there is no time limit
    */
-  find(name: string, staleAfterMs: number, maxAgeMs = MAX_AGE_MS): LookUp | Promise<LookUp> {
+  find(
+    name: string,
+    staleAfterMs: number,
+    maxAgeMs = MAX_AGE_MS,
+  ): LookUpResult | Promise<LookUpResult> {
     const known = this.#known.get(name);
     const now = performance.now();
     if (known !== undefined && now - known.askedAt < maxAgeMs) return known.answer;
@@ -154,7 +158,10 @@ export class DnsCache {
     return this.#known.get(name) === undefined ? this.#names.pending(name) : undefined;
   }
 
-  #ask(name: string, now: number): { readonly since: number; readonly answer: Promise<LookUp> } {
+  #ask(
+    name: string,
+    now: number,
+  ): { readonly since: number; readonly answer: Promise<LookUpResult> } {
     const answer = this.#names.find(name).then((found) => {
       this.#asking.delete(name);
       return this.#remember(name, found, now);
@@ -165,7 +172,7 @@ export class DnsCache {
   }
 
   /** An answer, good or bad, takes the place of what was known; a failure to get one does not. */
-  #remember(name: string, found: LookUp, askedAt: number): LookUp {
+  #remember(name: string, found: LookUpResult, askedAt: number): LookUpResult {
     if (found.ok) this.#known.set(name, { answer: found, askedAt });
     else if (found.fault === "name") this.#known.delete(name);
     else return this.#known.get(name)?.answer ?? found;

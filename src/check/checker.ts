@@ -1,5 +1,5 @@
 import type { Destination } from "../backend/dial.ts";
-import type { PendingLookUp } from "../backend/name_lookup.ts";
+import type { PendingLookUp } from "../backend/name_look_up.ts";
 import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
@@ -77,7 +77,7 @@ export class Checker {
       request.timeoutMs ?? Infinity,
       patienceMs,
     );
-    const waiting = new Waiting(request, timeoutMs, at, this.#deadlines);
+    const waiting = new WaitingCheck(request, timeoutMs, at, this.#deadlines);
     const resolved = this.#resolver.resolve(
       request.host,
       request.port,
@@ -112,7 +112,7 @@ export class Checker {
   }
 
   /** @param resolveMs how long the name look-up took, if there was one */
-  #run(waiting: Waiting, resolution: Resolution, resolveMs?: number): void {
+  #run(waiting: WaitingCheck, resolution: Resolution, resolveMs?: number): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, ...NO_RUN });
     const { addresses } = resolution;
     const { request, timeoutMs: askerTimeoutMs, at } = waiting;
@@ -155,14 +155,17 @@ export class Checker {
 /** If a name waited longer than this share of the check's time to be looked up, a timeout is the agent's fault. */
 const MAX_QUEUED_SHARE = 1 / 4;
 
-/** How long a check's answer is put off at most while the agent is behind, in milliseconds: HAProxy waits for it. */
-const MAX_PUT_OFF_MS = 150;
+/**
+ * How long after its deadline a check is answered at the latest, while unread answers are read first, in
+ * milliseconds: HAProxy still waits then.
+ */
+const MAX_CHECK_PUT_OFF_MS = 150;
 
 /** For verdicts that no RPC was made for. */
 const NO_RUN = { run: 0, timings: {} } as const;
 
 /** A client's wait for a check. Several may share one RPC; each has its own deadline. */
-class Waiting implements PendingCheck {
+class WaitingCheck implements PendingCheck {
   readonly observation: Promise<Observation>;
   readonly request: CheckRequest;
   /** From {@linkcode at} on, in milliseconds. */
@@ -187,7 +190,7 @@ class Waiting implements PendingCheck {
       (heldUp) => this.#timedOut(heldUp),
       timeoutMs,
       at,
-      MAX_PUT_OFF_MS,
+      MAX_CHECK_PUT_OFF_MS,
     );
   }
 

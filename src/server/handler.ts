@@ -109,11 +109,11 @@ export class Handler {
     const asked = new AskedLine(line, peer, this.#recorder, this.#patience);
     try {
       const parsed = this.#parse(line);
-      if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
+      if (!parsed.ok) return asked.withReply(this.#refuse(asked, parsed.reason));
       const { request } = parsed;
       asked.key = `${peer.host} ${request.lineKey}`;
       if (!this.#checker.hasTlsProfile(request)) {
-        return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
+        return asked.withReply(this.#refuse(asked, "the TLS profile does not exist"));
       }
       const patienceMs = this.#patience?.deadlineFor(peer.host, line);
       const check = this.#checker.check(request, patienceMs, asked.at);
@@ -127,7 +127,7 @@ export class Handler {
         }
       }, (error) => this.#bug(asked, error));
     } catch (error) {
-      return asked.answered(this.#bug(asked, error));
+      return asked.withReply(this.#bug(asked, error));
     }
     return asked;
   }
@@ -221,7 +221,7 @@ class AskedLine implements Asked, PendingReply {
     return this.#traceId ??= newTraceId();
   }
 
-  answered(reply: string | undefined): this {
+  withReply(reply: string | undefined): this {
     this.reply = reply;
     return this;
   }

@@ -1,8 +1,8 @@
 import type { ClientRules } from "../access/rules.ts";
 import { type Logger, ThrottledWarnings } from "../log/log.ts";
 import { UnorderedSet } from "../unordered_set.ts";
-import { type Answer, Connection, type ConnectionLimits } from "./connection.ts";
-import { ReadTurns } from "./read_turns.ts";
+import { type AnswerLine, Connection, type ConnectionLimits } from "./connection.ts";
+import { ReadLimiter } from "./read_limiter.ts";
 
 /** How often connections are looked at for time limits that have passed, in milliseconds. */
 const SWEEP_MS = 1000;
@@ -40,12 +40,12 @@ export interface Admission {
 export class Server {
   readonly #listeners: readonly Deno.TcpListener[];
   readonly #admission: () => Admission;
-  readonly #answer: Answer;
+  readonly #answer: AnswerLine;
   readonly #observer: ServerObserver;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #connections = new UnorderedSet<Connection>();
-  readonly #turns = new ReadTurns();
+  readonly #reads = new ReadLimiter();
   #stopping = false;
 
   /**
@@ -56,7 +56,7 @@ export class Server {
   constructor(
     listeners: readonly Deno.TcpListener[],
     admission: () => Admission,
-    answer: Answer,
+    answer: AnswerLine,
     observer: ServerObserver,
     log: Logger,
   ) {
@@ -95,7 +95,7 @@ export class Server {
     let complainedAt = -Infinity;
     while (!this.#stopping) {
       try {
-        await this.#turns.take();
+        await this.#reads.take();
         this.#admit(await listener.accept());
       } catch (error) {
         if (this.#stopping) return;
@@ -117,7 +117,7 @@ export class Server {
       this.#reject(socket, "max_connections");
     } else {
       void this.#own(
-        new Connection(socket, limits, this.#answer, this.#log, this.#warnings, this.#turns),
+        new Connection(socket, limits, this.#answer, this.#log, this.#warnings, this.#reads),
       );
     }
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
-import type { LookUp } from "../../../src/backend/name_lookup.ts";
+import type { LookUpResult } from "../../../src/backend/name_look_up.ts";
 import {
   DnsCache,
   type PendingResolution,
@@ -10,7 +10,7 @@ import {
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
 
-const FOUND: LookUp = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
+const FOUND: LookUpResult = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
 
 function rules(...texts: string[]): BackendRules {
   const parsed = parseBackendRules(texts);
@@ -99,7 +99,7 @@ Deno.test("Resolver shows the look-up that is waited for only where nothing is k
   await again.resolution;
 });
 
-const FAILURES: readonly [Extract<LookUp, { ok: false }>["fault"], "dns" | "local"][] = [
+const FAILURES: readonly [Extract<LookUpResult, { ok: false }>["fault"], "dns" | "local"][] = [
   ["name", "dns"],
   ["name_server", "dns"],
   ["local", "local"],
@@ -115,18 +115,18 @@ for (const [fault, kind] of FAILURES) {
   });
 }
 
-const FIRST: LookUp = { ok: true, addresses: ["10.0.0.1"] };
-const SECOND: LookUp = { ok: true, addresses: ["10.0.0.2"] };
-const GONE: LookUp = { ok: false, detail: "ENOTFOUND", fault: "name" };
-const SERVER_FAILED: LookUp = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
-const LACK: LookUp = { ok: false, detail: "EMFILE", fault: "local" };
+const FIRST: LookUpResult = { ok: true, addresses: ["10.0.0.1"] };
+const SECOND: LookUpResult = { ok: true, addresses: ["10.0.0.2"] };
+const GONE: LookUpResult = { ok: false, detail: "ENOTFOUND", fault: "name" };
+const SERVER_FAILED: LookUpResult = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
+const LACK: LookUpResult = { ok: false, detail: "EMFILE", fault: "local" };
 const PATIENCE_MS = 60_000;
 
 /** Lets what has ended be noticed. */
 const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /** A cache that knows a name, and has known it for so long. */
-async function knowing(answer: LookUp, time: FakeTime, ageMs: number) {
+async function knowing(answer: LookUpResult, time: FakeTime, ageMs: number) {
   const { begun, names } = controlledNames();
   const cache = new DnsCache(names);
   const asked = cache.find("api", PATIENCE_MS);

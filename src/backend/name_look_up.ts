@@ -5,13 +5,13 @@ import { lacksDescriptors } from "./local_resources.ts";
 import {
   type Family,
   HANGS_AFTER_MS,
-  LookUpTurns,
+  LookUpQueue,
   type Prospect,
-  type Turn,
-} from "./look_up_turns.ts";
+  type WantedLookUp,
+} from "./look_up_queue.ts";
 
 /** What a name resolves to. */
-export type LookUp =
+export type LookUpResult =
   | { readonly ok: true; readonly addresses: readonly string[] }
   | {
     readonly ok: false;
@@ -21,7 +21,7 @@ export type LookUp =
   };
 
 /** Looks one name up; never rejects. It occupies a thread until it ends, and cannot be cancelled. */
-export type LookUpName = (name: string, family: Family) => Promise<LookUp>;
+export type LookUpName = (name: string, family: Family) => Promise<LookUpResult>;
 
 /** Look-ups that wait for their turn; more are refused. */
 const MAX_WAITING = 10_000;
@@ -43,14 +43,14 @@ const OVERDUE_AFTER_MS = 30_000;
 
 /** A look-up of a name that has been asked for. */
 export class PendingLookUp {
-  readonly answer: Promise<LookUp>;
+  readonly answer: Promise<LookUpResult>;
   readonly #prospect: Prospect;
   readonly #askedAt = performance.now();
   #begunAt: number | undefined;
   #endedAt: number | undefined;
 
   /** @param find gives the answer, and calls when the look-up begins */
-  constructor(prospect: Prospect, find: (onBegin: () => void) => Promise<LookUp>) {
+  constructor(prospect: Prospect, find: (onBegin: () => void) => Promise<LookUpResult>) {
     this.#prospect = prospect;
     const found = find(() => this.#begunAt = performance.now());
     this.answer = found.finally(() => this.#endedAt = performance.now());
@@ -84,9 +84,9 @@ interface Past {
  * Looks names up. A look-up cannot be cancelled, and a name server that is silent takes many seconds, so all
  * that ask for the same name meanwhile share one, and look-ups take turns.
  */
-export class NameLookup {
+export class NameLookUp {
   readonly #lookUp: LookUpName;
-  readonly #turns = new LookUpTurns<LookUp>();
+  readonly #queue = new LookUpQueue<LookUpResult>();
   readonly #pending = new Map<string, PendingLookUp>();
   readonly #past = new LruMap<string, Past>(MAX_REMEMBERED);
   /** Domains that are asked for IPv4 first, and until when, in milliseconds of `performance.now()`. */
@@ -98,10 +98,10 @@ export class NameLookup {
   }
 
   /** @returns the addresses of a DNS name, each once, best first; never rejects */
-  find(name: string): Promise<LookUp> {
+  find(name: string): Promise<LookUpResult> {
     const shared = this.#pending.get(name);
     if (shared !== undefined) return shared.answer;
-    if (this.#turns.waiting >= MAX_WAITING) {
+    if (this.#queue.waiting >= MAX_WAITING) {
       const detail = "Too many names are being looked up";
       return Promise.resolve({ ok: false, detail, fault: "local" });
     }
@@ -126,14 +126,14 @@ export class NameLookup {
   /** Whether a name has waited for its turn for too long, and not because its domain's name server is silent. */
   isOverdue(name: string): boolean {
     const queuedMs = this.#pending.get(name)?.queuedMs(-Infinity) ?? 0;
-    return queuedMs > OVERDUE_AFTER_MS && !this.#turns.hangsIn(domainOf(name));
+    return queuedMs > OVERDUE_AFTER_MS && !this.#queue.hangsIn(domainOf(name));
   }
 
-  async #find(name: string, prospect: Prospect, onBegin: () => void): Promise<LookUp> {
+  async #find(name: string, prospect: Prospect, onBegin: () => void): Promise<LookUpResult> {
     const domain = domainOf(name);
     const lookUp = (family: Family) => this.#lookUp(name, family);
     const family = () => this.#firstFamily(name, domain);
-    const begun = await this.#turns.take({ domain, prospect, family }, (family) => {
+    const begun = await this.#queue.add({ domain, prospect, family }, (family) => {
       onBegin();
       // One name of the domain tries whether IPv6 is answered again; the others wait for what it finds.
       if (family === 0 && this.#ipv4First.get(domain) !== undefined) this.#putIpv4First(domain);
@@ -143,7 +143,7 @@ export class NameLookup {
       const found = await begun.found;
       if (found.ok || found.fault !== "name") return found;
       // It may have IPv6 addresses.
-      const both = await this.#turns.take({ domain, prospect, family: () => 0 }, lookUp);
+      const both = await this.#queue.add({ domain, prospect, family: () => 0 }, lookUp);
       return await both.found;
     }
     const soon = await within(IPV4_ALONE_AFTER_MS, begun.found, undefined);
@@ -153,17 +153,17 @@ export class NameLookup {
   }
 
   /** @returns what a look-up of both families finds, or the IPv4 addresses if they are found sooner */
-  async #orIpv4(name: string, domain: string, both: Promise<LookUp>): Promise<LookUp> {
+  async #orIpv4(name: string, domain: string, both: Promise<LookUpResult>): Promise<LookUpResult> {
     if (this.#past.get(name)?.ipv6) return await both; // what is known is better than half of it
     let ended = false;
     void both.then(() => ended = true);
-    const beside: Turn = { domain, prospect: "beside", family: () => 4 };
-    const ipv4 = this.#turns.take(beside, () => ended ? both : this.#lookUp(name, 4))
+    const beside: WantedLookUp = { domain, prospect: "beside", family: () => 4 };
+    const ipv4 = this.#queue.add(beside, () => ended ? both : this.#lookUp(name, 4))
       .then(async ({ found }) => {
         const ipv4 = await found;
         if (!ipv4.ok || ended) return await both;
         this.#putIpv4First(domain);
-        this.#turns.admit();
+        this.#queue.admit();
         // Slow is not silent.
         void both.then((found) => {
           if (found.ok && found.addresses.some(isIpv6)) this.#ipv4First.delete(domain);
@@ -201,7 +201,7 @@ function isIpv6(address: string): boolean {
  *
  * @returns its addresses, each once, best first; never rejects
  */
-export async function getAddrInfo(name: string, family: Family): Promise<LookUp> {
+export async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
   try {
     // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
     const found = await lookup(name, { all: true, family, order: "verbatim" });

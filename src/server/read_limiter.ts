@@ -9,7 +9,7 @@ const READS_PER_TURN = 32;
  * there Tokio puts it behind whatever has become ready meanwhile: a thousand clients that ask without a pause would
  * keep the others, and the answers of backends, waiting for many seconds.
  */
-export class ReadTurns {
+export class ReadLimiter {
   /** What has begun since the last turn: reads, by the lines that each brought, and accepts. */
   #begun = 0;
   #isTurnAsked = false;
