@@ -1,4 +1,4 @@
-/** A look-up that takes longer, in milliseconds, hangs: its name server is silent, or nearly so. */
+/** How long a look-up may take before it hangs, in milliseconds: its name server is silent, or nearly so. */
 export const HANGS_AFTER_MS = 1000;
 
 /**
@@ -13,7 +13,7 @@ const MAX_UNPROVEN = 20;
 /** Threads for one domain and prospect, so that a silent domain leaves some to others. */
 const MAX_OF_DOMAIN = 16;
 
-/** With so many look-ups that hang, no name that hung before is tried again. */
+/** How many look-ups may hang before no name that hung at its last one is tried again. */
 const MAX_HANGING = 8;
 
 /** Threads for look-ups made beside one that hangs; at most one a domain. */

@@ -30,15 +30,15 @@ const MAX_WAITING = 10_000;
 const MAX_REMEMBERED = 10_000;
 
 /**
- * After so long without an answer for both families, in milliseconds, IPv4 is asked for by itself: some load
- * balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
+ * How long an answer for both families is waited for, in milliseconds, before IPv4 is asked for by itself: some
+ * load balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
  */
 const IPV4_ALONE_AFTER_MS = 300;
 
 /** How long names of a domain are then asked for IPv4 first, in milliseconds. */
 const IPV4_FIRST_MS = 300_000;
 
-/** A known name that waits longer for its turn, in milliseconds, is known no more. */
+/** How long a known name may wait for its turn before its last addresses are given up, in milliseconds. */
 const OVERDUE_AFTER_MS = 30_000;
 
 /** A look-up of a name that has been asked for. */

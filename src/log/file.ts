@@ -250,7 +250,6 @@ function identity({ dev, ino }: Deno.FileInfo): string {
 /** Values of `log_file_rotation`: when a new file begins, in UTC. */
 export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
 
-/** A value of `log_file_rotation`. */
 export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
 
 /** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */

@@ -17,22 +17,19 @@ export type Component = (typeof COMPONENTS)[number];
 /** One logger per component. */
 export type Logs = { readonly [Name in Component]: Logger };
 
-/** The levels of `log_level`, least first. */
+/** The levels of `log_level`, least first. Nothing is logged at `trace`, which configurations of the Rust agent name. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 
-/** A value of `log_level`. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The forms of a line. */
 export const LOG_FORMATS = ["json", "pretty"] as const;
 
-/** A value of `log_format`. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** Values of `log_checks`: which answers are logged at level `info`. */
 export const LOG_CHECKS = ["all", "changes", "none"] as const;
 
-/** A value of `log_checks`. */
 export type LogChecks = (typeof LOG_CHECKS)[number];
 
 /** How the agent logs. */

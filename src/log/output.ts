@@ -72,7 +72,7 @@ export class LineWriter implements LogDestination {
 /** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
 const MAX_WAITING = 1 << 20;
 
-/** Lines are gathered for so long, in milliseconds: each write costs more than making ten lines. */
+/** How long lines are gathered, in milliseconds: each write costs more than making ten lines. */
 const GATHER_MS = 20;
 
 /**

@@ -191,17 +191,17 @@ export class Handler {
 class AskedLine implements Asked, PendingReply {
   readonly line: string;
   readonly peer: Peer;
-  /** Of the client and what the line says, once it is read. */
+  /** Client and line, for damping; empty while the line is not parsed. */
   key = "";
   /** In milliseconds of `performance.now()`. */
   readonly at = performance.now();
   reply: Promise<string | undefined> | string | undefined;
-  /** Whether the backend itself has said something else than that it is down. */
+  /** Whether the verdict by itself, undamped, is no `down`: then the client has waited for a good answer. */
   good = false;
   readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
   #check: PendingCheck | undefined;
-  /** What was asked, until it is told that the client has gone before the answer. */
+  /** The request, until a hang-up has been recorded for it. */
   #open: CheckRequest | undefined;
   #traceId: string | undefined;
 

@@ -7,7 +7,7 @@ const MIN_AGE_MS = 100;
 /** Ages are the same within this part of the smaller one. */
 const TOLERANCE = 0.05;
 
-/** So many resets in a row at the same age teach it. */
+/** How many resets in a row at the same age teach it. */
 const RESETS_THAT_TEACH = 3;
 
 /** What must be left for the answer to arrive: this many milliseconds, or this part of the age. */
@@ -17,7 +17,7 @@ const MARGIN_PART = 0.05;
 /** How often a check runs to its usual deadline although the client would not wait, in milliseconds. */
 const PROBE_EVERY_MS = 60_000;
 
-/** An age at which the client has not reset for so long is forgotten, in milliseconds. */
+/** How long after its last reset an age is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
 /** Ages that are remembered of a client and line: as many HAProxies may share an address. */
@@ -164,7 +164,6 @@ export class ClientPatience {
     }
   }
 
-  /** Forgets everything. */
   clear(): void {
     for (const [client] of [...this.#clients]) this.#clients.delete(client);
   }

@@ -19,7 +19,7 @@ export class ReadLimiter {
   /**
    * To be called before each read and each accept.
    *
-   * @param count what it counts for: the lines that the read before has brought, 1 at least
+   * @param count how many reads it counts as: the lines of the previous read, at least 1
    * @returns what to wait for before it; in most cases nothing
    */
   take(count = 1): Promise<void> | undefined {
