@@ -15,8 +15,9 @@ import type { Metrics } from "./metrics/metrics.ts";
 import { Recorder } from "./metrics/recorder.ts";
 import { formatHostPort } from "./protocol/host.ts";
 import { Handler } from "./server/handler.ts";
+import { findListenAddresses, listenOn } from "./server/listen.ts";
 import { ClientPatience } from "./server/patience.ts";
-import { type Admission, findListenAddresses, listenOn, Server } from "./server/server.ts";
+import { type Admission, Server } from "./server/server.ts";
 import { BackendHistory } from "./status/history.ts";
 import { type OwnCertificate, ownCertificates } from "./tls/client_certificate.ts";
 

@@ -1,9 +1,8 @@
 import type { Destination } from "./backend/dial.ts";
 import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
-import { DnsCache } from "./backend/dns_cache.ts";
-import { NameLookup } from "./backend/name_lookup.ts";
+import { NameLookUp } from "./backend/name_look_up.ts";
 import { ReadMarker } from "./backend/read_marker.ts";
-import { Resolver } from "./backend/resolve.ts";
+import { DnsCache, Resolver } from "./backend/resolve.ts";
 import { Checker } from "./check/checker.ts";
 import type { CheckObserver, HealthClient } from "./check/health_client.ts";
 import { NativeClient } from "./check/native_client.ts";
@@ -57,7 +56,7 @@ export type BackendsObserver = PoolObserver & CheckObserver;
 export class Backends {
   readonly #marker = new ReadMarker();
   readonly #deadlines = new Deadlines((sockets) => this.#marker.caughtUp(sockets));
-  readonly #names = new DnsCache(new NameLookup());
+  readonly #names = new DnsCache(new NameLookUp());
   readonly #observer: BackendsObserver;
   readonly #pool: Pool;
   /** The channels of grpc-js belong to one configuration. */

@@ -13,7 +13,7 @@ const QUICK_MS = 1;
  * Tells when all that has arrived at the process's sockets has been read, by bytes that it sends to itself. Timers
  * come before reads, and where many sockets have something to read it takes many turns of the event loop, so that
  * a turn, however short, does not mean that nothing waits to be read. It holds where few sockets become ready anew in
- * each turn, for those come first: that is why clients are read in turns (src/server/read_turns.ts).
+ * each turn, for those come first: that is why clients are read in turns (src/server/read_limiter.ts).
  */
 export class ReadMarker {
   /** Settles when it works, or never will: where there is no loopback interface, or no descriptor left. */

@@ -1,5 +1,5 @@
 import type { Destination } from "../backend/dial.ts";
-import type { PendingLookUp } from "../backend/name_lookup.ts";
+import type { PendingLookUp } from "../backend/name_look_up.ts";
 import type { Resolution, Resolver } from "../backend/resolve.ts";
 import type { Deadline, Deadlines } from "../deadline.ts";
 import type { BackendQuestion, CheckRequest } from "../protocol/request.ts";
@@ -77,20 +77,20 @@ export class Checker {
       request.timeoutMs ?? Infinity,
       patienceMs,
     );
-    const waiting = new Waiting(request, timeoutMs, at, this.#deadlines);
-    const resolution = this.#resolver.resolve(
+    const waiting = new WaitingCheck(request, timeoutMs, at, this.#deadlines);
+    const resolved = this.#resolver.resolve(
       request.host,
       request.port,
       timeoutMs,
       (addresses) => this.#stateOf(request, addresses) === "ready",
     );
-    if (resolution instanceof Promise) {
-      waiting.firstLookUp = this.#resolver.firstLookUp(request.host);
-      resolution.then((resolution) => {
+    if ("resolution" in resolved) {
+      waiting.firstLookUp = resolved.firstLookUp;
+      resolved.resolution.then((resolution) => {
         if (!waiting.settled) this.#run(waiting, resolution);
       }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, run: NO_RUN }));
     } else {
-      this.#run(waiting, resolution);
+      this.#run(waiting, resolved);
     }
     return waiting;
   }
@@ -110,7 +110,7 @@ export class Checker {
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }
 
-  #run(waiting: Waiting, resolution: Resolution): void {
+  #run(waiting: WaitingCheck, resolution: Resolution): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, run: NO_RUN });
     const { addresses } = resolution;
     const { request, timeoutMs: askerTimeoutMs, at } = waiting;
@@ -154,13 +154,13 @@ export class Checker {
  * How long after its deadline a check is answered at the latest, while unread answers are read first, in
  * milliseconds: HAProxy still waits then.
  */
-const MAX_PUT_OFF_MS = 150;
+const MAX_CHECK_PUT_OFF_MS = 150;
 
 /** For verdicts that no RPC was made for. */
 const NO_RUN = 0;
 
 /** A client's wait for a check. Several may share one RPC; each has its own deadline. */
-class Waiting implements PendingCheck {
+class WaitingCheck implements PendingCheck {
   readonly observation: Promise<Observation>;
   readonly request: CheckRequest;
   /** From {@linkcode at} on, in milliseconds. */
@@ -185,7 +185,7 @@ class Waiting implements PendingCheck {
       (heldUp) => this.#timedOut(heldUp),
       timeoutMs,
       at,
-      MAX_PUT_OFF_MS,
+      MAX_CHECK_PUT_OFF_MS,
     );
   }
 

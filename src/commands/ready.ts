@@ -22,42 +22,37 @@ export async function askWhetherReady(settings: Settings): Promise<Readiness> {
     ? [settings.metrics_bind_address, settings.metrics_port, readyz] as const
     : [settings.server_bind_address[0], settings.server_port, accepts] as const;
   const reachable = loopbackOf(host);
-  const { ready, word } = await ask(reachable, port);
-  return { ready, text: ready ? word : `${formatHostPort(reachable, port)}: ${word}` };
+  const { ready, text } = await ask(reachable, port);
+  return { ready, text: ready ? text : `${formatHostPort(reachable, port)}: ${text}` };
 }
 
-interface Answer {
-  readonly ready: boolean;
-  readonly word: string;
-}
-
-function readyz(host: string, port: number): Promise<Answer> {
+function readyz(host: string, port: number): Promise<Readiness> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const fail = (error: Error) => resolve({ ready: false, word: wordOf(error, signal) });
+    const fail = (error: Error) => resolve({ ready: false, text: failureOf(error, signal) });
     const request = get({ host, port, path: "/readyz", agent: false, signal }, (response) => {
-      let word = "";
+      let text = "";
       response.setEncoding("utf8");
-      response.on("data", (chunk: string) => word += chunk);
-      response.on("end", () => resolve({ ready: response.statusCode === 200, word: word.trim() }));
+      response.on("data", (chunk: string) => text += chunk);
+      response.on("end", () => resolve({ ready: response.statusCode === 200, text: text.trim() }));
       response.on("error", fail);
     });
     request.on("error", fail);
   });
 }
 
-function accepts(host: string, port: number): Promise<Answer> {
+function accepts(host: string, port: number): Promise<Readiness> {
   return new Promise((resolve) => {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const socket = connect({ host, port, signal });
-    socket.on("error", (error) => resolve({ ready: false, word: wordOf(error, signal) }));
+    socket.on("error", (error) => resolve({ ready: false, text: failureOf(error, signal) }));
     socket.on("connect", () => {
       socket.destroy();
-      resolve({ ready: true, word: "ready" });
+      resolve({ ready: true, text: "ready" });
     });
   });
 }
 
-function wordOf(error: Error, signal: AbortSignal): string {
+function failureOf(error: Error, signal: AbortSignal): string {
   return signal.aborted ? `no answer within ${TIMEOUT_MS} ms` : error.message;
 }

@@ -20,7 +20,7 @@ import {
 } from "../log/log.ts";
 import { LogOutput } from "../log/output.ts";
 import { Metrics } from "../metrics/metrics.ts";
-import { ListenError } from "../server/server.ts";
+import { ListenError } from "../server/listen.ts";
 import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 
@@ -61,11 +61,11 @@ export async function serve(
   hooks: ServeHooks,
 ): Promise<boolean> {
   const log = await openLog(configuration.settings, {
-    failed: (error) =>
+    onFailed: (error) =>
       logs.main.error("The log file cannot be written: its lines go to stderr", {
         error: String(error),
       }),
-    recovered: () => logs.main.info("The log file can be written again"),
+    onRecovered: () => logs.main.info("The log file can be written again"),
     onUndeleted: (error) =>
       logs.main.warn("Old log files cannot be deleted", { error: String(error) }),
   });

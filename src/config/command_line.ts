@@ -33,6 +33,17 @@ export const OTHER_FLAGS = {
   { readonly short?: string; readonly placeholder?: string; readonly help: string }
 >;
 
+/** The same as `parseArgs` wants them. */
+const OTHER_OPTIONS = Object.fromEntries(
+  Object.entries(OTHER_FLAGS).map(([name, flag]) => [
+    name,
+    {
+      type: "placeholder" in flag ? "string" : "boolean",
+      ..."short" in flag ? { short: flag.short } : {},
+    } as const,
+  ]),
+);
+
 /**
  * Reads the command line: `--flag VALUE` or `--flag=VALUE` (a switch may stand alone), and the
  * subcommands `check`, with the fields of a request line, and `ready`.
@@ -48,11 +59,7 @@ export function readCommandLine(
   const { tokens } = parseArgs({
     args: spellOutSwitches(args, (flag) => byFlag.get(flag)?.kind.isSwitch === true),
     options: {
-      config: { type: "string", short: "c" },
-      "check-config": { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-      version: { type: "boolean", short: "V" },
-      json: { type: "boolean" },
+      ...OTHER_OPTIONS,
       ...Object.fromEntries([...byFlag.keys()].map((flag) => [flag, { type: "string" } as const])),
     },
     strict: false,
@@ -69,7 +76,7 @@ export function readCommandLine(
     if (token.kind !== "option") continue;
     const { name, rawName, value } = token;
     const setting = byFlag.get(name);
-    const takesValue = setting !== undefined || name === "config";
+    const takesValue = setting !== undefined || OTHER_OPTIONS[name]?.type === "string";
     if (!known.includes(name)) {
       mistakes.push(`${rawName}: unknown flag${suggest(name, known, "--")}`);
     } else if (takesValue && value === undefined) {

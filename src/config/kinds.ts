@@ -47,11 +47,6 @@ export function atLeast(min: number, placeholder: string): Kind<number> {
   return integer(min, Number.MAX_SAFE_INTEGER, placeholder);
 }
 
-/** What may also be left unset. */
-export function optional<Value>(kind: Kind<Value>): Kind<Value | undefined> {
-  return kind;
-}
-
 /** A TCP port. */
 export const port: Kind<number> = integer(1, 65535, "PORT");
 

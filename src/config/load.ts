@@ -5,7 +5,7 @@ import {
   parseClientRules,
 } from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
-import { MachineCas } from "../tls/profile.ts";
+import { MachineCas } from "../tls/machine_cas.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
 import { suggest, wrongValue } from "./kinds.ts";
 import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";

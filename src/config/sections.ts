@@ -1,11 +1,7 @@
 import { type Component, COMPONENTS, LOG_LEVELS, type LogLevel } from "../log/log.ts";
 import { PROFILE_NAME } from "../protocol/request.ts";
-import {
-  loadTlsProfile,
-  type MachineCas,
-  type TlsProfile,
-  type TlsProfileSettings,
-} from "../tls/profile.ts";
+import type { MachineCas } from "../tls/machine_cas.ts";
+import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../tls/profile.ts";
 import { bool, file, type Kind, serverName, suggest, wrongValue } from "./kinds.ts";
 import type { TomlEntry } from "./sources.ts";
 

@@ -12,7 +12,6 @@ import {
   type Kind,
   list,
   milliseconds,
-  optional,
   port,
 } from "./kinds.ts";
 
@@ -367,12 +366,12 @@ export const SETTINGS = {
     help: "When a new log file begins (UTC)",
     restart: true,
   }),
-  log_file_max_files: setting({
+  log_file_max_files: setting<number | undefined>({
     toml: ["logging.file_max_files"],
     env: "LOG_FILE_MAX_FILES",
     flag: "log-file-max-files",
     group: "Log",
-    kind: optional(atLeast(1, "N")),
+    kind: atLeast(1, "N"),
     default: undefined,
     defaultText: "all",
     help: "Rotated log files that are kept, the current one too",

@@ -65,7 +65,7 @@ export interface HttpAnswer {
 export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>;
 
 /** What a server tells its owner. */
-export interface HttpEvents {
+export interface HttpObserver {
   /** A path threw instead of answering: a bug. */
   readonly onBug: (error: unknown) => void;
   /** It no longer answers: no file descriptor is left, say. It keeps trying by itself. */
@@ -91,7 +91,7 @@ export class HttpServer {
   readonly #hostname: string;
   readonly #port: number;
   readonly #paths: HttpPaths;
-  readonly #events: HttpEvents;
+  readonly #observer: HttpObserver;
   readonly #limits: HttpLimits;
   /** In the order in which they were opened. */
   readonly #connections = new Set<Socket>();
@@ -106,13 +106,13 @@ export class HttpServer {
     hostname: string,
     port: number,
     paths: HttpPaths,
-    events: HttpEvents,
+    observer: HttpObserver,
     limits: HttpLimits = LIMITS,
   ) {
     this.#hostname = hostname;
     this.#port = port;
     this.#paths = paths;
-    this.#events = events;
+    this.#observer = observer;
     this.#limits = limits;
     this.#server = this.#create();
     this.listening = this.#listen().then(() => this.#probeLater());
@@ -158,7 +158,7 @@ export class HttpServer {
       const failure = await failureToAnswer(this.#hostname, this.#port);
       if (failure === undefined) return this.#probeLater();
       if (this.#stopped) return;
-      this.#events.onDeaf(failure);
+      this.#observer.onDeaf(failure);
       await this.#listenAnew();
     }, PROBE_MS);
   }
@@ -169,7 +169,7 @@ export class HttpServer {
     try {
       await this.#listen();
       if (this.#stopped) return void this.#server.close();
-      this.#events.onRecovered();
+      this.#observer.onRecovered();
       this.#probeLater();
     } catch { // onDeaf has told that it does not answer
       if (!this.#stopped) this.#timer = setTimeout(() => this.#listenAnew(), RELISTEN_MS);
@@ -194,7 +194,7 @@ export class HttpServer {
     });
     answer(request, this.#paths)
       .catch((error): HttpAnswer => {
-        this.#events.onBug(error);
+        this.#observer.onBug(error);
         return { status: 500, body: "Internal error\n" };
       })
       .then((answer) => write(answer, request, response));

@@ -129,7 +129,7 @@ export type Frame =
   }
   | { readonly type: "settings_ack" }
   | { readonly type: "ping"; readonly data: Uint8Array }
-  | { readonly type: "ping_ack"; readonly data: Uint8Array }
+  | { readonly type: "ping_ack" }
   | {
     readonly type: "goaway";
     readonly lastStreamId: number;
@@ -137,7 +137,6 @@ export type Frame =
     readonly debugData: Uint8Array;
   }
   | { readonly type: "window_update"; readonly streamId: number; readonly increment: number }
-  /** PRIORITY, and types that RFC 9113 does not know. */
   | { readonly type: "priority"; readonly streamId: number; readonly bytes: number }
   /** Of a type that this client has no use for. */
   | { readonly type: "ignored"; readonly bytes: number };

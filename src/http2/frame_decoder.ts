@@ -138,7 +138,7 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Frame {
     case FrameType.PING:
       onConnection("PING", streamId);
       if (payload.length !== 8) throw wrongLength("PING", payload.length);
-      return { type: (flags & FrameFlag.ACK) === 0 ? "ping" : "ping_ack", data: payload };
+      return (flags & FrameFlag.ACK) === 0 ? { type: "ping", data: payload } : { type: "ping_ack" };
     case FrameType.GOAWAY:
       onConnection("GOAWAY", streamId);
       if (payload.length < 8) throw wrongLength("GOAWAY", payload.length);

@@ -1,10 +1,10 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { reasonOf } from "../describe_error.ts";
 import {
-  type FallbackListener,
   LineWriter,
   type LogDestination,
   LogFallback,
+  type LogFileObserver,
   type Written,
 } from "./output.ts";
 
@@ -19,9 +19,6 @@ export interface LogSettings {
   readonly log_file_max_files: number | undefined;
 }
 
-/** Who is told what happens to the log file. Nothing may throw. */
-export type LogFileListener = FallbackListener & Pick<LogFileOptions, "onUndeleted">;
-
 /** The place that the log goes to, or one line that says why it cannot. */
 export type OpenedLog =
   | {
@@ -35,7 +32,7 @@ export type OpenedLog =
 /** Opens what `log_destination` names. Should a file fail later, its lines go to stderr. */
 export async function openLog(
   settings: LogSettings,
-  listener: LogFileListener,
+  observer: LogFileObserver,
 ): Promise<OpenedLog> {
   const stderr = new LineWriter((bytes) => Deno.stderr.write(bytes));
   if (settings.log_destination === "console" || settings.log_file_path === undefined) {
@@ -45,12 +42,8 @@ export async function openLog(
   if (mistake !== undefined) return { ok: false, mistake };
   const path = resolve(settings.log_file_path);
   const folder = dirname(path);
-  const file = new LogFile({
-    path,
-    rotation: settings.log_file_rotation,
-    maxFiles: settings.log_file_max_files,
-    onUndeleted: listener.onUndeleted,
-  });
+  const { log_file_rotation: rotation, log_file_max_files: maxFiles } = settings;
+  const file = new LogFile({ path, rotation, maxFiles }, observer);
   try {
     if (isMissing(folder)) await Deno.mkdir(folder, { recursive: true });
     await file.open();
@@ -59,7 +52,7 @@ export async function openLog(
   }
   return {
     ok: true,
-    destination: new LogFallback(file, stderr, listener),
+    destination: new LogFallback(file, stderr, observer),
     look: () => file.look(),
   };
 }
@@ -122,8 +115,6 @@ export interface LogFileOptions {
   readonly rotation: LogFileRotation;
   /** How many rotated files stay, the current one included; all, when undefined. */
   readonly maxFiles: number | undefined;
-  /** Told when files that are too many cannot be deleted. Must not throw. */
-  readonly onUndeleted: (error: unknown) => void;
   /** Milliseconds since 1970, to name the file by. @default {Date.now} */
   readonly now?: () => number;
   /** A clock in milliseconds that never goes back. @default {performance.now} */
@@ -143,6 +134,7 @@ interface OpenFile {
  */
 export class LogFile implements LogDestination, Disposable {
   readonly #options: LogFileOptions;
+  readonly #observer: Pick<LogFileObserver, "onUndeleted">;
   readonly #now: () => number;
   readonly #elapsed: () => number;
   #open: OpenFile | undefined;
@@ -151,8 +143,9 @@ export class LogFile implements LogDestination, Disposable {
   #newest: string | undefined;
 
   /** Touches nothing yet. */
-  constructor(options: LogFileOptions) {
+  constructor(options: LogFileOptions, observer: Pick<LogFileObserver, "onUndeleted">) {
     this.#options = options;
+    this.#observer = observer;
     this.#now = options.now ?? Date.now;
     this.#elapsed = options.elapsed ?? (() => performance.now());
   }
@@ -216,9 +209,9 @@ export class LogFile implements LogDestination, Disposable {
         names.map((name) => Deno.remove(join(folder, name))),
       );
       const failed = results.find((result) => result.status === "rejected");
-      if (failed !== undefined) this.#options.onUndeleted(failed.reason);
+      if (failed !== undefined) this.#observer.onUndeleted(failed.reason);
     } catch (error) {
-      this.#options.onUndeleted(error);
+      this.#observer.onUndeleted(error);
     }
   }
 }
@@ -257,7 +250,6 @@ function identity({ dev, ino }: Deno.FileInfo): string {
 /** Values of `log_file_rotation`: when a new file begins, in UTC. */
 export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
 
-/** A value of `log_file_rotation`. */
 export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
 
 /** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */

@@ -17,22 +17,19 @@ export type Component = (typeof COMPONENTS)[number];
 /** One logger per component. */
 export type Logs = { readonly [Name in Component]: Logger };
 
-/** The levels of `log_level`, least first. */
+/** The levels of `log_level`, least first. Nothing is logged at `trace`, which configurations of the Rust agent name. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 
-/** A value of `log_level`. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The forms of a line. */
 export const LOG_FORMATS = ["json", "pretty"] as const;
 
-/** A value of `log_format`. */
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** Values of `log_checks`: which answers are logged at level `info`. */
 export const LOG_CHECKS = ["all", "changes", "none"] as const;
 
-/** A value of `log_checks`. */
 export type LogChecks = (typeof LOG_CHECKS)[number];
 
 /** How the agent logs. */
@@ -47,15 +44,16 @@ export interface LogOptions {
   readonly write: (line: string, isUrgent: boolean) => void;
 }
 
-/** What a line tells beside its message; a function is only called for a line that is written. */
-export type LogFields = Readonly<Record<string, unknown>>;
+type Fields = Readonly<Record<string, unknown>>;
 
-/** Sets logging up. */
+/** What a line tells beside its message; a function is only called for a line that is written. */
+export type LogFields = Fields | (() => Fields);
+
+/** @returns the loggers of all components */
 export function setUpLogging(options: LogOptions): Logs {
-  const logs = Object.fromEntries(
+  return Object.fromEntries(
     COMPONENTS.map((component) => [component, new Logger(component, options)]),
   ) as Logs;
-  return logs;
 }
 
 /** Puts other levels, or another form, in force. */
@@ -66,12 +64,12 @@ export function changeLogging(logs: Logs, options: LogOptions): void {
 /** Writes the lines of one component. */
 export class Logger {
   readonly #component: Component;
-  #options: LogOptions;
-  #least = 0;
+  #options!: LogOptions;
+  /** The index in {@linkcode LOG_LEVELS} of the least level that is written. */
+  #least!: number;
 
   constructor(component: Component, options: LogOptions) {
     this.#component = component;
-    this.#options = options;
     this.configure(options);
   }
 
@@ -80,29 +78,24 @@ export class Logger {
     this.#least = LOG_LEVELS.indexOf(options.levels.get(this.#component) ?? options.level);
   }
 
-  /** Whether lines of this level are written. */
-  writes(level: LogLevel): boolean {
-    return LOG_LEVELS.indexOf(level) >= this.#least;
-  }
-
-  debug(message: string, fields?: LogFields | (() => LogFields)): void {
+  debug(message: string, fields?: LogFields): void {
     this.#write("debug", message, fields);
   }
 
-  info(message: string, fields?: LogFields | (() => LogFields)): void {
+  info(message: string, fields?: LogFields): void {
     this.#write("info", message, fields);
   }
 
-  warn(message: string, fields?: LogFields | (() => LogFields)): void {
+  warn(message: string, fields?: LogFields): void {
     this.#write("warn", message, fields);
   }
 
-  error(message: string, fields?: LogFields | (() => LogFields)): void {
+  error(message: string, fields?: LogFields): void {
     this.#write("error", message, fields);
   }
 
-  #write(level: LogLevel, message: string, fields: LogFields | (() => LogFields) = {}): void {
-    if (!this.writes(level)) return;
+  #write(level: LogLevel, message: string, fields: LogFields = {}): void {
+    if (LOG_LEVELS.indexOf(level) < this.#least) return;
     const { format, colour, write } = this.#options;
     const line = {
       timestamp: timestamp(),
@@ -121,7 +114,7 @@ interface Line {
   readonly level: LogLevel;
   readonly component: Component;
   readonly message: string;
-  readonly fields: LogFields;
+  readonly fields: Fields;
 }
 
 function toJsonLine({ fields, ...head }: Line): string {
@@ -200,7 +193,7 @@ export class ThrottledWarnings {
    * @param message one of a few, never from the wire
    * @param fields called only when the line is written
    */
-  warn(message: string, fields: () => Record<string, unknown>): void {
+  warn(message: string, fields: () => Fields): void {
     this.#window ??= this.#openWindow();
     const count = (this.#counts.get(message) ?? 0) + 1;
     this.#counts.set(message, count);

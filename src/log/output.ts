@@ -72,7 +72,7 @@ export class LineWriter implements LogDestination {
 /** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
 const MAX_WAITING = 1 << 20;
 
-/** Lines are gathered for so long, in milliseconds: each write costs more than making ten lines. */
+/** How long lines are gathered, in milliseconds: each write costs more than making ten lines. */
 const GATHER_MS = 20;
 
 /**
@@ -159,19 +159,21 @@ function countLines(bytes: Uint8Array): number {
 /** How long a destination that has failed is left alone, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** Who is told of a failing destination, once each time. Must not throw. */
-export interface FallbackListener {
-  /** From now on lines go to the other destination. */
-  failed(error: unknown): void;
-  /** From now on lines go where they belong. */
-  recovered(): void;
+/** Told what becomes of the log file, once each time. Nothing may throw. */
+export interface LogFileObserver {
+  /** It cannot be written: from now on its lines go elsewhere. */
+  onFailed(error: unknown): void;
+  /** From now on its lines go to it again. */
+  onRecovered(): void;
+  /** Files that are too many cannot be deleted. */
+  onUndeleted(error: unknown): void;
 }
 
 /** Writes to one destination, and while that fails to another. No line comes twice; one is lost only where both fail. */
 export class LogFallback implements LogDestination {
   readonly #first: LogDestination;
   readonly #second: LogDestination;
-  readonly #listener: FallbackListener;
+  readonly #observer: Pick<LogFileObserver, "onFailed" | "onRecovered">;
   readonly #now: () => number;
   #failedAt: number | undefined;
 
@@ -179,12 +181,12 @@ export class LogFallback implements LogDestination {
   constructor(
     first: LogDestination,
     second: LogDestination,
-    listener: FallbackListener,
+    observer: Pick<LogFileObserver, "onFailed" | "onRecovered">,
     now: () => number = () => performance.now(),
   ) {
     this.#first = first;
     this.#second = second;
-    this.#listener = listener;
+    this.#observer = observer;
     this.#now = now;
   }
 
@@ -193,11 +195,11 @@ export class LogFallback implements LogDestination {
     if (resting) return await this.#second.write(lines);
     const first = await this.#first.write(lines);
     if (first.ok) {
-      if (this.#failedAt !== undefined) this.#listener.recovered();
+      if (this.#failedAt !== undefined) this.#observer.onRecovered();
       this.#failedAt = undefined;
       return first;
     }
-    if (this.#failedAt === undefined) this.#listener.failed(first.error);
+    if (this.#failedAt === undefined) this.#observer.onFailed(first.error);
     this.#failedAt = this.#now();
     const second = await this.#second.write(lines.subarray(first.written));
     return second.ok ? second : { ...second, written: first.written + second.written };

@@ -2,7 +2,7 @@ import type { Logger, ThrottledWarnings } from "../log/log.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { LineBuffer } from "../protocol/line_buffer.ts";
 import { parseRequest } from "../protocol/request.ts";
-import type { ReadTurns } from "./read_turns.ts";
+import type { ReadLimiter } from "./read_limiter.ts";
 
 /**
  * A line that is complete but for its end is taken as ended after this pause, in milliseconds: HAProxy's
@@ -47,8 +47,6 @@ export interface PendingReply {
    * is closed then. Never rejects.
    */
   readonly reply: Promise<string | undefined> | string | undefined;
-  /** Joins the log lines of this request. */
-  readonly traceId: string;
   /** The reply is written, and the client was still there. Idempotent. */
   delivered(): void;
   /**
@@ -61,7 +59,7 @@ export interface PendingReply {
 }
 
 /** Has one line answered. */
-export type Answer = (line: string, peer: Peer) => PendingReply;
+export type AnswerLine = (line: string, peer: Peer) => PendingReply;
 
 /** The bounds of a connection. */
 export interface ConnectionLimits {
@@ -92,10 +90,10 @@ export class Connection {
   readonly ended: Promise<void>;
   readonly #socket: Deno.TcpConn;
   readonly #limits: ConnectionLimits;
-  readonly #answer: Answer;
+  readonly #answer: AnswerLine;
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
-  readonly #turns: ReadTurns;
+  readonly #reads: ReadLimiter;
   readonly #lines: LineBuffer;
   /** What was asked and is not answered yet, in the order of the lines. */
   readonly #replies: PendingReply[] = [];
@@ -119,17 +117,17 @@ export class Connection {
   constructor(
     socket: Deno.TcpConn,
     limits: ConnectionLimits,
-    answer: Answer,
+    answer: AnswerLine,
     log: Logger,
     warnings: ThrottledWarnings,
-    turns: ReadTurns,
+    reads: ReadLimiter,
   ) {
     this.#socket = socket;
     this.#limits = limits;
     this.#answer = answer;
     this.#log = log;
     this.#warnings = warnings;
-    this.#turns = turns;
+    this.#reads = reads;
     this.#lines = new LineBuffer(limits.maxLineBytes);
     // A reply must not wait for the client to acknowledge the one before.
     socket.setNoDelay();
@@ -185,7 +183,7 @@ export class Connection {
         }));
         return;
       }
-      const turn = this.#turns.take(Math.max(1, taken));
+      const turn = this.#reads.take(Math.max(1, taken));
       if (turn !== undefined) await turn;
       taken = 0;
       const reading = this.#socket.read(this.#lines.space());

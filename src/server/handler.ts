@@ -109,11 +109,11 @@ export class Handler {
     const asked = new AskedLine(line, peer, this.#recorder, this.#patience);
     try {
       const parsed = this.#parse(line);
-      if (!parsed.ok) return asked.answered(this.#refuse(asked, parsed.reason));
+      if (!parsed.ok) return asked.withReply(this.#refuse(asked, parsed.reason));
       const { request } = parsed;
       asked.key = `${peer.host} ${request.lineKey}`;
       if (!this.#checker.hasTlsProfile(request)) {
-        return asked.answered(this.#refuse(asked, "the TLS profile does not exist"));
+        return asked.withReply(this.#refuse(asked, "the TLS profile does not exist"));
       }
       const patienceMs = this.#patience?.deadlineFor(peer.host, line);
       const check = this.#checker.check(request, patienceMs, asked.at);
@@ -127,7 +127,7 @@ export class Handler {
         }
       }, (error) => this.#bug(asked, error));
     } catch (error) {
-      return asked.answered(this.#bug(asked, error));
+      return asked.withReply(this.#bug(asked, error));
     }
     return asked;
   }
@@ -191,17 +191,17 @@ export class Handler {
 class AskedLine implements Asked, PendingReply {
   readonly line: string;
   readonly peer: Peer;
-  /** Of the client and what the line says, once it is read. */
+  /** Client and line, for damping; empty while the line is not parsed. */
   key = "";
   /** In milliseconds of `performance.now()`. */
   readonly at = performance.now();
   reply: Promise<string | undefined> | string | undefined;
-  /** Whether the backend itself has said something else than that it is down. */
+  /** Whether the verdict by itself, undamped, is no `down`: then the client has waited for a good answer. */
   good = false;
   readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
   #check: PendingCheck | undefined;
-  /** What was asked, until it is told that the client has gone before the answer. */
+  /** The request, until a hang-up has been recorded for it. */
   #open: CheckRequest | undefined;
   #traceId: string | undefined;
 
@@ -221,7 +221,7 @@ class AskedLine implements Asked, PendingReply {
     return this.#traceId ??= newTraceId();
   }
 
-  answered(reply: string | undefined): this {
+  withReply(reply: string | undefined): this {
     this.reply = reply;
     return this;
   }

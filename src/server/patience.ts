@@ -7,7 +7,7 @@ const MIN_AGE_MS = 100;
 /** Ages are the same within this part of the smaller one. */
 const TOLERANCE = 0.05;
 
-/** So many resets in a row at the same age teach it. */
+/** How many resets in a row at the same age teach it. */
 const RESETS_THAT_TEACH = 3;
 
 /** What must be left for the answer to arrive: this many milliseconds, or this part of the age. */
@@ -17,7 +17,7 @@ const MARGIN_PART = 0.05;
 /** How often a check runs to its usual deadline although the client would not wait, in milliseconds. */
 const PROBE_EVERY_MS = 60_000;
 
-/** An age at which the client has not reset for so long is forgotten, in milliseconds. */
+/** How long after its last reset an age is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
 /** Ages that are remembered of a client and line: as many HAProxies may share an address. */
@@ -39,8 +39,8 @@ export interface LearntPatience {
   readonly deadlineMs: number;
 }
 
-/** Told what changes. */
-export interface PatienceEvents {
+/** Told what is learnt of clients, and what no longer holds. */
+export interface PatienceObserver {
   /** A client's checks are answered sooner from now on. */
   learnt(patience: LearntPatience): void;
   /** An answer has arrived later than the age: the client waits longer than was learnt. */
@@ -48,7 +48,7 @@ export interface PatienceEvents {
 }
 
 /** Resets at the same age. */
-interface Run {
+interface ResetAge {
   /** The smallest and the largest of the ages, in milliseconds. */
   minMs: number;
   maxMs: number;
@@ -62,7 +62,7 @@ interface Run {
 interface Habit {
   readonly question: BackendQuestion;
   /** The one whose reset was longest ago first. */
-  runs: Run[];
+  ages: ResetAge[];
   /** When a check last ran to its usual deadline. */
   probedAt: number;
 }
@@ -78,13 +78,13 @@ interface Habit {
  */
 export class ClientPatience {
   readonly #now: () => number;
-  readonly #events: PatienceEvents;
+  readonly #observer: PatienceObserver;
   readonly #clients = new LruMap<string, LruMap<string, Habit>>(MAX_CLIENTS);
 
   /** @param now a clock in milliseconds that never goes back */
-  constructor(now: () => number, events: PatienceEvents) {
+  constructor(now: () => number, observer: PatienceObserver) {
     this.#now = now;
-    this.#events = events;
+    this.#observer = observer;
   }
 
   /**
@@ -117,19 +117,19 @@ export class ClientPatience {
     const now = this.#now();
     const habit = this.#habitOf(client, line, question, now);
     forgetOld(habit, now);
-    const run = habit.runs.find((run) => fits(run, ageMs));
-    if (run === undefined) return addRun(habit, ageMs, now);
+    const age = habit.ages.find((age) => fits(age, ageMs));
+    if (age === undefined) return addAge(habit, ageMs, now);
     // Checks that ended in one moment, by a reload of the client, are one event.
-    const isNext = now - ageMs >= run.lastAt;
-    run.minMs = Math.min(run.minMs, ageMs);
-    run.maxMs = Math.max(run.maxMs, ageMs);
-    run.lastAt = now;
-    habit.runs = [...habit.runs.filter((other) => other !== run), run];
-    if (isNext) run.resets++;
-    if (run.learnt || run.resets < RESETS_THAT_TEACH) return;
-    run.learnt = true;
+    const isNext = now - ageMs >= age.lastAt;
+    age.minMs = Math.min(age.minMs, ageMs);
+    age.maxMs = Math.max(age.maxMs, ageMs);
+    age.lastAt = now;
+    habit.ages = [...habit.ages.filter((other) => other !== age), age];
+    if (isNext) age.resets++;
+    if (age.learnt || age.resets < RESETS_THAT_TEACH) return;
+    age.learnt = true;
     habit.probedAt = now;
-    if (shortestLearnt(habit, now) === run) this.#events.learnt(describe(client, habit, run));
+    if (shortestLearnt(habit, now) === age) this.#observer.learnt(describe(client, habit, age));
   }
 
   /**
@@ -143,13 +143,13 @@ export class ClientPatience {
     const habits = this.#clients.get(client);
     const habit = habits?.get(line);
     if (habits === undefined || habit === undefined) return;
-    const kept = habit.runs.filter(({ minMs }) => ageMs <= minMs);
-    if (kept.length === habit.runs.length) return;
+    const kept = habit.ages.filter(({ minMs }) => ageMs <= minMs);
+    if (kept.length === habit.ages.length) return;
     const learnt = shortestLearnt(habit, this.#now());
-    habit.runs = kept;
+    habit.ages = kept;
     if (kept.length === 0) this.#drop(client, habits, line);
     if (learnt !== undefined && !kept.includes(learnt)) {
-      this.#events.unlearnt(describe(client, habit, learnt));
+      this.#observer.unlearnt(describe(client, habit, learnt));
     }
   }
 
@@ -158,13 +158,12 @@ export class ClientPatience {
     const now = this.#now();
     for (const [client, habits] of this.#clients) {
       for (const [, habit] of habits) {
-        const run = shortestLearnt(habit, now);
-        if (run !== undefined) yield describe(client, habit, run);
+        const age = shortestLearnt(habit, now);
+        if (age !== undefined) yield describe(client, habit, age);
       }
     }
   }
 
-  /** Forgets everything. */
   clear(): void {
     for (const [client] of [...this.#clients]) this.#clients.delete(client);
   }
@@ -175,7 +174,7 @@ export class ClientPatience {
     this.#clients.set(client, habits);
     const known = habits.get(line);
     if (known !== undefined) return known;
-    const habit = { question, runs: [], probedAt: now };
+    const habit = { question, ages: [], probedAt: now };
     habits.set(line, habit);
     this.#makeRoom();
     return habit;
@@ -198,27 +197,27 @@ export class ClientPatience {
   }
 }
 
-/** Whether an age is the same as all the others of a run. */
-function fits({ minMs, maxMs }: Run, ageMs: number): boolean {
+/** Whether an age is the same as those of the earlier resets, all of them. */
+function fits({ minMs, maxMs }: ResetAge, ageMs: number): boolean {
   return Math.max(maxMs, ageMs) <= Math.min(minMs, ageMs) * (1 + TOLERANCE);
 }
 
 /** A reset at a new age ends what was in a row; what is learnt already stays so. */
-function addRun(habit: Habit, ageMs: number, now: number): void {
-  for (const run of habit.runs) run.resets = 0;
-  if (habit.runs.length >= MAX_AGES) habit.runs.shift();
-  habit.runs.push({ minMs: ageMs, maxMs: ageMs, resets: 1, lastAt: now, learnt: false });
+function addAge(habit: Habit, ageMs: number, now: number): void {
+  for (const age of habit.ages) age.resets = 0;
+  if (habit.ages.length >= MAX_AGES) habit.ages.shift();
+  habit.ages.push({ minMs: ageMs, maxMs: ageMs, resets: 1, lastAt: now, learnt: false });
 }
 
 function forgetOld(habit: Habit, now: number): void {
-  habit.runs = habit.runs.filter(({ lastAt }) => now - lastAt < FORGET_AFTER_MS);
+  habit.ages = habit.ages.filter(({ lastAt }) => now - lastAt < FORGET_AFTER_MS);
 }
 
-function shortestLearnt({ runs }: Habit, now: number): Run | undefined {
-  let shortest: Run | undefined;
-  for (const run of runs) {
-    if (!run.learnt || now - run.lastAt >= FORGET_AFTER_MS) continue;
-    if (shortest === undefined || run.minMs < shortest.minMs) shortest = run;
+function shortestLearnt({ ages }: Habit, now: number): ResetAge | undefined {
+  let shortest: ResetAge | undefined;
+  for (const age of ages) {
+    if (!age.learnt || now - age.lastAt >= FORGET_AFTER_MS) continue;
+    if (shortest === undefined || age.minMs < shortest.minMs) shortest = age;
   }
   return shortest;
 }
@@ -227,6 +226,6 @@ function deadlineOf(ageMs: number): number {
   return ageMs - Math.max(MIN_MARGIN_MS, ageMs * MARGIN_PART);
 }
 
-function describe(client: string, { question }: Habit, { minMs }: Run): LearntPatience {
+function describe(client: string, { question }: Habit, { minMs }: ResetAge): LearntPatience {
   return { client, question, ageMs: minMs, deadlineMs: deadlineOf(minMs) };
 }

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { type BackendRules, parseBackendRules } from "../../../src/access/rules.ts";
-import { DnsCache } from "../../../src/backend/dns_cache.ts";
-import { Resolver } from "../../../src/backend/resolve.ts";
+import { DnsCache, Resolver } from "../../../src/backend/resolve.ts";
 import { Checker, type CheckerOptions, type PendingCheck } from "../../../src/check/checker.ts";
 import type {
   CheckProgress,

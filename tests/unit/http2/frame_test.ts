@@ -152,10 +152,7 @@ const GOOD: readonly [string, Uint8Array, Frame][] = [
     type: "ping",
     data: bytes(1, 2, 3, 4, 5, 6, 7, 8),
   }],
-  ["PING acknowledged", frame(6, 1, 0, new Uint8Array(8)), {
-    type: "ping_ack",
-    data: new Uint8Array(8),
-  }],
+  ["PING acknowledged", frame(6, 1, 0, new Uint8Array(8)), { type: "ping_ack" }],
   ["GOAWAY", frame(7, 0, 0, bytes(0xff, 255, 255, 255, 0, 0, 0, 11)), {
     type: "goaway",
     lastStreamId: LAST_ID,

@@ -96,15 +96,17 @@ async function withLogFile(
   const clock = { now: START, elapsed: 0 };
   const undeleted: unknown[] = [];
   try {
-    using file = new LogFile({
-      path: `${folder}/agent.log`,
-      rotation: "never",
-      maxFiles: undefined,
-      onUndeleted: (error) => undeleted.push(error),
-      now: () => clock.now,
-      elapsed: () => clock.elapsed,
-      ...options,
-    });
+    using file = new LogFile(
+      {
+        path: `${folder}/agent.log`,
+        rotation: "never",
+        maxFiles: undefined,
+        now: () => clock.now,
+        elapsed: () => clock.elapsed,
+        ...options,
+      },
+      { onUndeleted: (error) => undeleted.push(error) },
+    );
     const write = (line: string) => file.write(new TextEncoder().encode(line));
     await test({ folder, clock, file, write, undeleted });
   } finally {

@@ -66,14 +66,14 @@ function setUp() {
   const stderr = new Disk();
   const clock = { now: 0 };
   const told: string[] = [];
-  const listener = {
-    failed: (error: unknown) => told.push(`failed: ${(error as Error).message}`),
-    recovered: () => told.push("recovered"),
+  const observer = {
+    onFailed: (error: unknown) => told.push(`failed: ${(error as Error).message}`),
+    onRecovered: () => told.push("recovered"),
   };
   const fallback = new LogFallback(
     new LineWriter(disk.write),
     new LineWriter(stderr.write),
-    listener,
+    observer,
     () => clock.now,
   );
   const write = (text: string) => fallback.write(new TextEncoder().encode(text));

@@ -349,10 +349,16 @@ for (const [what, verdict, options, delivered, deadlineMs] of LATE_ANSWERS) {
   });
 }
 
-Deno.test("Handler joins the log lines of a line by one trace id", () => {
+Deno.test("Handler joins the log lines of a line by one trace id", async () => {
   const lab = new Lab();
+  lab.verdict = TIMEOUT;
   const pending = lab.handler.handle(LINE, PEER);
-  assert.match(pending.traceId, /^[0-9a-f]{32}$/);
-  assert.equal(pending.traceId, pending.traceId);
-  assert.notEqual(pending.traceId, lab.handler.handle(LINE, PEER).traceId);
+  await pending.reply;
+  pending.abandon("closed");
+  lab.handler.handle("GET / HTTP/1.1", PEER);
+  const [failed, hungUp, refused] = lab.entries.map(({ trace_id }) => trace_id);
+  assert.equal(lab.entries.length, 3);
+  assert.match(`${failed}`, /^[0-9a-f]{32}$/);
+  assert.equal(hungUp, failed);
+  assert.notEqual(refused, failed);
 });

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { ReadTurns } from "../../../src/server/read_turns.ts";
+import { ReadLimiter } from "../../../src/server/read_limiter.ts";
 
-Deno.test("ReadTurns lets some read at once", () => {
-  const turns = new ReadTurns();
-  for (let nth = 0; nth < 16; nth++) assert.equal(turns.take(), undefined);
+Deno.test("ReadLimiter lets some read at once", () => {
+  const reads = new ReadLimiter();
+  for (let nth = 0; nth < 16; nth++) assert.equal(reads.take(), undefined);
 });
 
-Deno.test("ReadTurns has most of a hundred wait, and lets them read in their order, turn after turn", async () => {
-  const turns = new ReadTurns();
+Deno.test("ReadLimiter has most of a hundred wait, and lets them read in their order, turn after turn", async () => {
+  const reads = new ReadLimiter();
   const read: number[] = [];
   const waiting = Array.from({ length: 100 }, (_, reader) => {
-    const turn = turns.take();
+    const turn = reads.take();
     return turn && turn.then(() => read.push(reader));
   }).filter((turn) => turn !== undefined);
   assert.ok(waiting.length > 50, `${waiting.length} had to wait`);
@@ -21,19 +21,19 @@ Deno.test("ReadTurns has most of a hundred wait, and lets them read in their ord
   assert.deepEqual(read, read.toSorted((one, other) => one - other));
 });
 
-Deno.test("ReadTurns counts the lines of a read", async () => {
-  const turns = new ReadTurns();
-  assert.equal(turns.take(64), undefined);
-  const waiting = turns.take();
+Deno.test("ReadLimiter counts the lines of a read", async () => {
+  const reads = new ReadLimiter();
+  assert.equal(reads.take(64), undefined);
+  const waiting = reads.take();
   assert.ok(waiting);
   await waiting;
 });
 
-Deno.test("ReadTurns counts the lines of a read that had to wait", async () => {
-  const turns = new ReadTurns();
-  turns.take(64);
+Deno.test("ReadLimiter counts the lines of a read that had to wait", async () => {
+  const reads = new ReadLimiter();
+  reads.take(64);
   const begun: number[] = [];
-  const waiting = [0, 1].map((reader) => turns.take(64)?.then(() => begun.push(reader)));
+  const waiting = [0, 1].map((reader) => reads.take(64)?.then(() => begun.push(reader)));
   await waiting[0];
   await Promise.resolve();
   assert.deepEqual(begun, [0], "The second one has the next turn");
@@ -55,7 +55,7 @@ async function ask(connection) {
 `;
 
 Deno.test("A thousand clients that ask without a pause keep nobody from being read", async () => {
-  const turns = new ReadTurns();
+  const reads = new ReadLimiter();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
   const { port } = listener.addr;
   using quiet = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -66,7 +66,7 @@ Deno.test("A thousand clients that ask without a pause keep nobody from being re
   const serve = async (connection: Deno.TcpConn) => {
     try {
       while (true) {
-        await turns.take();
+        await reads.take();
         if (await connection.read(new Uint8Array(1)) === null) return;
         const begun = performance.now();
         while (performance.now() - begun < 0.03); // what a check costs
@@ -96,7 +96,7 @@ Deno.test("A thousand clients that ask without a pause keep nobody from being re
       most = Math.max(most, answered - before);
     }
     assert.ok(answered > 1000, "They ask without a pause");
-    // Without turns it is tens of thousands.
+    // Without the limit it is tens of thousands.
     assert.ok(most < 3000, `${most} answers to others before it was read`);
   } finally {
     clients.kill("SIGKILL");

@@ -9,7 +9,7 @@ const READS_PER_TURN = 32;
  * there Tokio puts it behind whatever has become ready meanwhile: a thousand clients that ask without a pause would
  * keep the others, and the answers of backends, waiting for many seconds.
  */
-export class ReadTurns {
+export class ReadLimiter {
   /** What has begun since the last turn: reads, by the lines that each brought, and accepts. */
   #begun = 0;
   #isTurnAsked = false;
@@ -19,7 +19,7 @@ export class ReadTurns {
   /**
    * To be called before each read and each accept.
    *
-   * @param count what it counts for: the lines that the read before has brought, 1 at least
+   * @param count how many reads it counts as: the lines of the previous read, at least 1
    * @returns what to wait for before it; in most cases nothing
    */
   take(count = 1): Promise<void> | undefined {

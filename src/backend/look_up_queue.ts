@@ -1,6 +1,4 @@
-import type { Family, LookUp } from "./look_up.ts";
-
-/** A look-up that takes longer, in milliseconds, hangs: its name server is silent, or nearly so. */
+/** How long a look-up may take before it hangs, in milliseconds: its name server is silent, or nearly so. */
 export const HANGS_AFTER_MS = 1000;
 
 /**
@@ -15,11 +13,14 @@ const MAX_UNPROVEN = 20;
 /** Threads for one domain and prospect, so that a silent domain leaves some to others. */
 const MAX_OF_DOMAIN = 16;
 
-/** With so many look-ups that hang, no name that hung before is tried again. */
+/** How many look-ups may hang before no name that hung at its last one is tried again. */
 const MAX_HANGING = 8;
 
 /** Threads for look-ups made beside one that hangs; at most one a domain. */
 const MAX_BESIDE = 4;
+
+/** Addresses of which kind are asked for: 0 is both, in one look-up that ends when both are answered. */
+export type Family = 0 | 4;
 
 /** What is known of a name before it is looked up. */
 export type Prospect =
@@ -35,8 +36,8 @@ export type Prospect =
 /** The order in which prospects get a free thread. The limits above keep the earlier ones from taking all. */
 const ORDER: readonly Prospect[] = ["beside", "new", "hung", "answered"];
 
-/** A look-up that waits for its turn or has it. */
-export interface Turn {
+/** A look-up that somebody wants. */
+export interface WantedLookUp {
   /** The name's parent domain: names of one domain mostly share their name servers. */
   readonly domain: string;
   readonly prospect: Prospect;
@@ -45,9 +46,9 @@ export interface Turn {
 }
 
 /** A look-up whose turn has come. */
-export interface Begun {
+export interface Begun<Found> {
   readonly family: Family;
-  readonly found: Promise<LookUp>;
+  readonly found: Promise<Found>;
 }
 
 interface UnderWay {
@@ -58,8 +59,8 @@ interface UnderWay {
   readonly begunAt: number;
 }
 
-interface Waiting {
-  readonly turn: Turn;
+interface QueuedLookUp {
+  readonly wanted: WantedLookUp;
   readonly begin: () => void;
 }
 
@@ -68,10 +69,10 @@ interface Waiting {
  * seconds; so look-ups have a share of the threads by their prospect, the worse their prospects the smaller.
  * Within it domains take turns.
  */
-export class LookUpTurns {
+export class LookUpQueue<Found> {
   readonly #underWay = new Set<UnderWay>();
   /** By domain those that wait for their turn, in the order in which they came. */
-  readonly #queues: Record<Prospect, Map<string, Waiting[]>> = {
+  readonly #queues: Record<Prospect, Map<string, QueuedLookUp[]>> = {
     answered: new Map(),
     new: new Map(),
     hung: new Map(),
@@ -90,11 +91,11 @@ export class LookUpTurns {
    * @param lookUp never rejects; the turn is given back when it ends
    * @returns the look-up, when its turn has come
    */
-  take(turn: Turn, lookUp: (family: Family) => Promise<LookUp>): Promise<Begun> {
-    const { promise, resolve } = Promise.withResolvers<Begun>();
+  add(wanted: WantedLookUp, lookUp: (family: Family) => Promise<Found>): Promise<Begun<Found>> {
+    const { promise, resolve } = Promise.withResolvers<Begun<Found>>();
     const begin = () => {
-      const { domain, prospect } = turn;
-      const family = turn.family();
+      const { domain, prospect } = wanted;
+      const family = wanted.family();
       const underWay = { domain, prospect, family, begunAt: performance.now() };
       this.#underWay.add(underWay);
       const found = lookUp(family).finally(() => {
@@ -103,8 +104,8 @@ export class LookUpTurns {
       });
       resolve({ family, found });
     };
-    if (this.#mayBegin(turn)) begin();
-    else this.#wait({ turn, begin });
+    if (this.#mayBegin(wanted)) begin();
+    else this.#wait({ wanted, begin });
     return promise;
   }
 
@@ -114,7 +115,7 @@ export class LookUpTurns {
     return this.#count((other) => other.domain === domain && other.begunAt <= hungSince) > 0;
   }
 
-  /** Begins the look-ups that may; to be called when the family of some has changed. */
+  /** Begins the look-ups that may; to be called when a domain becomes IPv4-first, which lets others of it begin. */
   admit(): void {
     for (const prospect of ORDER) {
       for (let next = this.#next(prospect); next !== undefined; next = this.#next(prospect)) {
@@ -123,21 +124,21 @@ export class LookUpTurns {
     }
   }
 
-  #wait(waiting: Waiting): void {
-    const { domain, prospect } = waiting.turn;
+  #wait(queued: QueuedLookUp): void {
+    const { domain, prospect } = queued.wanted;
     const queue = this.#queues[prospect].get(domain);
-    if (queue === undefined) this.#queues[prospect].set(domain, [waiting]);
-    else queue.push(waiting);
+    if (queue === undefined) this.#queues[prospect].set(domain, [queued]);
+    else queue.push(queued);
     this.#waiting++;
   }
 
   /** Takes the first that may begin out of its queue. */
-  #next(prospect: Prospect): Waiting | undefined {
+  #next(prospect: Prospect): QueuedLookUp | undefined {
     const queues = this.#queues[prospect];
     if (queues.size === 0 || !this.#hasShareLeft(prospect)) return undefined;
     for (const [domain, queue] of queues) {
       const first = queue[0];
-      if (first === undefined || !this.#hasDomainLeft(first.turn)) continue;
+      if (first === undefined || !this.#hasDomainLeft(first.wanted)) continue;
       queue.shift();
       queues.delete(domain);
       if (queue.length > 0) queues.set(domain, queue); // behind the other domains
@@ -147,8 +148,8 @@ export class LookUpTurns {
     return undefined;
   }
 
-  #mayBegin(turn: Turn): boolean {
-    return this.#hasShareLeft(turn.prospect) && this.#hasDomainLeft(turn);
+  #mayBegin(wanted: WantedLookUp): boolean {
+    return this.#hasShareLeft(wanted.prospect) && this.#hasDomainLeft(wanted);
   }
 
   #hasShareLeft(prospect: Prospect): boolean {
@@ -164,7 +165,7 @@ export class LookUpTurns {
     return this.#count(hangs) < MAX_HANGING;
   }
 
-  #hasDomainLeft({ domain, prospect, family: familyOf }: Turn): boolean {
+  #hasDomainLeft({ domain, prospect, family: familyOf }: WantedLookUp): boolean {
     const family = familyOf();
     const alike = this.#count((other) =>
       other.domain === domain && other.prospect === prospect && other.family === family

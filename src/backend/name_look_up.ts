@@ -1,7 +1,27 @@
+import { lookup } from "node:dns/promises";
 import { within } from "../deadline.ts";
 import { LruMap } from "../lru_map.ts";
-import { type Family, getAddrInfo, type LookUp, type LookUpName } from "./look_up.ts";
-import { HANGS_AFTER_MS, LookUpTurns, type Prospect, type Turn } from "./look_up_turns.ts";
+import { lacksDescriptors } from "./local_resources.ts";
+import {
+  type Family,
+  HANGS_AFTER_MS,
+  LookUpQueue,
+  type Prospect,
+  type WantedLookUp,
+} from "./look_up_queue.ts";
+
+/** What a name resolves to. */
+export type LookUpResult =
+  | { readonly ok: true; readonly addresses: readonly string[] }
+  | {
+    readonly ok: false;
+    readonly detail: string;
+    /** Whose fault it is; only "name" says anything of the name itself. */
+    readonly fault: "name" | "name_server" | "local";
+  };
+
+/** Looks one name up; never rejects. It occupies a thread until it ends, and cannot be cancelled. */
+export type LookUpName = (name: string, family: Family) => Promise<LookUpResult>;
 
 /** Look-ups that wait for their turn; more are refused. */
 const MAX_WAITING = 10_000;
@@ -10,27 +30,27 @@ const MAX_WAITING = 10_000;
 const MAX_REMEMBERED = 10_000;
 
 /**
- * After so long without an answer for both families, in milliseconds, IPv4 is asked for by itself: some load
- * balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
+ * How long an answer for both families is waited for, in milliseconds, before IPv4 is asked for by itself: some
+ * load balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
  */
 const IPV4_ALONE_AFTER_MS = 300;
 
 /** How long names of a domain are then asked for IPv4 first, in milliseconds. */
 const IPV4_FIRST_MS = 300_000;
 
-/** A known name that waits longer for its turn, in milliseconds, is known no more. */
+/** How long a known name may wait for its turn before its last addresses are given up, in milliseconds. */
 const OVERDUE_AFTER_MS = 30_000;
 
 /** A look-up of a name that has been asked for. */
 export class PendingLookUp {
-  readonly answer: Promise<LookUp>;
+  readonly answer: Promise<LookUpResult>;
   readonly #prospect: Prospect;
   readonly #askedAt = performance.now();
   #begunAt: number | undefined;
   #endedAt: number | undefined;
 
   /** @param find gives the answer, and calls when the look-up begins */
-  constructor(prospect: Prospect, find: (onBegin: () => void) => Promise<LookUp>) {
+  constructor(prospect: Prospect, find: (onBegin: () => void) => Promise<LookUpResult>) {
     this.#prospect = prospect;
     const found = find(() => this.#begunAt = performance.now());
     this.answer = found.finally(() => this.#endedAt = performance.now());
@@ -64,9 +84,9 @@ interface Past {
  * Looks names up. A look-up cannot be cancelled, and a name server that is silent takes many seconds, so all
  * that ask for the same name meanwhile share one, and look-ups take turns.
  */
-export class NameLookup {
+export class NameLookUp {
   readonly #lookUp: LookUpName;
-  readonly #turns = new LookUpTurns();
+  readonly #queue = new LookUpQueue<LookUpResult>();
   readonly #pending = new Map<string, PendingLookUp>();
   readonly #past = new LruMap<string, Past>(MAX_REMEMBERED);
   /** Domains that are asked for IPv4 first, and until when, in milliseconds of `performance.now()`. */
@@ -78,10 +98,10 @@ export class NameLookup {
   }
 
   /** @returns the addresses of a DNS name, each once, best first; never rejects */
-  find(name: string): Promise<LookUp> {
+  find(name: string): Promise<LookUpResult> {
     const shared = this.#pending.get(name);
     if (shared !== undefined) return shared.answer;
-    if (this.#turns.waiting >= MAX_WAITING) {
+    if (this.#queue.waiting >= MAX_WAITING) {
       const detail = "Too many names are being looked up";
       return Promise.resolve({ ok: false, detail, fault: "local" });
     }
@@ -106,14 +126,14 @@ export class NameLookup {
   /** Whether a name has waited for its turn for too long, and not because its domain's name server is silent. */
   isOverdue(name: string): boolean {
     const queuedMs = this.#pending.get(name)?.queuedMs(-Infinity) ?? 0;
-    return queuedMs > OVERDUE_AFTER_MS && !this.#turns.hangsIn(domainOf(name));
+    return queuedMs > OVERDUE_AFTER_MS && !this.#queue.hangsIn(domainOf(name));
   }
 
-  async #find(name: string, prospect: Prospect, onBegin: () => void): Promise<LookUp> {
+  async #find(name: string, prospect: Prospect, onBegin: () => void): Promise<LookUpResult> {
     const domain = domainOf(name);
     const lookUp = (family: Family) => this.#lookUp(name, family);
     const family = () => this.#firstFamily(name, domain);
-    const begun = await this.#turns.take({ domain, prospect, family }, (family) => {
+    const begun = await this.#queue.add({ domain, prospect, family }, (family) => {
       onBegin();
       // One name of the domain tries whether IPv6 is answered again; the others wait for what it finds.
       if (family === 0 && this.#ipv4First.get(domain) !== undefined) this.#putIpv4First(domain);
@@ -123,7 +143,7 @@ export class NameLookup {
       const found = await begun.found;
       if (found.ok || found.fault !== "name") return found;
       // It may have IPv6 addresses.
-      const both = await this.#turns.take({ domain, prospect, family: () => 0 }, lookUp);
+      const both = await this.#queue.add({ domain, prospect, family: () => 0 }, lookUp);
       return await both.found;
     }
     const soon = await within(IPV4_ALONE_AFTER_MS, begun.found, undefined);
@@ -133,17 +153,17 @@ export class NameLookup {
   }
 
   /** @returns what a look-up of both families finds, or the IPv4 addresses if they are found sooner */
-  async #orIpv4(name: string, domain: string, both: Promise<LookUp>): Promise<LookUp> {
+  async #orIpv4(name: string, domain: string, both: Promise<LookUpResult>): Promise<LookUpResult> {
     if (this.#past.get(name)?.ipv6) return await both; // what is known is better than half of it
     let ended = false;
     void both.then(() => ended = true);
-    const beside: Turn = { domain, prospect: "beside", family: () => 4 };
-    const ipv4 = this.#turns.take(beside, () => ended ? both : this.#lookUp(name, 4))
+    const beside: WantedLookUp = { domain, prospect: "beside", family: () => 4 };
+    const ipv4 = this.#queue.add(beside, () => ended ? both : this.#lookUp(name, 4))
       .then(async ({ found }) => {
         const ipv4 = await found;
         if (!ipv4.ok || ended) return await both;
         this.#putIpv4First(domain);
-        this.#turns.admit();
+        this.#queue.admit();
         // Slow is not silent.
         void both.then((found) => {
           if (found.ok && found.addresses.some(isIpv6)) this.#ipv4First.delete(domain);
@@ -173,4 +193,49 @@ function domainOf(name: string): string {
 
 function isIpv6(address: string): boolean {
   return address.includes(":");
+}
+
+/**
+ * Looks a name up the way the machine does (/etc/hosts, search domains, nsswitch), as HAProxy and the Rust
+ * agent do.
+ *
+ * @returns its addresses, each once, best first; never rejects
+ */
+export async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
+  try {
+    // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
+    const found = await lookup(name, { all: true, family, order: "verbatim" });
+    const addresses = [...new Set(found.map(({ address }) => address))];
+    return addresses.length > 0
+      ? { ok: true, addresses }
+      : { ok: false, detail: "The name has no address", fault: "name" };
+  } catch (error) {
+    const { message, code } = error as NodeJS.ErrnoException;
+    if (lacksDescriptors()) return { ok: false, detail: message, fault: "local" };
+    const isMissing = code !== "EAI_AGAIN" && !hidesFailures(hostsLine());
+    return { ok: false, detail: message, fault: isMissing ? "name" : "name_server" };
+  }
+}
+
+/**
+ * Whether the machine says that a name does not exist although its name server has failed: the last module of
+ * `hosts:` that is asked decides, so one behind DNS that does not know the name (`files dns myhostname`, as RHEL
+ * has it) covers up that DNS had no answer (nsswitch.conf(5)).
+ *
+ * @param hosts the modules of `hosts:` and their actions
+ */
+export function hidesFailures(hosts: string): boolean {
+  const [, behind = ""] = /^.*\b(?:dns|resolve)\b(.*)$/.exec(hosts.toLowerCase()) ?? [];
+  const isLast = behind.replaceAll(/\[.*?\]/g, "").trim() === "";
+  return !isLast && !/^\s*\[[^\]]*!success=return/.test(behind);
+}
+
+/** Empty on machines without such a file. */
+function hostsLine(): string {
+  try {
+    const text = Deno.readTextFileSync("/etc/nsswitch.conf");
+    return /^\s*hosts:([^#\n]*)/m.exec(text)?.[1] ?? "";
+  } catch {
+    return "";
+  }
 }

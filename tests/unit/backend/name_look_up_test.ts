@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { hidesFailures, type LookUp } from "../../../src/backend/look_up.ts";
-import { NameLookup } from "../../../src/backend/name_lookup.ts";
+import { hidesFailures, type LookUpResult, NameLookUp } from "../../../src/backend/name_look_up.ts";
 import { type BegunLookUp, controlledNames } from "../../lab/unit/controlled_names.ts";
 import { FakeTime } from "../../lab/unit/fake_time.ts";
 
-const FOUND: LookUp = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
-const BOTH: LookUp = { ok: true, addresses: ["2001:db8::1", "10.0.0.1"] };
-const ONE: LookUp = { ok: true, addresses: ["10.0.0.1"] };
-const GONE: LookUp = { ok: false, detail: "ENOTFOUND", fault: "name" };
-const SILENT: LookUp = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
+const FOUND: LookUpResult = { ok: true, addresses: ["10.0.0.1", "10.1.0.1"] };
+const BOTH: LookUpResult = { ok: true, addresses: ["2001:db8::1", "10.0.0.1"] };
+const ONE: LookUpResult = { ok: true, addresses: ["10.0.0.1"] };
+const GONE: LookUpResult = { ok: false, detail: "ENOTFOUND", fault: "name" };
+const SILENT: LookUpResult = { ok: false, detail: "EAI_AGAIN", fault: "name_server" };
 
 /** Lets what has ended be noticed. */
 const turn = () => new Promise((resolve) => setTimeout(resolve));
@@ -16,7 +15,7 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
 const inDomain = (domain: string, count: number, prefix = "name") =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index}.${domain}`);
 
-Deno.test("NameLookup looks a name up once for all that ask meanwhile, and anew later", async () => {
+Deno.test("NameLookUp looks a name up once for all that ask meanwhile, and anew later", async () => {
   const { begun, names } = controlledNames();
   const asked = [names.find("a"), names.find("a")];
   assert.equal(begun.length, 1);
@@ -26,7 +25,7 @@ Deno.test("NameLookup looks a name up once for all that ask meanwhile, and anew 
   assert.equal(begun.length, 2);
 });
 
-Deno.test("NameLookup has no more than 16 look-ups under way, and takes the others in their turn", async () => {
+Deno.test("NameLookUp has no more than 16 look-ups under way, and takes the others in their turn", async () => {
   const { begun, names } = controlledNames();
   const asked = Array.from({ length: 20 }, (_, index) => names.find(`${index}`));
   assert.equal(begun.length, 16);
@@ -42,14 +41,14 @@ Deno.test("NameLookup has no more than 16 look-ups under way, and takes the othe
   assert.equal(begun.length, 21, "the turns were given back");
 });
 
-Deno.test("NameLookup finds the names of this machine, and says why it does not find others", async () => {
-  const names = new NameLookup();
+Deno.test("NameLookUp finds the names of this machine, and says why it does not find others", async () => {
+  const names = new NameLookUp();
   const local = await names.find("localhost");
   assert.ok(local.ok && local.addresses.some((address) => ["127.0.0.1", "::1"].includes(address)));
   assert.equal((await names.find("does-not-exist.invalid")).ok, false);
 });
 
-Deno.test("NameLookup refuses a name when ten thousand wait, for that is its own fault", async () => {
+Deno.test("NameLookUp refuses a name when ten thousand wait, for that is its own fault", async () => {
   const { begun, names } = controlledNames();
   const asked = Array.from({ length: 10_016 }, (_, index) => names.find(`${index}`));
   const detail = "Too many names are being looked up";
@@ -66,7 +65,7 @@ Deno.test("NameLookup refuses a name when ten thousand wait, for that is its own
 async function lookUpAll(
   { begun, names }: ReturnType<typeof controlledNames>,
   asked: readonly string[],
-  found: LookUp,
+  found: LookUpResult,
   pass = () => {},
 ): Promise<void> {
   const answers = asked.map((name) => names.find(name));
@@ -82,7 +81,7 @@ async function lookUpAll(
 
 const namesOf = (begun: readonly BegunLookUp[]) => begun.map(({ name }) => name);
 
-Deno.test("NameLookup: new names of a silent domain leave turns to other domains and to known names", async () => {
+Deno.test("NameLookUp: new names of a silent domain leave turns to other domains and to known names", async () => {
   using time = new FakeTime();
   const lab = controlledNames();
   await lookUpAll(lab, ["known.silent"], FOUND);
@@ -97,7 +96,7 @@ Deno.test("NameLookup: new names of a silent domain leave turns to other domains
   assert.equal(begun.length, 16 + 2 + 3, "20 that are not known, and the one that is");
 });
 
-Deno.test("NameLookup: names that hung are overtaken by others, and hold 8 turns at most", async () => {
+Deno.test("NameLookUp: names that hung are overtaken by others, and hold 8 turns at most", async () => {
   using time = new FakeTime();
   const lab = controlledNames();
   const { begun, names } = lab;
@@ -119,7 +118,7 @@ Deno.test("NameLookup: names that hung are overtaken by others, and hold 8 turns
   assert.equal(begun.length, 16, "they are answered again");
 });
 
-Deno.test("NameLookup has domains take turns", async () => {
+Deno.test("NameLookUp has domains take turns", async () => {
   const { begun, names } = controlledNames();
   for (const name of inDomain("busy", 100)) void names.find(name);
   for (const domain of ["b", "c", "d", "e"]) void names.find(`x.${domain}`);
@@ -133,7 +132,7 @@ Deno.test("NameLookup has domains take turns", async () => {
   assert.deepEqual(namesOf(begun).slice(20), ["name-16.busy", "late.f", "name-17.busy"]);
 });
 
-Deno.test("NameLookup never has more than 24 look-ups under way", async () => {
+Deno.test("NameLookUp never has more than 24 look-ups under way", async () => {
   const lab = controlledNames();
   const known = ["a", "b", "c"].flatMap((domain) => inDomain(domain, 12));
   await lookUpAll(lab, known, FOUND);
@@ -175,7 +174,7 @@ Deno.test("PendingLookUp does not blame the turn of a name that hung before", as
 /** Longer than a look-up of both families is waited for. */
 const ipv4IsAsked = () => new Promise((resolve) => setTimeout(resolve, 330));
 
-Deno.test("NameLookup asks for IPv4 alone when the look-up of both families hangs", async () => {
+Deno.test("NameLookUp asks for IPv4 alone when the look-up of both families hangs", async () => {
   const { begun, names } = controlledNames();
   const answer = names.find("api.z");
   await ipv4IsAsked();
@@ -189,7 +188,7 @@ Deno.test("NameLookup asks for IPv4 alone when the look-up of both families hang
   assert.deepEqual(await other, ONE);
 });
 
-Deno.test("NameLookup asks for both families of a name that has no IPv4 address", async () => {
+Deno.test("NameLookUp asks for both families of a name that has no IPv4 address", async () => {
   const { begun, names } = controlledNames();
   void names.find("api.z");
   await ipv4IsAsked();
@@ -210,7 +209,7 @@ for (
     ["the name does not exist", GONE, GONE],
   ] as const
 ) {
-  Deno.test(`NameLookup waits for both families when ${what}`, async () => {
+  Deno.test(`NameLookUp waits for both families when ${what}`, async () => {
     const { begun, names } = controlledNames();
     const answer = names.find("api.z");
     await ipv4IsAsked();
@@ -223,7 +222,7 @@ for (
   });
 }
 
-Deno.test("NameLookup takes slow IPv6 addresses in at the next look-up", async () => {
+Deno.test("NameLookUp takes slow IPv6 addresses in at the next look-up", async () => {
   const { begun, names } = controlledNames();
   const answer = names.find("api.z");
   await ipv4IsAsked();
@@ -241,7 +240,7 @@ Deno.test("NameLookup takes slow IPv6 addresses in at the next look-up", async (
   assert.equal(begun.length, 4);
 });
 
-Deno.test("NameLookup has one name of a domain try IPv6 again after five minutes", async () => {
+Deno.test("NameLookUp has one name of a domain try IPv6 again after five minutes", async () => {
   using time = new FakeTime();
   const { begun, names } = controlledNames();
   void names.find("api.z");
@@ -258,7 +257,7 @@ Deno.test("NameLookup has one name of a domain try IPv6 again after five minutes
   assert.equal(begun[4]?.family, 0, "IPv6 is answered again");
 });
 
-Deno.test("NameLookup begins one look-up of IPv4 alone in a domain, and none in vain", async () => {
+Deno.test("NameLookUp begins one look-up of IPv4 alone in a domain, and none in vain", async () => {
   const { begun, names } = controlledNames();
   const answers = inDomain("slow", 3).map((name) => names.find(name));
   await ipv4IsAsked();
