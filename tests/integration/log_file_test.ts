@@ -46,6 +46,29 @@ testWithFolder(
   },
 );
 
+testWithFolder(
+  "log files that a clock ahead of its time has left go before those of the last days",
+  async (folder) => {
+    const yesterday = `agent.log.${dayAfter(-1)}`;
+    for (const name of [yesterday, "agent.log.2999-12-30", "agent.log.2999-12-31"]) {
+      await Deno.writeTextFile(`${folder}/${name}`, "");
+    }
+    const rotation = ["--log-file-rotation", "daily", "--log-file-max-files", "2"];
+    const flags = logTo(`${folder}/agent.log`, ...rotation);
+    await withAgent({ mayWrite: folder, flags }, async () => {
+      const names = await eventually("the files that are too many to go", async () => {
+        const names = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+        return names.length === 2 ? names : undefined;
+      });
+      assert.equal(names[0], yesterday);
+    });
+  },
+);
+
+function dayAfter(days: number): string {
+  return new Date(Date.now() + days * 24 * 60 * 60 * 1000).toISOString().slice(0, 10);
+}
+
 function today(): string {
   return new Date().toISOString().slice(0, 10);
 }
