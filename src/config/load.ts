@@ -90,7 +90,7 @@ export async function loadConfiguration(
     tlsFiles,
     mistakes,
   );
-  const metadata = readMetadata(toml.metadata, sources.environment, mistakes);
+  const metadata = readMetadata(toml.metadata, sources.environment, mistakes, warnings);
   const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
   const rules = readRules(settings, sourceOf, mistakes);
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {

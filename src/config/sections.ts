@@ -149,16 +149,26 @@ const FROM_ENVIRONMENT = "env:";
  * environment, so that a secret need not stand in the file.
  *
  * @param mistakes takes one line per mistake; a value never stands in it
+ * @param warnings takes one line per variable that is empty, which leaves its name out
  */
 export function readMetadata(
   entries: readonly TomlEntry[],
   environment: Readonly<Record<string, string>>,
   mistakes: string[],
+  warnings: string[],
 ): ReadonlyMap<string, string> {
   const metadata = new Map<string, string>();
+  const names = new Set<string>();
   for (const { path, value, source } of entries) {
     const name = path.slice(1).join(".").toLowerCase();
     const key = `metadata.${name}`;
+    if (names.has(name)) {
+      mistakes.push(
+        `${key} (from ${source}): this name has a value already; its case does not count`,
+      );
+      continue;
+    }
+    names.add(name);
     if (!NAME.test(name) || RESERVED.has(name)) {
       mistakes.push(
         wrongValue("metadata", source, name, "a name of ASCII metadata (a-z 0-9 _ . -)"),
@@ -172,6 +182,10 @@ export function readMetadata(
       const secret = environment[variable];
       if (secret === undefined) {
         mistakes.push(`${key} (from ${source}): the variable ${variable} is not set`);
+      } else if (secret.trim() === "") {
+        warnings.push(
+          `${key} (from ${source}): the variable ${variable} is empty, so ${name} is not sent`,
+        );
       } else {
         take(name, secret, `${source}, ${variable}`);
       }

@@ -119,7 +119,8 @@ have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
 ### \`[metadata]\`
 
 Metadata that each health RPC carries along, name to value. A value \`"env:NAME"\` is read from the
-environment. Values are never logged or shown.
+environment; where that variable is empty the name is not sent, with a warning. A name may stand there once,
+whatever its case. Values are never logged or shown.
 `;
 }
 
