@@ -8,13 +8,20 @@ import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/profile.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
 import { suggest, wrongValue } from "./kinds.ts";
-import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
+import {
+  misplacedSetting,
+  readLogPackages,
+  readMetadata,
+  readTlsProfile,
+  readTlsProfiles,
+} from "./sections.ts";
 import {
   ENV_PREFIX,
   type Setting,
   SETTING_ROWS,
   type SettingKey,
   type Settings,
+  TOML_KEYS,
 } from "./settings.ts";
 import {
   EMPTY_TABLE,
@@ -139,16 +146,19 @@ function readConfigFile(
   const tls: TomlEntry[] = [];
   const metadata: TomlEntry[] = [];
   const logPackages: TomlEntry[] = [];
-  const known = new Set(SETTING_ROWS.flatMap(({ toml }) => toml));
   for (const entry of readEntries(configFile, readTextFile, mistakes)) {
     const key = entry.path.join(".");
     const [first, second] = entry.path;
     if (entry.value === EMPTY_TABLE && SECTIONS.includes(key)) continue;
-    if (known.has(key)) settings.set(key, entry);
+    if (TOML_KEYS.has(key)) settings.set(key, entry);
     else if (first === "tls" && isOfProfile(entry)) tls.push(entry);
     else if (first === "metadata" && entry.path.length >= 2) metadata.push(entry);
     else if (first === "logging" && second === "packages") logPackages.push(entry);
-    else mistakes.push(`${key} (from ${entry.source}): unknown key${suggest(key, [...known])}`);
+    else {
+      const what = misplacedSetting(entry.path.slice(1).join(".")) ??
+        `unknown key${suggest(key, [...TOML_KEYS])}`;
+      mistakes.push(`${key} (from ${entry.source}): ${what}`);
+    }
   }
   return { settings, tls, metadata, logPackages };
 }

@@ -120,3 +120,15 @@ Deno.test("[metadata] with a name twice, in another case, starts no agent", asyn
     /: metadata\.x-a \(from .* line 3\): this name has a value already/,
   );
 });
+
+Deno.test("a setting below [metadata] starts no agent, and is never sent", async () => {
+  await using directory = await TempDirectory.create();
+  const text = '[metadata]\nx-a = "1"\n\nserver_bind_address = "127.0.0.1"\n';
+  const config = await directory.write("agent.toml", text);
+  const { code, stderr } = await runAgent(["--config", config]);
+  assert.equal(code, 1);
+  assert.deepEqual(stderr, [
+    `haproxy-grpc-agent: metadata.server_bind_address (from ${config} line 4): a setting, which must stand ` +
+    "above the first [table]",
+  ]);
+});

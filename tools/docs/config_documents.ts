@@ -82,6 +82,9 @@ regular ones: a pipe would be empty the second time.
 ${groups.join("\n")}
 ## Tables of the TOML file
 
+What stands below the head of a table belongs to it, up to the next head. So settings stand above the first
+table, but for those of \`[logging]\`; below it they are mistakes.
+
 ### \`[logging]\`
 
 \`level\` and \`format\` there beat \`log_level\` and \`log_format\`. \`[logging.packages]\` sets the level of single
