@@ -47,6 +47,11 @@ export interface ConfigurationSources {
   readonly flags: ReadonlyMap<string, string>;
   /** Path of the TOML file. */
   readonly configFile: string | undefined;
+  /**
+   * Whether that file is refused when nothing but white space is in it, as after a write that failed, instead
+   * of warned of. @default {false}
+   */
+  readonly refuseEmptyFile?: boolean;
   readonly environment: Readonly<Record<string, string>>;
   /** Variables that are set to something that is no text. @default {[]} */
   readonly unreadable?: readonly string[];
@@ -70,7 +75,7 @@ export async function loadConfiguration(
   );
   const mistakes: string[] = [];
   const warnings: string[] = [];
-  const toml = readConfigFile(sources, mistakes);
+  const toml = readConfigFile(sources, mistakes, warnings);
   const { settings, sourceOf } = readSettings(
     { ...sources, environment },
     toml.settings,
@@ -139,14 +144,15 @@ interface TomlParts {
 }
 
 function readConfigFile(
-  { configFile, readTextFile }: ConfigurationSources,
+  sources: ConfigurationSources,
   mistakes: string[],
+  warnings: string[],
 ): TomlParts {
   const settings = new Map<string, TomlEntry>();
   const tls: TomlEntry[] = [];
   const metadata: TomlEntry[] = [];
   const logPackages: TomlEntry[] = [];
-  for (const entry of readEntries(configFile, readTextFile, mistakes)) {
+  for (const entry of readEntries(sources, mistakes, warnings)) {
     const key = entry.path.join(".");
     const [first, second] = entry.path;
     if (entry.value === EMPTY_TABLE && SECTIONS.includes(key)) continue;
@@ -171,9 +177,9 @@ function isOfProfile({ path, value }: TomlEntry): boolean {
 }
 
 function readEntries(
-  configFile: string | undefined,
-  readTextFile: (path: string) => string,
+  { configFile, refuseEmptyFile = false, readTextFile }: ConfigurationSources,
   mistakes: string[],
+  warnings: string[],
 ): readonly TomlEntry[] {
   if (configFile === undefined) return [];
   let text: string;
@@ -182,6 +188,12 @@ function readEntries(
   } catch (error) {
     const reason = reasonOf(error);
     mistakes.push(`--config: ${JSON.stringify(configFile)} cannot be read: ${reason}`);
+    return [];
+  }
+  if (text.trim() === "") {
+    (refuseEmptyFile ? mistakes : warnings).push(
+      `--config: ${JSON.stringify(configFile)} is empty: if that is meant, write a comment into it`,
+    );
     return [];
   }
   const file = readToml(text, configFile);
