@@ -164,8 +164,15 @@ function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): void {
 /** What would end the agent, and is sent by mistake: SIGUSR2 reloads HAProxy's master, SIGUSR1 rotates logs. */
 const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const;
 
-/** Stays alive at signals that mean nothing here, and says so once for each. */
+/**
+ * What the kernel sends at a limit of a file's size or of processor time (setrlimit(2)), and would end the agent.
+ * Where the first is caught the write fails, as on a full disk.
+ */
+const LIMIT_SIGNALS = ["SIGXFSZ", "SIGXCPU"] as const;
+
+/** Stays alive at the signals of limits, and at those that mean nothing here, which it says once for each. */
 function surviveSignals(log: Logger): void {
+  for (const signal of LIMIT_SIGNALS) Deno.addSignalListener(signal, () => {});
   for (const signal of MEANINGLESS_SIGNALS) {
     let isTold = false;
     Deno.addSignalListener(signal, () => {

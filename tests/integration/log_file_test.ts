@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
 import { entriesOf, logTo, testWithFolder, waitForEntry } from "../lab/agent/log_file.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { eventually } from "../lab/testing/eventually.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
+import { succeeds, testThatNeeds } from "../lab/testing/test_that_needs.ts";
+
+const PRLIMIT_PROBLEM = succeeds("prlimit", "--version")
+  ? undefined
+  : "prlimit is missing: install Debian's util-linux";
 
 const isInvalidLine = ({ message }: LogEntry) => message === "Invalid line";
 
@@ -62,6 +69,40 @@ testWithFolder(
       });
       assert.equal(names[0], yesterday);
     });
+  },
+);
+
+testThatNeeds(
+  {
+    missing: Deno.env.has("AGENT")
+      ? "an executable may write only where it was built for"
+      : PRLIMIT_PROBLEM,
+  },
+  "at a limit of a file's size the log goes to stderr, and once it is lifted to the file again",
+  async () => {
+    await using backend = await startHealthBackend();
+    await using folder = await TempDirectory.create();
+    const path = `${folder.path}/agent.log`;
+    await using agent = await startAgent({ mayWrite: folder.path, flags: logTo(path) });
+    const limit = (bytes: string) => {
+      assert.ok(succeeds("prlimit", `--pid=${agent.pid}`, `--fsize=${bytes}:unlimited`));
+    };
+    limit("20000");
+    await eventually("the log to come to stderr", async () => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      return agent.logs.some(({ message }) => message === "Check answered");
+    });
+    assert.equal((await Deno.stat(path)).size, 20_000);
+    limit("unlimited");
+    await eventually("the log to go to the file again", async () => {
+      assert.equal(await agent.ask(backend.line()), "up\n");
+      return /The log file can be written again/.test(await Deno.readTextFile(path));
+    }, { everyMs: 200 });
+    assert.equal((await agent.metrics()).get("haproxy_grpc_agent_log_dropped_total"), 0);
+    assert.equal((await agent.stop()).code, 0);
+    const errors = agent.logs.filter(({ level }) => level === "error");
+    assert.equal(errors.length, 1, JSON.stringify(errors));
+    assert.match(String(errors[0]?.error), /File too large/);
   },
 );
 

@@ -98,7 +98,7 @@ A log file is appended to; its folder is made where the agent may. With rotation
 \`agent.log.2026-11-23\` or \`agent.log.2026-11-23-14\` (UTC), and \`file_max_files\` keeps the newest;
 files named for a time to come go first.
 logrotate may move a file away at any time: the agent begins a new one within a second, or at once at SIGHUP.
-While a file cannot be written (the disk is full, the folder is gone), its lines go to stderr; the agent says so
+While a file cannot be written (the disk or a limit is full, the folder is gone), its lines go to stderr; the agent says so
 once, tries again every second, and no check waits. Lines that nothing takes are counted in
 \`haproxy_grpc_agent_log_dropped_total\`.
 
