@@ -29,6 +29,14 @@ const LOG_DRAIN_MS = 200;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/**
+ * How often a thread of Deno's pool gets something to do, in milliseconds: look-ups of names and writes of the
+ * log run there. Tokio ends an idle one after 10 s, and where it needs one and the machine gives none (a limit of
+ * processes) it ends the agent; as long as there is one, work waits for it. This can go when
+ * https://github.com/tokio-rs/tokio/blob/master/tokio/src/runtime/blocking/pool.rs does not panic any more.
+ */
+const KEEP_THREAD_MS = 4000;
+
 /** How a serving agent is stopped and reloaded, and where it complains. */
 export interface ServeHooks {
   /** Settles with the name of the signal that asks the agent to stop. */
@@ -96,6 +104,8 @@ export async function serve(
     configuration: effectiveConfiguration(configuration),
   });
   for (const warning of warnings) logs.config.warn(warning);
+  const threadKeeper = setInterval(() => Deno.stat("/").catch(() => {}), KEEP_THREAD_MS);
+  Deno.unrefTimer(threadKeeper);
   try {
     const mistake = await loadClient(configuration, logs.checker);
     if (mistake !== undefined) {
@@ -137,6 +147,7 @@ export async function serve(
     if (configuration.settings.log_destination === "file") hooks.complain(error.message);
     return false;
   } finally {
+    clearInterval(threadKeeper);
     await output.drain(LOG_DRAIN_MS);
   }
 }
