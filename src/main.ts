@@ -40,15 +40,16 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
     SETTING_ROWS.map(({ env }) => ENV_PREFIX + env),
     (name) => Deno.env.get(name),
   );
-  const load = () =>
+  const load = (refuseEmptyFile: boolean) =>
     loadConfiguration({
       flags: commandLine.values,
       configFile: commandLine.configFile,
+      refuseEmptyFile,
       environment,
       unreadable,
       readTextFile: readRegularFile,
     });
-  const loaded = await load();
+  const loaded = await load(commandLine.action === "check-config");
   if (!loaded.ok) {
     // For `check`, 1 means down, and for `ready` not ready.
     const isQuestion = commandLine.action === "check" || commandLine.action === "ready";
@@ -71,7 +72,12 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   if (commandLine.action === "serve") {
     const onReload = reloadSignals();
     const stopped = nextStopSignal();
-    const hooks = { stopped, onReload, load, complain: (line: string) => complain([line]) };
+    const hooks = {
+      stopped,
+      onReload,
+      load: () => load(true),
+      complain: (line: string) => complain([line]),
+    };
     return await serve(configuration, warnings, hooks) ? 0 : EXIT_FAILED;
   }
   const parsed = parseRequest(commandLine.checkFields.join(" "));

@@ -26,7 +26,7 @@ export DENO_NO_UPDATE_CHECK=1 DENO_DIR="\${DENO_DIR:-$here/cache}"
 # What changes how Deno itself runs, or has it run something else, is not for the agent.
 unset NODE_OPTIONS NODE_USE_ENV_PROXY DENO_SERVE_ADDRESS
 # These would end Deno while it starts; the agent listens for them later.
-trap '' HUP USR1 USR2 ALRM
+trap '' HUP USR1 USR2 ALRM XFSZ XCPU
 # SIGUSR1 has Deno (2.9.2 and later) open its debugger to all users of the machine, and no flag of it keeps
 # that shut (https://github.com/denoland/deno/pull/35738), so the signal is blocked. Not every env can.
 block='env --block-signal=USR1'

@@ -29,6 +29,14 @@ const LOG_DRAIN_MS = 200;
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/**
+ * How often a thread of Deno's pool gets something to do, in milliseconds: look-ups of names and writes of the
+ * log run there. Tokio ends an idle one after 10 s, and where it needs one and the machine gives none (a limit of
+ * processes) it ends the agent; as long as there is one, work waits for it. This can go when
+ * https://github.com/tokio-rs/tokio/blob/master/tokio/src/runtime/blocking/pool.rs does not panic any more.
+ */
+const KEEP_THREAD_MS = 4000;
+
 /** How a serving agent is stopped and reloaded, and where it complains. */
 export interface ServeHooks {
   /** Settles with the name of the signal that asks the agent to stop. */
@@ -96,6 +104,8 @@ export async function serve(
     configuration: effectiveConfiguration(configuration),
   });
   for (const warning of warnings) logs.config.warn(warning);
+  const threadKeeper = setInterval(() => Deno.stat("/").catch(() => {}), KEEP_THREAD_MS);
+  Deno.unrefTimer(threadKeeper);
   try {
     const mistake = await loadClient(configuration, logs.checker);
     if (mistake !== undefined) {
@@ -137,6 +147,7 @@ export async function serve(
     if (configuration.settings.log_destination === "file") hooks.complain(error.message);
     return false;
   } finally {
+    clearInterval(threadKeeper);
     await output.drain(LOG_DRAIN_MS);
   }
 }
@@ -164,8 +175,15 @@ function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): void {
 /** What would end the agent, and is sent by mistake: SIGUSR2 reloads HAProxy's master, SIGUSR1 rotates logs. */
 const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const;
 
-/** Stays alive at signals that mean nothing here, and says so once for each. */
+/**
+ * What the kernel sends at a limit of a file's size or of processor time (setrlimit(2)), and would end the agent.
+ * Where the first is caught the write fails, as on a full disk.
+ */
+const LIMIT_SIGNALS = ["SIGXFSZ", "SIGXCPU"] as const;
+
+/** Stays alive at the signals of limits, and at those that mean nothing here, which it says once for each. */
 function surviveSignals(log: Logger): void {
+  for (const signal of LIMIT_SIGNALS) Deno.addSignalListener(signal, () => {});
   for (const signal of MEANINGLESS_SIGNALS) {
     let isTold = false;
     Deno.addSignalListener(signal, () => {

@@ -8,13 +8,20 @@ import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/machine_cas.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
 import { suggest, wrongValue } from "./kinds.ts";
-import { readLogPackages, readMetadata, readTlsProfile, readTlsProfiles } from "./sections.ts";
+import {
+  misplacedSetting,
+  readLogPackages,
+  readMetadata,
+  readTlsProfile,
+  readTlsProfiles,
+} from "./sections.ts";
 import {
   ENV_PREFIX,
   type Setting,
   SETTING_ROWS,
   type SettingKey,
   type Settings,
+  TOML_KEYS,
 } from "./settings.ts";
 import {
   EMPTY_TABLE,
@@ -40,6 +47,11 @@ export interface ConfigurationSources {
   readonly flags: ReadonlyMap<string, string>;
   /** Path of the TOML file. */
   readonly configFile: string | undefined;
+  /**
+   * Whether that file is refused when nothing but white space is in it, as after a write that failed, instead
+   * of warned of. @default {false}
+   */
+  readonly refuseEmptyFile?: boolean;
   readonly environment: Readonly<Record<string, string>>;
   /** Variables that are set to something that is no text. @default {[]} */
   readonly unreadable?: readonly string[];
@@ -63,7 +75,7 @@ export async function loadConfiguration(
   );
   const mistakes: string[] = [];
   const warnings: string[] = [];
-  const toml = readConfigFile(sources, mistakes);
+  const toml = readConfigFile(sources, mistakes, warnings);
   const { settings, sourceOf } = readSettings(
     { ...sources, environment },
     toml.settings,
@@ -90,7 +102,7 @@ export async function loadConfiguration(
     tlsFiles,
     mistakes,
   );
-  const metadata = readMetadata(toml.metadata, sources.environment, mistakes);
+  const metadata = readMetadata(toml.metadata, sources.environment, mistakes, warnings);
   const logLevels = readLogPackages(toml.logPackages, mistakes, warnings);
   const rules = readRules(settings, sourceOf, mistakes);
   if (settings.metrics_enabled && settings.metrics_port === settings.server_port) {
@@ -132,23 +144,27 @@ interface TomlParts {
 }
 
 function readConfigFile(
-  { configFile, readTextFile }: ConfigurationSources,
+  sources: ConfigurationSources,
   mistakes: string[],
+  warnings: string[],
 ): TomlParts {
   const settings = new Map<string, TomlEntry>();
   const tls: TomlEntry[] = [];
   const metadata: TomlEntry[] = [];
   const logPackages: TomlEntry[] = [];
-  const known = new Set(SETTING_ROWS.flatMap(({ toml }) => toml));
-  for (const entry of readEntries(configFile, readTextFile, mistakes)) {
+  for (const entry of readEntries(sources, mistakes, warnings)) {
     const key = entry.path.join(".");
     const [first, second] = entry.path;
     if (entry.value === EMPTY_TABLE && SECTIONS.includes(key)) continue;
-    if (known.has(key)) settings.set(key, entry);
+    if (TOML_KEYS.has(key)) settings.set(key, entry);
     else if (first === "tls" && isOfProfile(entry)) tls.push(entry);
     else if (first === "metadata" && entry.path.length >= 2) metadata.push(entry);
     else if (first === "logging" && second === "packages") logPackages.push(entry);
-    else mistakes.push(`${key} (from ${entry.source}): unknown key${suggest(key, [...known])}`);
+    else {
+      const what = misplacedSetting(entry.path.slice(1).join(".")) ??
+        `unknown key${suggest(key, [...TOML_KEYS])}`;
+      mistakes.push(`${key} (from ${entry.source}): ${what}`);
+    }
   }
   return { settings, tls, metadata, logPackages };
 }
@@ -161,9 +177,9 @@ function isOfProfile({ path, value }: TomlEntry): boolean {
 }
 
 function readEntries(
-  configFile: string | undefined,
-  readTextFile: (path: string) => string,
+  { configFile, refuseEmptyFile = false, readTextFile }: ConfigurationSources,
   mistakes: string[],
+  warnings: string[],
 ): readonly TomlEntry[] {
   if (configFile === undefined) return [];
   let text: string;
@@ -172,6 +188,12 @@ function readEntries(
   } catch (error) {
     const reason = reasonOf(error);
     mistakes.push(`--config: ${JSON.stringify(configFile)} cannot be read: ${reason}`);
+    return [];
+  }
+  if (text.trim() === "") {
+    (refuseEmptyFile ? mistakes : warnings).push(
+      `--config: ${JSON.stringify(configFile)} is empty: if that is meant, write a comment into it`,
+    );
     return [];
   }
   const file = readToml(text, configFile);

@@ -3,7 +3,17 @@ import { PROFILE_NAME } from "../protocol/request.ts";
 import type { MachineCas } from "../tls/machine_cas.ts";
 import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../tls/profile.ts";
 import { bool, file, type Kind, serverName, suggest, wrongValue } from "./kinds.ts";
+import { TOML_KEYS } from "./settings.ts";
 import type { TomlEntry } from "./sources.ts";
+
+/**
+ * @param key a key as it stands in a table
+ * @returns what to say of it where it is that of a setting: TOML counts what stands below the head of a table
+ * to that table, up to the next one
+ */
+export function misplacedSetting(key: string): string | undefined {
+  return TOML_KEYS.has(key) ? "a setting, which must stand above the first [table]" : undefined;
+}
 
 /** The keys of `[tls.NAME]`. */
 export const TLS_PROFILE_KEYS = {
@@ -118,8 +128,9 @@ function readKeys(
     const row = Object.entries(TLS_PROFILE_KEYS).find(([name]) => name === key)?.[1];
     const read = row?.kind.fromToml(value);
     if (row === undefined) {
-      const hint = suggest(key, Object.keys(TLS_PROFILE_KEYS));
-      mistakes.push(`tls.${profile}.${key} (from ${source}): unknown key${hint}`);
+      const what = misplacedSetting(key) ??
+        `unknown key${suggest(key, Object.keys(TLS_PROFILE_KEYS))}`;
+      mistakes.push(`tls.${profile}.${key} (from ${source}): ${what}`);
     } else if (read === undefined) {
       mistakes.push(wrongValue(`tls.${profile}.${key}`, source, value, row.kind.accepted));
     } else {
@@ -145,16 +156,31 @@ const FROM_ENVIRONMENT = "env:";
  * environment, so that a secret need not stand in the file.
  *
  * @param mistakes takes one line per mistake; a value never stands in it
+ * @param warnings takes one line per variable that is empty, which leaves its name out
  */
 export function readMetadata(
   entries: readonly TomlEntry[],
   environment: Readonly<Record<string, string>>,
   mistakes: string[],
+  warnings: string[],
 ): ReadonlyMap<string, string> {
   const metadata = new Map<string, string>();
+  const names = new Set<string>();
   for (const { path, value, source } of entries) {
     const name = path.slice(1).join(".").toLowerCase();
     const key = `metadata.${name}`;
+    if (names.has(name)) {
+      mistakes.push(
+        `${key} (from ${source}): this name has a value already; its case does not count`,
+      );
+      continue;
+    }
+    names.add(name);
+    const misplaced = misplacedSetting(name);
+    if (misplaced !== undefined) {
+      mistakes.push(`${key} (from ${source}): ${misplaced}`);
+      continue;
+    }
     if (!NAME.test(name) || RESERVED.has(name)) {
       mistakes.push(
         wrongValue("metadata", source, name, "a name of ASCII metadata (a-z 0-9 _ . -)"),
@@ -168,6 +194,10 @@ export function readMetadata(
       const secret = environment[variable];
       if (secret === undefined) {
         mistakes.push(`${key} (from ${source}): the variable ${variable} is not set`);
+      } else if (secret.trim() === "") {
+        warnings.push(
+          `${key} (from ${source}): the variable ${variable} is empty, so ${name} is not sent`,
+        );
       } else {
         take(name, secret, `${source}, ${variable}`);
       }
@@ -203,6 +233,11 @@ export function readLogPackages(
   for (const entry of [...whole, ...entries.filter((entry) => !whole.includes(entry))]) {
     const { path, value, source } = entry;
     const name = path.slice(2).join(".");
+    const misplaced = misplacedSetting(name) ?? misplacedInPackages(name);
+    if (misplaced !== undefined) {
+      mistakes.push(`logging.packages.${name} (from ${source}): ${misplaced}`);
+      continue;
+    }
     const level = LOG_LEVELS.find((level) => level === value);
     const components = componentsOf(name);
     if (level === undefined) {
@@ -214,6 +249,12 @@ export function readLogPackages(
     for (const component of components) if (level !== undefined) levels.set(component, level);
   }
   return levels;
+}
+
+function misplacedInPackages(key: string): string | undefined {
+  return TOML_KEYS.has(`logging.${key}`)
+    ? "a setting of [logging], which must stand above [logging.packages]"
+    : undefined;
 }
 
 function componentsOf(name: string): readonly Component[] {

@@ -391,3 +391,6 @@ export type Settings = { readonly [Key in SettingKey]: Table[Key]["default"] };
 export const SETTING_ROWS: readonly Setting<unknown>[] = Object.entries(SETTINGS).map(
   ([key, row]) => ({ ...row, key, toml: row.toml ?? [key] }) as Setting<unknown>,
 );
+
+/** The keys of all settings in the TOML file. */
+export const TOML_KEYS: ReadonlySet<string> = new Set(SETTING_ROWS.flatMap(({ toml }) => toml));

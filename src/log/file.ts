@@ -272,13 +272,14 @@ export function logFileAt(path: string, rotation: LogFileRotation, instant: numb
 }
 
 /**
- * Chooses the files that are too many.
+ * Chooses the files that are too many. Those named for a time that is yet to come go first: a clock that was
+ * ahead has left them, and they would otherwise stay in the place of newer ones for years.
  *
  * @param path `log_file_path`
  * @param names the files of its folder, in any order
  * @param current the path of the file that is written now; it counts, and is never chosen
  * @param maxFiles how many may stay, 1 or more
- * @returns names, the oldest first; only such as rotation makes of `path`
+ * @returns names, in the order in which they go; only such as rotation makes of `path`
  */
 export function logFilesToDelete(
   path: string,
@@ -287,8 +288,12 @@ export function logFilesToDelete(
   maxFiles: number,
 ): string[] {
   const prefix = basename(path);
-  const older = names.filter((name) =>
-    name.startsWith(prefix) && ENDING.test(name.slice(prefix.length)) && name !== basename(current)
+  const now = basename(current);
+  const others = names.filter((name) =>
+    name.startsWith(prefix) && ENDING.test(name.slice(prefix.length)) && name !== now
   ).sort();
-  return older.slice(0, Math.max(0, older.length - (maxFiles - 1)));
+  // An hour of the current day is not yet to come.
+  const isAhead = (name: string) => name.slice(0, now.length) > now;
+  const inOrder = [...others.filter(isAhead), ...others.filter((name) => !isAhead(name))];
+  return inOrder.slice(0, Math.max(0, others.length - (maxFiles - 1)));
 }

@@ -87,3 +87,48 @@ Deno.test("a secret in a file that is no TOML is not told", async () => {
   assert.equal(stderr.length, 1);
   assert.doesNotMatch(stderr.join("\n"), /s3cret/);
 });
+
+Deno.test("[metadata] from an empty variable is not sent, which is warned of", async () => {
+  await using backend = await startHealthBackend();
+  await using directory = await TempDirectory.create();
+  const text = '[metadata]\nauthorization = "env:PROBE_TOKEN"\nx-probe = "a"\n';
+  const flags = ["--config", await directory.write("agent.toml", text)];
+  await withAgent({ flags, env: { PROBE_TOKEN: "" } }, async (agent) => {
+    const { message } = await agent.waitForLog(
+      "of the variable",
+      ({ level, message }) => level === "warn" && message.startsWith("metadata.authorization "),
+    );
+    assert.match(
+      message,
+      / line 2\): the variable PROBE_TOKEN is empty, so authorization is not sent$/,
+    );
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    const { metadata } = (await backend.report()).recent[0] ?? {};
+    assert.equal(metadata?.authorization, undefined);
+    assert.equal(metadata?.["x-probe"], "a");
+  });
+});
+
+Deno.test("[metadata] with a name twice, in another case, starts no agent", async () => {
+  await using directory = await TempDirectory.create();
+  const config = await directory.write("agent.toml", '[metadata]\nX-A = "1"\nx-a = "2"\n');
+  const { code, stderr } = await runAgent(["--config", config]);
+  assert.equal(code, 1);
+  assert.equal(stderr.length, 1, stderr.join("\n"));
+  assert.match(
+    stderr[0] ?? "",
+    /: metadata\.x-a \(from .* line 3\): this name has a value already/,
+  );
+});
+
+Deno.test("a setting below [metadata] starts no agent, and is never sent", async () => {
+  await using directory = await TempDirectory.create();
+  const text = '[metadata]\nx-a = "1"\n\nserver_bind_address = "127.0.0.1"\n';
+  const config = await directory.write("agent.toml", text);
+  const { code, stderr } = await runAgent(["--config", config]);
+  assert.equal(code, 1);
+  assert.deepEqual(stderr, [
+    `haproxy-grpc-agent: metadata.server_bind_address (from ${config} line 4): a setting, which must stand ` +
+    "above the first [table]",
+  ]);
+});

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { startAgent } from "../lab/agent/agent_process.ts";
 import { RELOADED } from "../lab/agent/agent_process.ts";
+import { runAgent } from "../lab/agent/run_agent.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
@@ -8,6 +9,8 @@ import { LineClient } from "../lab/clients/line_client.ts";
 import { freePort } from "../lab/machine/free_port.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
+
+const IS_EMPTY = /^--config: ".*agent\.toml" is empty: if that is meant, write a comment into it$/;
 
 const KEPT = "The configuration stays as it was";
 
@@ -144,6 +147,8 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
       ],
     ],
     ["no TOML at all", () => directory.write("agent.toml", "= = ="), [/^.*agent\.toml line 1: /]],
+    ["an empty file", () => directory.write("agent.toml", ""), [IS_EMPTY]],
+    ["a file of blanks", () => directory.write("agent.toml", "\ufeff \t\r\n"), [IS_EMPTY]],
     ["no file", () => Deno.remove(config), [/^--config: .* cannot be read: /]],
     ["a CA that is none", () => directory.write("ca.pem", "no certificate"), [
       /^tls_ca_file \(from .* line 1\): .* there is no PEM certificate in it$/,
@@ -199,11 +204,29 @@ Deno.test("a TLS profile that a reload takes away is parse_error, and leaves the
   await withAgent({ flags: ["--config", config, "--reply-reason", "true"] }, async (agent) => {
     const line = `127.0.0.1 ${backend.port} ssl backend.test tls=edge\n`;
     assert.equal(await agent.ask(line), "up\n");
-    await directory.write("agent.toml", "");
+    await directory.write("agent.toml", "# Nothing\n");
     await agent.reload();
     assert.match(await agent.ask(line), /^down #parse_error: the TLS profile does not exist/);
     assert.equal((await agent.get("/")).status, 200);
     assert.deepEqual(JSON.parse((await agent.get("/api/status")).body).backends, []);
+  });
+});
+
+Deno.test("an empty configuration starts an agent, which warns of it; --check-config refuses it, and neither minds comments alone", async () => {
+  await using backend = await startHealthBackend();
+  await using directory = await TempDirectory.create();
+  const config = await directory.write("agent.toml", "\n");
+  await withAgent({ flags: ["--config", config] }, async (agent) => {
+    await agent.waitForLog("of the file", ({ level, message }) => {
+      return level === "warn" && IS_EMPTY.test(message);
+    });
+    assert.equal(await agent.ask(backend.line()), "up\n");
+    const refused = await runAgent(["--check-config", "--config", config]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr.at(-1) ?? "", / is empty: /);
+    await directory.write("agent.toml", "# Nothing\n");
+    await agent.reload(RELOADED);
+    assert.equal((await runAgent(["--check-config", "--config", config])).code, 0);
   });
 });
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
 import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
 import {
   type HealthBackend,
@@ -185,6 +186,17 @@ for (const signal of ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
     assert.equal(await agent.ask(backend.line()), "up\n");
     assert.equal(agent.logs.filter(isOfSignal).length, 1);
     assert.equal((await agent.stop()).code, 0);
+  });
+}
+
+for (const signal of ["SIGXFSZ", "SIGXCPU"] as const) {
+  Deno.test(`${signal}, as the kernel sends it at a limit, does not end the agent`, async () => {
+    await using backend = await startHealthBackend();
+    await withAgent({}, async (agent) => {
+      agent.signal(signal);
+      await agent.reload();
+      assert.equal(await agent.ask(backend.line()), "up\n");
+    });
   });
 }
 

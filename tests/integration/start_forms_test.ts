@@ -102,7 +102,9 @@ Deno.test("the program beside the bundle is not changed by variables that are fo
   assert.equal(await client.ask(backend.line()), "up\n");
 });
 
-for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM"] as const) {
+for (
+  const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXFSZ", "SIGXCPU"] as const
+) {
   Deno.test(`${signal} while Deno starts does not end the program beside the bundle`, async () => {
     await using backend = await startHealthBackend();
     const port = freePort();

@@ -75,12 +75,17 @@ file or the default counts. An empty variable counts as not set, with a warning,
 \`haproxy-grpc-agent --check-config\` says what is in force, with secrets hidden. \`SIGHUP\` has the file and
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
 marked "restart" cannot change that way, and open connections of clients keep their limits. All files must be
-regular ones: a pipe would be empty the second time.
+regular ones: a pipe would be empty the second time. A file with nothing in it, as a write to a full disk
+leaves it, is a mistake at a reload and for \`--check-config\`, and only warned of at the start; one of comments
+alone is fine.
 
 ## Settings
 
 ${groups.join("\n")}
 ## Tables of the TOML file
+
+What stands below the head of a table belongs to it, up to the next head. So settings stand above the first
+table, but for those of \`[logging]\`; below it they are mistakes.
 
 ### \`[logging]\`
 
@@ -90,9 +95,10 @@ components: \`main\`, \`config\`, \`server\`, \`protocol\`, \`checker\`, \`metri
 over with a warning.
 
 A log file is appended to; its folder is made where the agent may. With rotation the files stand beside each other as
-\`agent.log.2026-11-23\` or \`agent.log.2026-11-23-14\` (UTC), and \`file_max_files\` keeps the newest.
+\`agent.log.2026-11-23\` or \`agent.log.2026-11-23-14\` (UTC), and \`file_max_files\` keeps the newest;
+files named for a time to come go first.
 logrotate may move a file away at any time: the agent begins a new one within a second, or at once at SIGHUP.
-While a file cannot be written (the disk is full, the folder is gone), its lines go to stderr; the agent says so
+While a file cannot be written (the disk or a limit is full, the folder is gone), its lines go to stderr; the agent says so
 once, tries again every second, and no check waits. Lines that nothing takes are counted in
 \`haproxy_grpc_agent_log_dropped_total\`.
 
@@ -118,7 +124,8 @@ have a \`ca_file\`, or \`insecure_skip_verify\`, can be used.
 ### \`[metadata]\`
 
 Metadata that each health RPC carries along, name to value. A value \`"env:NAME"\` is read from the
-environment. Values are never logged or shown.
+environment; where that variable is empty the name is not sent, with a warning. A name may stand there once,
+whatever its case. Values are never logged or shown.
 `;
 }
 

@@ -329,6 +329,13 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
     args: LOOPBACK,
     toml: 'allow_backends = ["10.0.0.0/8"]\n[metadata]\nx-token = "a"',
   }, []],
+  ["metadata from an empty variable, which is left out", {
+    args: LOOPBACK,
+    toml: '[metadata]\nauthorization = "env:TOKEN"',
+    env: { TOKEN: " " },
+  }, [
+    /^metadata\.authorization \(from agent\.toml line 2\): the variable TOKEN is empty, so authorization is /,
+  ]],
   ["a log file's path without a log file", { args: [...LOOPBACK, "--log-file-path", "a"] }, [
     /^log_file_path: without log_destination = file /,
   ]],

@@ -55,6 +55,25 @@ for (
       expected: ["agent.log.2026-11-22", "agent.log.2026-11-23"],
     },
     {
+      situation: "some from a clock that was ahead, which go before older ones",
+      names: [...DAYS, "agent.log.2069-12-31", "agent.log.2069-12-30"],
+      maxFiles: 4,
+      expected: ["agent.log.2069-12-30"],
+    },
+    {
+      situation: "the clock is behind: the newest of the later ones stay",
+      names: DAYS,
+      current: "agent.log.2020-01-01",
+      maxFiles: 3,
+      expected: ["agent.log.2026-11-21"],
+    },
+    {
+      situation: "hours of today from before the rotation became daily",
+      names: ["agent.log.2026-11-23-09", ...DAYS],
+      maxFiles: 2,
+      expected: ["agent.log.2026-11-21", "agent.log.2026-11-22"],
+    },
+    {
       situation: "days from before the rotation became hourly",
       names: ["agent.log.2026-11-23-09", ...DAYS],
       current: "agent.log.2026-11-23-10",
