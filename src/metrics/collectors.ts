@@ -22,7 +22,8 @@ export function addBackendMetrics(
 ): void {
   new Gauge({
     name: "haproxy_grpc_agent_backends",
-    help: "Backends (and services) asked about in the last 10 minutes, by what HAProxy is told",
+    help:
+      "Backends (and services) asked about in the last 10 minutes, by what HAProxy was told last",
     labelNames: ["state"],
     registers: [registry],
     collect() {
@@ -33,9 +34,15 @@ export function addBackendMetrics(
       for (const [state, count] of counts) this.set({ state }, count);
     },
   });
+  addGauge(
+    registry,
+    "haproxy_grpc_agent_backends_unasked",
+    "Backends that could not be asked for a minute, for want of something of the agent's own",
+    () => history.countUnasked(),
+  );
   new Gauge({
     name: "haproxy_grpc_agent_backend_up",
-    help: "1 for a backend that HAProxy is told is up (metrics_backend_up; the first 1000)",
+    help: "1 for a backend that HAProxy was last told is up (metrics_backend_up; the first 1000)",
     labelNames: ["backend", "service"],
     registers: [registry],
     collect() {

@@ -179,16 +179,6 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#duration.observe(seconds);
   }
 
-  /** Shows how many backends the agent has not been able to ask for a minute. */
-  showUnasked(count: () => number): void {
-    addGauge(
-      this.registry,
-      "haproxy_grpc_agent_backends_unasked",
-      "Backends that could not be asked for a minute, for want of something of the agent's own",
-      count,
-    );
-  }
-
   /** Shows the log lines that were dropped; `dropped` says how many since the start. */
   showDroppedLines(dropped: () => number): void {
     addCounter(

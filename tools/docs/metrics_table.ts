@@ -9,7 +9,6 @@ import { BackendHistory } from "../../src/status/history.ts";
 /** @returns a Markdown table of all that `/metrics` shows, by name */
 export async function metricsTable(): Promise<string> {
   const metrics = new Metrics();
-  metrics.showUnasked(() => 0);
   metrics.showDroppedLines(() => 0);
   metrics.showLearntPatience(() => 0);
   const { registry } = metrics;
