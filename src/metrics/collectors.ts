@@ -80,6 +80,26 @@ function backendsUp(history: BackendHistory): Iterable<BackendUp> {
   return series.values();
 }
 
+/** Adds of how many clients and lines it is learnt that the client does not wait. */
+export function addPatienceMetrics(registry: Registry, learnt: () => number): void {
+  addGauge(
+    registry,
+    "haproxy_grpc_agent_client_patience_learnt",
+    "Clients and lines that are answered sooner, since the client has kept hanging up",
+    learnt,
+  );
+}
+
+/** Adds how many log lines were lost. */
+export function addLogMetrics(registry: Registry, dropped: () => number): void {
+  addCounter(
+    registry,
+    "haproxy_grpc_agent_log_dropped_total",
+    "Log lines that were lost, because nothing took them in time",
+    dropped,
+  );
+}
+
 /** Adds when the certificates end, looked up at each scrape. */
 export function addCertificateMetrics(
   registry: Registry,

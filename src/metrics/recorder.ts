@@ -14,7 +14,7 @@ import type {
   FailedCheck,
   HungUpCheck,
 } from "../server/handler.ts";
-import type { LearntPatience } from "../server/patience.ts";
+import type { LearntPatience, PatienceObserver } from "../server/patience.ts";
 import type { BackendHistory } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
 import type { Metrics } from "./metrics.ts";
@@ -32,7 +32,7 @@ const MAX_HANG_UPS = 10_000;
 const SAME_AGE = 0.1;
 
 /** Counts, logs and remembers what came of each line. */
-export class Recorder implements CheckRecorder {
+export class Recorder implements CheckRecorder, PatienceObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: {
@@ -129,16 +129,14 @@ export class Recorder implements CheckRecorder {
     else this.#log.debug("Check given up by its client", fields);
   }
 
-  /** A client's patience that is new: its checks are answered sooner from now on. */
-  recordLearntPatience(patience: LearntPatience): void {
+  onLearnt(patience: LearntPatience): void {
     this.#warnings.hangUps.warn(
       "A client hangs up before the answer: it is answered sooner from now on",
       () => fieldsOfPatience(patience),
     );
   }
 
-  /** A client has waited longer than was learnt of it. */
-  recordUnlearntPatience(patience: LearntPatience): void {
+  onUnlearnt(patience: LearntPatience): void {
     this.#log.info("A client waits longer again", () => fieldsOfPatience(patience));
   }
 

@@ -39,12 +39,12 @@ export interface LearntPatience {
   readonly deadlineMs: number;
 }
 
-/** Told what changes. */
-export interface PatienceEvents {
+/** Told what is learnt of clients. */
+export interface PatienceObserver {
   /** A client's checks are answered sooner from now on. */
-  learnt(patience: LearntPatience): void;
+  onLearnt(patience: LearntPatience): void;
   /** An answer has arrived later than the age: the client waits longer than was learnt. */
-  unlearnt(patience: LearntPatience): void;
+  onUnlearnt(patience: LearntPatience): void;
 }
 
 /** Resets at the same age. */
@@ -78,13 +78,13 @@ interface Habit {
  */
 export class ClientPatience {
   readonly #now: () => number;
-  readonly #events: PatienceEvents;
+  readonly #observer: PatienceObserver;
   readonly #clients = new LruMap<string, LruMap<string, Habit>>(MAX_CLIENTS);
 
   /** @param now a clock in milliseconds that never goes back */
-  constructor(now: () => number, events: PatienceEvents) {
+  constructor(now: () => number, observer: PatienceObserver) {
     this.#now = now;
-    this.#events = events;
+    this.#observer = observer;
   }
 
   /**
@@ -129,7 +129,7 @@ export class ClientPatience {
     if (run.learnt || run.resets < RESETS_THAT_TEACH) return;
     run.learnt = true;
     habit.probedAt = now;
-    if (shortestLearnt(habit, now) === run) this.#events.learnt(describe(client, habit, run));
+    if (shortestLearnt(habit, now) === run) this.#observer.onLearnt(describe(client, habit, run));
   }
 
   /**
@@ -149,7 +149,7 @@ export class ClientPatience {
     habit.runs = kept;
     if (kept.length === 0) this.#drop(client, habits, line);
     if (learnt !== undefined && !kept.includes(learnt)) {
-      this.#events.unlearnt(describe(client, habit, learnt));
+      this.#observer.onUnlearnt(describe(client, habit, learnt));
     }
   }
 
