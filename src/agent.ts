@@ -9,6 +9,7 @@ import type { Logs } from "./log/log.ts";
 import {
   addBackendMetrics,
   addCertificateMetrics,
+  addPatienceMetrics,
   addProcessMetrics,
 } from "./metrics/collectors.ts";
 import type { Metrics } from "./metrics/metrics.ts";
@@ -74,12 +75,7 @@ export class Agent {
     this.#metrics = metrics;
     const { log_checks: logChecks } = configuration.settings;
     this.#recorder = new Recorder(metrics, logs, this.#history, logChecks);
-    const recorder = this.#recorder;
-    this.#patience = new ClientPatience(() => performance.now(), {
-      learnt: (patience) => recorder.recordLearntPatience(patience),
-      unlearnt: (patience) => recorder.recordUnlearntPatience(patience),
-    });
-    metrics.showLearntPatience(() => [...this.#patience.learnt()].length);
+    this.#patience = new ClientPatience(() => performance.now(), this.#recorder);
     this.#backends = new Backends(configuration, metrics);
     this.#inForce = this.#build(configuration);
     this.#server = new Server(
@@ -152,13 +148,15 @@ export class Agent {
   /** The agent works without its metrics, so a port that is taken is only logged. */
   async #startHttp({ settings }: Configuration): Promise<void> {
     const { metrics_bind_address: host, metrics_port: port } = settings;
-    addProcessMetrics(this.#metrics.registry);
+    const { registry } = this.#metrics;
+    addProcessMetrics(registry);
     addBackendMetrics(
-      this.#metrics.registry,
+      registry,
       this.#history,
       () => this.#inForce.configuration.settings.metrics_backend_up,
     );
-    addCertificateMetrics(this.#metrics.registry, () => this.#certificates());
+    addPatienceMetrics(registry, () => [...this.#patience.learnt()].length);
+    addCertificateMetrics(registry, () => this.#certificates());
     const paths = this.#makeHttpPaths();
     try {
       for (const { address } of await findListenAddresses([host], this.#logs.metrics)) {

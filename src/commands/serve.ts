@@ -19,6 +19,7 @@ import {
   setUpLogging,
 } from "../log/log.ts";
 import { LogOutput } from "../log/output.ts";
+import { addLogMetrics } from "../metrics/collectors.ts";
 import { Metrics } from "../metrics/metrics.ts";
 import { ListenError } from "../server/listen.ts";
 import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
@@ -96,7 +97,7 @@ export async function serve(
   });
   const logs = setUpLogging(logOptions(configuration));
   const metrics = new Metrics();
-  metrics.showDroppedLines(() => output.dropped);
+  addLogMetrics(metrics.registry, () => output.dropped);
   surviveBugs(logs.main, metrics);
   surviveSignals(logs.main);
   logs.main.info("Starting", {

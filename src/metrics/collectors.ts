@@ -22,7 +22,8 @@ export function addBackendMetrics(
 ): void {
   new Gauge({
     name: "haproxy_grpc_agent_backends",
-    help: "Backends (and services) asked about in the last 10 minutes, by what HAProxy is told",
+    help:
+      "Backends (and services) asked about in the last 10 minutes, by what HAProxy was told last",
     labelNames: ["state"],
     registers: [registry],
     collect() {
@@ -33,9 +34,15 @@ export function addBackendMetrics(
       for (const [state, count] of counts) this.set({ state }, count);
     },
   });
+  addGauge(
+    registry,
+    "haproxy_grpc_agent_backends_unasked",
+    "Backends that could not be asked for a minute, for want of something of the agent's own",
+    () => history.countUnasked(),
+  );
   new Gauge({
     name: "haproxy_grpc_agent_backend_up",
-    help: "1 for a backend that HAProxy is told is up (metrics_backend_up; the first 1000)",
+    help: "1 for a backend that HAProxy was last told is up (metrics_backend_up; the first 1000)",
     labelNames: ["backend", "service"],
     registers: [registry],
     collect() {
@@ -71,6 +78,26 @@ function backendsUp(history: BackendHistory): Iterable<BackendUp> {
     else if (series.size < MAX_SERIES) series.set(labels, { backend, service, up: state === "up" });
   }
   return series.values();
+}
+
+/** Adds of how many clients and lines it is learnt that the client does not wait. */
+export function addPatienceMetrics(registry: Registry, learnt: () => number): void {
+  addGauge(
+    registry,
+    "haproxy_grpc_agent_client_patience_learnt",
+    "Clients and lines that are answered sooner, since the client has kept hanging up",
+    learnt,
+  );
+}
+
+/** Adds how many log lines were lost. */
+export function addLogMetrics(registry: Registry, dropped: () => number): void {
+  addCounter(
+    registry,
+    "haproxy_grpc_agent_log_dropped_total",
+    "Log lines that were lost, because nothing took them in time",
+    dropped,
+  );
 }
 
 /** Adds when the certificates end, looked up at each scrape. */

@@ -179,36 +179,6 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     this.#duration.observe(seconds);
   }
 
-  /** Shows how many backends the agent has not been able to ask for a minute. */
-  showUnasked(count: () => number): void {
-    addGauge(
-      this.registry,
-      "haproxy_grpc_agent_backends_unasked",
-      "Backends that could not be asked for a minute, for want of something of the agent's own",
-      count,
-    );
-  }
-
-  /** Shows the log lines that were dropped; `dropped` says how many since the start. */
-  showDroppedLines(dropped: () => number): void {
-    addCounter(
-      this.registry,
-      "haproxy_grpc_agent_log_dropped_total",
-      "Log lines that were lost, because nothing took them in time",
-      dropped,
-    );
-  }
-
-  /** Shows of how many clients and lines an early hang-up has been learnt. */
-  showLearntPatience(learnt: () => number): void {
-    addGauge(
-      this.registry,
-      "haproxy_grpc_agent_client_patience_learnt",
-      "Clients and lines that are answered sooner, since the client has kept hanging up",
-      learnt,
-    );
-  }
-
   /** @returns the lines answered since the start, by result and by error type */
   counts(): AnswerCounts {
     return { results: { ...this.#results }, errors: { ...this.#errors } };

@@ -14,7 +14,7 @@ import type {
   FailedCheck,
   HungUpCheck,
 } from "../server/handler.ts";
-import type { LearntPatience } from "../server/patience.ts";
+import type { LearntPatience, PatienceObserver } from "../server/patience.ts";
 import type { BackendHistory } from "../status/history.ts";
 import { ADVICE, adviseOnHangUp } from "../status/status.ts";
 import type { Metrics } from "./metrics.ts";
@@ -32,7 +32,7 @@ const MAX_HANG_UPS = 10_000;
 const SAME_AGE = 0.1;
 
 /** Counts, logs and remembers what came of each line. */
-export class Recorder implements CheckRecorder {
+export class Recorder implements CheckRecorder, PatienceObserver {
   readonly #metrics: Metrics;
   readonly #log: Logger;
   readonly #warnings: {
@@ -44,7 +44,6 @@ export class Recorder implements CheckRecorder {
   /** When each client hung up on each backend last, and when it was told of, in milliseconds after the line. */
   readonly #hangUps = new LruMap<string, { ageMs: number; toldMs: number }>(MAX_HANG_UPS);
   readonly #history: BackendHistory;
-  readonly #unasked = new UnaskedBackends(() => performance.now());
   /** Which answers are logged at level `info`. */
   logChecks: LogChecks;
 
@@ -59,7 +58,6 @@ export class Recorder implements CheckRecorder {
     };
     this.#history = history;
     this.logChecks = logChecks;
-    metrics.showUnasked(() => this.#unasked.count);
   }
 
   checkBegun(): void {
@@ -101,7 +99,7 @@ export class Recorder implements CheckRecorder {
       error_type: verdict.kind,
       error: describeVerdict(verdict),
     });
-    if (this.#unasked.add(request.key)) {
+    if (this.#history.addUnasked(request, verdict, asked.peer.text)) {
       this.#log.error("The agent has not been able to ask this backend for a minute", fields);
     }
     if (verdict.kind === "internal") this.#log.error("A bug in the agent ended a check", fields);
@@ -131,16 +129,14 @@ export class Recorder implements CheckRecorder {
     else this.#log.debug("Check given up by its client", fields);
   }
 
-  /** A client's patience that is new: its checks are answered sooner from now on. */
-  recordLearntPatience(patience: LearntPatience): void {
+  onLearnt(patience: LearntPatience): void {
     this.#warnings.hangUps.warn(
       "A client hangs up before the answer: it is answered sooner from now on",
       () => fieldsOfPatience(patience),
     );
   }
 
-  /** A client has waited longer than was learnt of it. */
-  recordUnlearntPatience(patience: LearntPatience): void {
+  onUnlearnt(patience: LearntPatience): void {
     this.#log.info("A client waits longer again", () => fieldsOfPatience(patience));
   }
 
@@ -149,7 +145,6 @@ export class Recorder implements CheckRecorder {
     const type = errorType(verdict);
     this.#metrics.countAnswer(type === undefined ? resultOf(verdict) : "error", type);
     this.#metrics.observeCheck(durationMs / 1000);
-    this.#unasked.delete(request.key);
     const changed = this.#history.add(request, check, asked.peer.text);
     // Made only for a line that is written.
     const fields = () => fieldsOf(check, type);
@@ -201,63 +196,4 @@ function isSameAge(one: number, other: number): boolean {
 /** What the backend itself has said. */
 function resultOf(verdict: BackendVerdict): "up" | "down" {
   return verdict.kind === "serving" ? "up" : "down";
-}
-
-/** After so long without a check that could be made, a backend is reported, in milliseconds. */
-const LONG_MS = 60_000;
-
-/** Backends of which it is remembered that they could not be asked. */
-const MAX_UNASKED = 10_000;
-
-interface Unasked {
-  /** When the first of the checks in a row could not be made. */
-  readonly since: number;
-  /** When the last of them could not. */
-  lastAt: number;
-  told: boolean;
-}
-
-/** Backends that the agent cannot ask, because it lacks something itself: a file descriptor, say. */
-export class UnaskedBackends {
-  readonly #now: () => number;
-  readonly #unasked = new LruMap<string, Unasked>(MAX_UNASKED);
-
-  /** @param now a clock in milliseconds that never goes back */
-  constructor(now: () => number) {
-    this.#now = now;
-  }
-
-  /** Backends that could not be asked for a minute or longer, and that somebody still asks about. */
-  get count(): number {
-    const now = this.#now();
-    let count = 0;
-    for (const [, { since, lastAt }] of this.#unasked) {
-      if (lastAt - since >= LONG_MS && now - lastAt < LONG_MS) count++;
-    }
-    return count;
-  }
-
-  /**
-   * A check could not be made.
-   *
-   * @param key of the backend
-   * @returns `true` once, when that has been so for a minute
-   */
-  add(key: string): boolean {
-    const now = this.#now();
-    const known = this.#unasked.get(key);
-    if (known === undefined || now - known.lastAt >= LONG_MS) {
-      this.#unasked.set(key, { since: now, lastAt: now, told: false });
-      return false;
-    }
-    known.lastAt = now;
-    if (known.told || now - known.since < LONG_MS) return false;
-    known.told = true;
-    return true;
-  }
-
-  /** A check was made. */
-  delete(key: string): void {
-    if (this.#unasked.size > 0) this.#unasked.delete(key);
-  }
 }

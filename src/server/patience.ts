@@ -42,9 +42,9 @@ export interface LearntPatience {
 /** Told what is learnt of clients, and what no longer holds. */
 export interface PatienceObserver {
   /** A client's checks are answered sooner from now on. */
-  learnt(patience: LearntPatience): void;
+  onLearnt(patience: LearntPatience): void;
   /** An answer has arrived later than the age: the client waits longer than was learnt. */
-  unlearnt(patience: LearntPatience): void;
+  onUnlearnt(patience: LearntPatience): void;
 }
 
 /** Resets at the same age. */
@@ -129,7 +129,7 @@ export class ClientPatience {
     if (age.learnt || age.resets < RESETS_THAT_TEACH) return;
     age.learnt = true;
     habit.probedAt = now;
-    if (shortestLearnt(habit, now) === age) this.#observer.learnt(describe(client, habit, age));
+    if (shortestLearnt(habit, now) === age) this.#observer.onLearnt(describe(client, habit, age));
   }
 
   /**
@@ -149,7 +149,7 @@ export class ClientPatience {
     habit.ages = kept;
     if (kept.length === 0) this.#drop(client, habits, line);
     if (learnt !== undefined && !kept.includes(learnt)) {
-      this.#observer.unlearnt(describe(client, habit, learnt));
+      this.#observer.onUnlearnt(describe(client, habit, learnt));
     }
   }
 

@@ -1,6 +1,12 @@
+import { reasonOf } from "../describe_error.ts";
 import type { AgentState } from "../protocol/reply.ts";
 import type { BackendQuestion } from "../protocol/request.ts";
-import { type BackendVerdict, describeVerdict, errorType } from "../protocol/verdict.ts";
+import {
+  type AgentFailure,
+  type BackendVerdict,
+  describeVerdict,
+  errorType,
+} from "../protocol/verdict.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
@@ -10,6 +16,9 @@ const FORGET_EVERY_MS = 60_000;
 
 /** How many are remembered; then those longest not asked about go. */
 const MAX_BACKENDS = 10_000;
+
+/** After so long without a check that could be made, a backend is reported, in milliseconds. */
+const UNASKED_LONG_MS = 60_000;
 
 /** What a backend says in its error is kept up to this many characters. */
 const MAX_DETAIL_LENGTH = 300;
@@ -22,6 +31,12 @@ export interface Failure {
   readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
   /** What there is to say beyond that, for people. May come from the wire. */
   readonly detail: string;
+}
+
+/** Why the last check could not be made, and since when none could: the agent itself lacked something. */
+export interface Unasked extends Failure {
+  /** When the first of the checks in a row could not be made, in milliseconds of the history's clock. */
+  readonly since: number;
 }
 
 /** A check that was answered, as far as the history goes. */
@@ -52,7 +67,8 @@ export interface BackendRecord {
   readonly number: number;
   /**
    * What HAProxy is told. Damping counts for each client by itself; the state changes here as soon as it has
-   * changed for one of them. `unanswered` while every client has hung up before its answer.
+   * changed for one of them. A check that could not be made leaves it as it is, and so does HAProxy.
+   * `unanswered` before the first answer: every client has hung up before its own, or the agent could not ask.
    */
   readonly state: AgentState | "unanswered";
   /** When it became so, or when the backend was first asked about. */
@@ -69,6 +85,8 @@ export interface BackendRecord {
   /** How often the state has changed. */
   readonly changes: number;
   readonly lastFailure: Failure | undefined;
+  /** Of checks that could not be made, until one is made again; `checks` and `failures` do not count them. */
+  readonly unasked: Unasked | undefined;
   /** Checks whose client went before the answer; `checks` does not count them. */
   readonly hangUps: number;
   readonly lastHangUp: LastHangUp | undefined;
@@ -111,12 +129,13 @@ export class BackendHistory {
     entry.lastPeer = peer;
     entry.lastGood = verdict.kind === "serving";
     entry.note = note;
+    entry.unasked = undefined;
     entry.hungUp = false;
     entry.checks++;
     entry.durations.add(check.durationMs, !entry.lastGood);
     if (!entry.lastGood) {
       entry.failures++;
-      const detail = keptDetail(verdict, entry.lastFailure?.detail);
+      const detail = keptText(describeVerdict(verdict), entry.lastFailure?.detail);
       entry.lastFailure = { at: now, type: type ?? "not_serving", detail };
     }
     // While damping holds this client's state, another client's may have changed already.
@@ -129,6 +148,38 @@ export class BackendHistory {
     const changed = answer !== entry.answer;
     entry.answer = answer;
     return changed;
+  }
+
+  /**
+   * Takes a check into account that the agent could not make.
+   *
+   * @param peer the client's address and port
+   * @returns `true` once, when no check of this backend could be made for a minute
+   */
+  addUnasked(question: BackendQuestion, verdict: AgentFailure, peer: string): boolean {
+    const now = this.#now();
+    const entry = this.#touch(question, "unanswered", now);
+    entry.lastAskedAt = now;
+    entry.lastPeer = peer;
+    entry.hungUp = false;
+    const before = isOver(entry.unasked, now) ? undefined : entry.unasked;
+    const type = verdict.kind;
+    const detail = keptText(
+      type === "internal" ? reasonOf(verdict.error) : verdict.detail,
+      before?.detail,
+    );
+    entry.unasked = { since: before?.since ?? now, at: now, type, detail };
+    return isLong(entry.unasked) && !isLong(before);
+  }
+
+  /** @returns how many backends could not be asked for a minute, and are still asked about */
+  countUnasked(): number {
+    const now = this.#now();
+    let count = 0;
+    for (const { unasked } of this.#entries.values()) {
+      if (isLong(unasked) && !isOver(unasked, now)) count++;
+    }
+    return count;
   }
 
   /** Takes a check into account whose client went before the answer. */
@@ -180,6 +231,7 @@ export class BackendHistory {
       failures: 0,
       changes: 0,
       lastFailure: undefined,
+      unasked: undefined,
       hangUps: 0,
       lastHangUp: undefined,
       hungUp: false,
@@ -208,11 +260,20 @@ export class BackendHistory {
   }
 }
 
+/** Whether a minute lies between the first and the last of the checks that could not be made. */
+function isLong(unasked: Unasked | undefined): boolean {
+  return unasked !== undefined && unasked.at - unasked.since >= UNASKED_LONG_MS;
+}
+
+/** Whether the last of the checks that could not be made is a minute old: the next one is not in a row with it. */
+function isOver(unasked: Unasked | undefined, now: number): boolean {
+  return unasked !== undefined && now - unasked.at >= UNASKED_LONG_MS;
+}
+
 /** @param before the one kept so far, kept further where it is the same */
-function keptDetail(verdict: BackendVerdict, before: string | undefined): string {
-  const detail = describeVerdict(verdict);
-  if (detail.length > MAX_DETAIL_LENGTH) return copyOf(detail.slice(0, MAX_DETAIL_LENGTH)) + "…";
-  return detail === before ? before : copyOf(detail);
+function keptText(text: string, before: string | undefined): string {
+  if (text.length > MAX_DETAIL_LENGTH) return copyOf(text.slice(0, MAX_DETAIL_LENGTH)) + "…";
+  return text === before ? before : copyOf(text);
 }
 
 /** V8 keeps the whole text alive for the sake of a part of it; a copy holds no more than itself. */

@@ -70,7 +70,7 @@ What each error type means and what to do: docs/operations.md.</p>
 type Mood = "down" | "warn" | "up";
 
 function headlineOf(
-  { ready, totals: { backends, wavering, unanswered, hung_up: hungUp } }: Status,
+  { ready, totals: { backends, wavering, unasked, unanswered, hung_up: hungUp } }: Status,
 ): {
   readonly headline: string;
   readonly mood: Mood;
@@ -79,6 +79,7 @@ function headlineOf(
   const all = up + down + drain + maint + unanswered;
   const parts = [
     ...(down > 0 ? [`${down} down`] : []),
+    ...(unasked > 0 ? [`${unasked} could not be asked`] : []),
     ...(hungUp > 0 ? [`${hungUp} not heard of in time`] : []),
     ...(drain > 0 ? [`${drain} draining`] : []),
     ...(maint > 0 ? [`${maint} in maintenance`] : []),
@@ -157,23 +158,27 @@ const CHANNELS = {
  */
 function backendRow(backend: BackendStatus, now: string): Html {
   const { state, damping, since, last_check: last, checks, failures, changes } = backend;
+  const isUnasked = backend.unasked !== null;
   const hungUp = backend.last_hang_up?.last === true;
-  const wavering = hungUp || state === "up" && !last.good ? " wavering" : "";
+  const wavering = isUnasked || hungUp || state === "up" && !last.good ? " wavering" : "";
   const pending = damping === "" ? markup`` : markup`<span class="damping">${damping}</span>`;
   const durations = backend.recent.map((check) => ({
     durationMs: check.duration_ms,
     failed: check.failed,
   }));
+  const took = isUnasked ? "not made" : milliseconds(last.duration_ms);
   const lastCheck = durations.length === 0
     ? "never answered"
-    : `${milliseconds(last.duration_ms)}, ${describeAge(last.at, now)} ago`;
+    : `${took}, ${describeAge(last.at, now)} ago`;
   const counts = `${failures} failed, ${plural(changes, "change")}`;
   return markup`<tr class="s-${state}${wavering}">
 <td class="state"><b>${state}</b><span title="since ${since}">for ${
     describeAge(since, now)
   }</span>${pending}</td>
 <td class="who"><b class="mono">${backend.backend}</b>${who(backend)}</td>
-<td class="why">${why(backend, now)}${hangUps(backend, now)}${patience(backend)}</td>
+<td class="why">${unasked(backend, now)}${why(backend, now)}${hangUps(backend, now)}${
+    patience(backend)
+  }</td>
 <td class="checks">${sparkline(durations, RECENT_CHECKS)}<span>${lastCheck}</span></td>
 <td class="counts">${plural(checks, "check")}<span>${counts}</span><span>${
     CHANNELS[backend.channel]
@@ -190,6 +195,15 @@ function who(backend: BackendStatus): Html {
   return markup`${asked}<span>${authority}, <i>${flag}</i></span><span>asked by ${
     withoutPort(last.client)
   }</span>`;
+}
+
+/** What the agent lacks, while it cannot ask. */
+function unasked({ unasked: lack }: BackendStatus, now: string): Html {
+  if (lack === null) return markup``;
+  const { since, error_type: type, advice, error } = lack;
+  return markup`<p><code class="type">${type}</code> ${advice} (for <time datetime="${since}" title="${since}">${
+    describeAge(since, now)
+  }</time>)</p><p class="said mono">${error}</p>`;
 }
 
 /** In full while there is trouble; afterwards a line that tells what it was. */

@@ -72,6 +72,7 @@ export function collectStatus(sources: StatusSources) {
     totals: {
       backends: countStates(records),
       wavering: records.filter(isWavering).length,
+      unasked: records.filter(({ unasked }) => unasked !== undefined).length,
       unanswered: records.filter(({ state }) => state === "unanswered").length,
       hung_up: records.filter(({ hungUp }) => hungUp).length,
       answers: counts.results,
@@ -95,7 +96,7 @@ function backendStatus(
   dateOf: (at: number) => string,
   patience: readonly LearntPatience[],
 ) {
-  const { question, lastFailure: failure, lastHangUp: hangUp } = record;
+  const { question, lastFailure: failure, unasked, lastHangUp: hangUp } = record;
   return {
     backend: formatHostPort(question.host, question.port),
     service: question.service,
@@ -116,6 +117,13 @@ function backendStatus(
       error_type: failure.type,
       error: failure.detail,
       advice: ADVICE[failure.type],
+    },
+    unasked: unasked === undefined ? null : {
+      since: dateOf(unasked.since),
+      at: dateOf(unasked.at),
+      error_type: unasked.type,
+      error: unasked.detail,
+      advice: ADVICE[unasked.type],
     },
     hang_ups: record.hangUps,
     last_hang_up: hangUp === undefined ? null : {
@@ -158,7 +166,7 @@ function compare(a: BackendRecord, b: BackendRecord): number {
 
 function rank(record: BackendRecord): number {
   if (record.state === "down") return 0;
-  if (record.hungUp) return 1;
+  if (record.unasked !== undefined || record.hungUp) return 1;
   if (record.state !== "up") return 2;
   return isWavering(record) ? 3 : record.changes > 0 ? 4 : 5;
 }
@@ -195,7 +203,7 @@ export const ADVICE: Readonly<Record<Failure["type"], string>> = {
   rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
   denied: "Target denied: if it is meant to be checked, add it to allow_backends",
   internal: "A bug in the agent ended a check: its log has the stack",
-  local: "The agent could not ask: its log says what it lacks",
+  local: "The agent could not ask: it or its machine lacks something",
   not_serving:
     "The backend was reached and does not call itself healthy: look at the backend itself",
 };

@@ -46,7 +46,7 @@ td:first-child { border-left: 4px solid var(--up); }
   background: var(--up-ground); color: var(--up); text-transform: uppercase; font-size: .85rem; letter-spacing: .03em;
 }
 .s-down .state b { background: var(--down-ground); color: var(--down); }
-.s-drain .state b, .s-maint .state b { background: var(--warn-ground); color: var(--warn); }
+.s-drain .state b, .s-maint .state b, .s-unanswered .state b { background: var(--warn-ground); color: var(--warn); }
 .state span, .who span, .counts span, .checks span { display: block; font-size: .85rem; color: var(--dim); }
 .state .damping { color: var(--warn); font-weight: 600; white-space: normal; }
 .who { min-width: 11rem; } .who i { font-style: normal; white-space: nowrap; } .who b { font-weight: 600; }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Browser, Page } from "playwright-core";
-import type { AgentProcess } from "../lab/agent/agent_process.ts";
+import { type AgentProcess, LONG_DEADLINES } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { BROWSER, startBrowser } from "../lab/clients/browser.ts";
@@ -22,6 +22,7 @@ interface Shown {
   channel: string;
   recent: { duration_ms: number; failed: boolean }[];
   last_failure: { error_type: string; error: string } | null;
+  unasked: { error_type: string; error: string } | null;
 }
 
 async function status(agent: AgentProcess): Promise<{
@@ -84,6 +85,58 @@ Deno.test("/api/status tells each backend's state, reason, counts, damping and c
     assert.deepEqual([backends[0]?.damping, backends[0]?.changes], ["", 1]);
     assert.deepEqual(totals.backends, { up: 1, down: 1, drain: 0, maint: 0 });
     assert.deepEqual(totals.answers, { up: 2, down: 0, error: 3 });
+  });
+});
+
+Deno.test("a backend that the agent cannot ask is shown with what it lacks, and in no state that nobody was told", async () => {
+  await using backend = await startHealthBackend();
+  await using frozen = await startHealthBackend();
+  await frozen.freeze();
+  const lineOf = (authority: string) => `${backend.line({ authority }).trimEnd()} timeout=300\n`;
+  await withAgent({ flags: ["--max-channels", "1", ...LONG_DEADLINES] }, async (agent) => {
+    const states = async () => {
+      const metrics = await agent.metrics();
+      return ["up", "down", "drain", "maint"].map((state) =>
+        metrics.get(`haproxy_grpc_agent_backends{state="${state}"}`)
+      );
+    };
+    assert.equal(await agent.ask(lineOf("known.test")), "up\n");
+    {
+      using client = await agent.connect();
+      await client.write(frozen.line());
+      await eventually("its check to have taken the only channel", async () => {
+        const opened = "haproxy_grpc_agent_backend_connections_opened_total";
+        return (await agent.metrics()).get(opened) === 2;
+      });
+      assert.equal(await agent.ask(lineOf("known.test")), "up\n", "The last answer is repeated");
+      assert.equal(await agent.ask(lineOf("new.test")), "", "There is none to repeat");
+      const shown = await eventually("both to be shown", async () => {
+        const { backends } = await status(agent);
+        return backends.filter(({ unasked }) => unasked !== null).length === 2
+          ? backends
+          : undefined;
+      });
+      assert.deepEqual(shown.map(({ state, checks }) => [state, checks]), [
+        ["unanswered", 0],
+        ["up", 1],
+      ]);
+      for (const { unasked, last_failure: failure } of shown) {
+        assert.equal(unasked?.error_type, "local");
+        assert.match(unasked?.error ?? "", /max_channels/);
+        assert.equal(failure, null, "Nothing speaks against the backend");
+      }
+      assert.deepEqual(await states(), [1, 0, 0, 0]);
+      assert.match((await agent.get("/")).body, /<h1 class="warn">2 could not be asked of 2</);
+    }
+    for (const authority of ["known.test", "new.test"]) {
+      assert.equal(await agent.ask(lineOf(authority)), "up\n");
+    }
+    await eventually("both to be shown as up", async () => {
+      const { backends } = await status(agent);
+      return backends.filter(({ state, unasked }) => state === "up" && unasked === null).length ===
+        2;
+    });
+    assert.deepEqual(await states(), [2, 0, 0, 0]);
   });
 });
 

@@ -1,6 +1,8 @@
 import {
   addBackendMetrics,
   addCertificateMetrics,
+  addLogMetrics,
+  addPatienceMetrics,
   addProcessMetrics,
 } from "../../src/metrics/collectors.ts";
 import { Metrics } from "../../src/metrics/metrics.ts";
@@ -8,13 +10,11 @@ import { BackendHistory } from "../../src/status/history.ts";
 
 /** @returns a Markdown table of all that `/metrics` shows, by name */
 export async function metricsTable(): Promise<string> {
-  const metrics = new Metrics();
-  metrics.showUnasked(() => 0);
-  metrics.showDroppedLines(() => 0);
-  metrics.showLearntPatience(() => 0);
-  const { registry } = metrics;
+  const { registry } = new Metrics();
   addProcessMetrics(registry);
   addBackendMetrics(registry, new BackendHistory(() => 0), () => true);
+  addPatienceMetrics(registry, () => 0);
+  addLogMetrics(registry, () => 0);
   addCertificateMetrics(registry, () => []);
   const shown = await registry.getMetricsAsJSON();
   const rows = shown.sort((a, b) => a.name < b.name ? -1 : 1).map(

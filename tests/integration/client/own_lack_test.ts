@@ -65,6 +65,8 @@ testWithOwnNetwork(
       const page = (await agent.get("/")).body;
       assert.match(page, /<b>4<\/b> up\b/);
       assert.match(page, /<b>0<\/b> down\b/);
+      assert.match(page, /8 could not be asked of 8</);
+      assert.match(page, /EADDRNOTAVAIL: no local port is left/);
       assert.match(page, /Answers without a verdict since the start: <b>8 local<\/b>/);
 
       await taken[Symbol.asyncDispose]();
@@ -180,6 +182,7 @@ for (const [name, errno] of ERRNOS) {
           }
         });
         assert.deepEqual(counted, { up: 2, error: 4, local: 4 });
+        assert.match((await agent.get("/")).body, /2 could not be asked of 3</);
         for (const { address } of [plain, secure]) {
           const entry = await agent.waitForLog(`of ${address}`, ({ backend }) => {
             return backend === address;

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { type LogChecks, type LogLevel, type Logs, setUpLogging } from "../../../src/log/log.ts";
 import { Metrics } from "../../../src/metrics/metrics.ts";
-import { Recorder, UnaskedBackends } from "../../../src/metrics/recorder.ts";
+import { Recorder } from "../../../src/metrics/recorder.ts";
 import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
 import { BackendHistory } from "../../../src/status/history.ts";
-import { FakeTime } from "../../lab/unit/fake_time.ts";
 
 function logsInto(
   lines: string[],
@@ -101,72 +100,22 @@ Deno.test("An endless state of a backend is cut", () => {
   assert.equal(JSON.parse(lines[0] ?? "").error.length, 2000);
 });
 
-Deno.test("Recorder tells once at level error, and in a gauge until it can, that the agent could not ask a backend for a minute", async () => {
-  using time = new FakeTime();
+Deno.test("Recorder tells once at level error that the agent could not ask a backend for a minute", () => {
+  let now = 0;
   const lines: string[] = [];
-  const metrics = new Metrics();
-  const recorder = new Recorder(metrics, logsInto(lines), new BackendHistory(() => 0), "none");
-  const told = () =>
-    lines.map((line) => JSON.parse(line)).filter(({ level, message }) =>
-      level === "error" &&
-      message === "The agent has not been able to ask this backend for a minute"
-    ).length;
-  const unasked = async () =>
-    /^haproxy_grpc_agent_backends_unasked (\d+)$/m.exec(await metrics.registry.metrics())?.[1];
-  const lack = () =>
+  const history = new BackendHistory(() => now);
+  const recorder = new Recorder(new Metrics(), logsInto(lines), history, "none");
+  const told = [0, 59_999, 60_000, 61_000].map((at) => {
+    now = at;
     recorder.recordAgentFailure({
       ...CHECK,
       verdict: { kind: "local", detail: "ENOBUFS" },
       reply: "up\n",
     });
-
-  lack();
-  time.passes(59_999);
-  lack();
-  assert.deepEqual([told(), await unasked()], [0, "0"]);
-  time.passes(1);
-  for (let nth = 0; nth < 3; nth++) lack();
-  assert.deepEqual([told(), await unasked()], [1, "1"]);
-  recorder.recordCheck({
-    ...CHECK,
-    verdict: { kind: "serving" },
-    state: "up",
-    note: "",
-    durationMs: 1,
+    return lines.map((line) => JSON.parse(line)).filter(({ level, message }) =>
+      level === "error" &&
+      message === "The agent has not been able to ask this backend for a minute"
+    ).length;
   });
-  assert.deepEqual([told(), await unasked()], [1, "0"]);
-});
-
-Deno.test("UnaskedBackends tells once of a backend that could not be asked for a minute", () => {
-  let now = 0;
-  const unasked = new UnaskedBackends(() => now);
-  const told = [0, 30_000, 59_999, 60_000, 61_000].map((at) => {
-    now = at;
-    return unasked.add("a");
-  });
-  assert.deepEqual(told, [false, false, false, true, false]);
-  assert.equal(unasked.count, 1);
-});
-
-Deno.test("UnaskedBackends begins anew after a check that was made, and counts each backend by itself", () => {
-  let now = 0;
-  const unasked = new UnaskedBackends(() => now);
-  for (const key of ["a", "b"]) unasked.add(key);
-  now = 59_000;
-  unasked.add("b");
-  unasked.delete("a");
-  assert.equal(unasked.add("a"), false);
-  now = 60_000;
-  assert.deepEqual([unasked.add("a"), unasked.add("b"), unasked.count], [false, true, 1]);
-});
-
-Deno.test("UnaskedBackends forgets a backend that nobody asks about for a minute", () => {
-  let now = 0;
-  const unasked = new UnaskedBackends(() => now);
-  for (; now <= 60_000; now += 20_000) unasked.add("a");
-  assert.equal(unasked.count, 1);
-  now += 60_000;
-  assert.equal(unasked.count, 0);
-  assert.equal(unasked.add("a"), false, "It begins anew");
-  assert.equal(unasked.count, 0);
+  assert.deepEqual(told, [0, 0, 1, 1]);
 });

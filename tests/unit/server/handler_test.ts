@@ -298,8 +298,8 @@ Deno.test("Handler counts a client that has closed although its answer was writt
 /** What was learnt of a client that goes so often after 400 ms. */
 function patienceAfter(time: FakeTime, count: number, hangUp?: "reset" | "closed"): ClientPatience {
   const patience = new ClientPatience(() => performance.now(), {
-    learnt: () => {},
-    unlearnt: () => {},
+    onLearnt: () => {},
+    onUnlearnt: () => {},
   });
   const lab = new Lab({}, NEVER, patience);
   for (let nth = 0; nth < count; nth++) {

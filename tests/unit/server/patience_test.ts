@@ -13,8 +13,8 @@ class Lab {
   readonly learnt: number[] = [];
   readonly unlearnt: number[] = [];
   readonly patience = new ClientPatience(() => this.now, {
-    learnt: ({ deadlineMs }) => this.learnt.push(deadlineMs),
-    unlearnt: ({ deadlineMs }) => this.unlearnt.push(deadlineMs),
+    onLearnt: ({ deadlineMs }) => this.learnt.push(deadlineMs),
+    onUnlearnt: ({ deadlineMs }) => this.unlearnt.push(deadlineMs),
   });
 
   /** A check that the client ends by a reset after so long. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
-import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
+import type { AgentFailure, BackendVerdict } from "../../../src/protocol/verdict.ts";
 import {
   BackendHistory,
   type BackendRecord,
@@ -9,6 +9,7 @@ import {
   RecentDurations,
 } from "../../../src/status/history.ts";
 
+const LACK: AgentFailure = { kind: "local", detail: "EMFILE: no file descriptor is left" };
 const SERVING: BackendVerdict = { kind: "serving" };
 const REFUSED: BackendVerdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
 const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING" };
@@ -39,6 +40,12 @@ class Lab {
     { host = "a", note = "", durationMs = 1 } = {},
   ): boolean {
     return this.history.add(about(host), { verdict, state, note, durationMs }, "10.0.0.1:1");
+  }
+
+  /** @param at moves the clock there */
+  addUnasked(at: number, { host = "a", verdict = LACK } = {}): boolean {
+    this.now = at;
+    return this.history.addUnasked(about(host), verdict, "10.0.0.1:1");
   }
 
   get(host = "a"): BackendRecord {
@@ -186,6 +193,84 @@ Deno.test("BackendHistory keeps hang-ups apart from checks, and a backend that h
   assert.deepEqual([record.hungUp, record.hangUps, record.checks], [false, 1, 1]);
   lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
   assert.deepEqual([record.state, record.hungUp, record.hangUps], ["down", true, 2]);
+});
+
+Deno.test("BackendHistory keeps a backend that cannot be asked, with its state and counts as they were", () => {
+  const lab = new Lab();
+  lab.add(REFUSED, "down");
+  const { checks, failures, lastFailure } = lab.get();
+  for (let at = 2000; at <= 3_600_000; at += 2000) lab.addUnasked(at);
+  const record = lab.get();
+  assert.deepEqual([record.state, record.since, record.changes], ["down", 1000, 0]);
+  assert.deepEqual([record.checks, record.failures], [checks, failures]);
+  assert.deepEqual(record.lastFailure, lastFailure);
+  assert.equal(record.lastAskedAt, 3_600_000);
+  assert.deepEqual(record.unasked, {
+    since: 2000,
+    at: 3_600_000,
+    type: "local",
+    detail: "EMFILE: no file descriptor is left",
+  });
+  assert.equal(lab.add(REFUSED, "down"), false, "The answer is the last one");
+  assert.equal(record.unasked, undefined);
+});
+
+Deno.test("BackendHistory knows no state of a backend that could never be asked", () => {
+  const lab = new Lab();
+  lab.addUnasked(2000);
+  assert.deepEqual([lab.get().state, lab.get().checks], ["unanswered", 0]);
+  lab.now = 3000;
+  assert.equal(lab.add(SERVING, "up"), true);
+  const { state, since, changes, unasked } = lab.get();
+  assert.deepEqual({ state, since, changes, unasked }, {
+    state: "up",
+    since: 3000,
+    changes: 0,
+    unasked: undefined,
+  });
+});
+
+Deno.test("BackendHistory tells of a bug without its stack", () => {
+  const lab = new Lab();
+  lab.addUnasked(2000, { verdict: { kind: "internal", error: new TypeError("a bug") } });
+  const { type, detail } = lab.get().unasked ?? {};
+  assert.deepEqual([type, detail], ["internal", "a bug"]);
+});
+
+Deno.test("BackendHistory tells once of a backend that could not be asked for a minute", () => {
+  const lab = new Lab();
+  const told = [0, 30_000, 59_999, 60_000, 61_000].map((at) => lab.addUnasked(at));
+  assert.deepEqual(told, [false, false, false, true, false]);
+  assert.equal(lab.history.countUnasked(), 1);
+});
+
+Deno.test("BackendHistory counts the minute anew after a check that was made, and for each backend by itself", () => {
+  const lab = new Lab();
+  for (const host of ["a", "b"]) lab.addUnasked(0, { host });
+  lab.addUnasked(59_000, { host: "b" });
+  lab.add(SERVING, "up");
+  assert.equal(lab.addUnasked(59_000), false);
+  assert.deepEqual([lab.addUnasked(60_000), lab.addUnasked(60_000, { host: "b" })], [false, true]);
+  assert.equal(lab.history.countUnasked(), 1);
+});
+
+Deno.test("BackendHistory counts no backend that could not be asked once nobody has asked for a minute", () => {
+  const lab = new Lab();
+  for (let at = 0; at <= 60_000; at += 20_000) lab.addUnasked(at);
+  assert.equal(lab.history.countUnasked(), 1);
+  lab.now = 120_000;
+  assert.equal(lab.history.countUnasked(), 0);
+  assert.equal(lab.addUnasked(120_000), false, "It begins anew");
+  assert.deepEqual([lab.history.countUnasked(), lab.get().unasked?.since], [0, 120_000]);
+});
+
+Deno.test("BackendHistory does not end what could not be asked when a client hangs up", () => {
+  const lab = new Lab();
+  for (let at = 0; at < 60_000; at += 20_000) lab.addUnasked(at);
+  lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
+  assert.equal(lab.get().hungUp, true);
+  assert.equal(lab.addUnasked(60_000), true);
+  assert.equal(lab.get().hungUp, false);
 });
 
 for (const count of [0, 1, 2, 29, 30, 31, 59, 60, 61, 100]) {

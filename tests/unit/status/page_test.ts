@@ -3,12 +3,17 @@ import { Metrics } from "../../../src/metrics/metrics.ts";
 import type { LearntPatience } from "../../../src/server/patience.ts";
 import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
-import type { BackendVerdict } from "../../../src/protocol/verdict.ts";
+import {
+  type AgentFailure,
+  type BackendVerdict,
+  isAgentFailure,
+} from "../../../src/protocol/verdict.ts";
 import { BackendHistory, type TimedCheck } from "../../../src/status/history.ts";
 import { describeAge, sparkline, statusPage } from "../../../src/status/page.ts";
 import { collectStatus, type Status } from "../../../src/status/status.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
+const LACK = { kind: "local", detail: "EMFILE: <no descriptor>" } as const;
 const SERVING: BackendVerdict = { kind: "serving" };
 const REFUSED: BackendVerdict = { kind: "unreachable", detail: "connect ECONNREFUSED" };
 const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING" };
@@ -16,7 +21,7 @@ const NOT_SERVING: BackendVerdict = { kind: "not_serving", status: "NOT_SERVING"
 /** A check of the server `host`: when, what came of it, what was told. */
 type Check =
   | readonly [host: string, at: number, BackendVerdict, AgentState, note?: string]
-  | readonly [host: string, at: number, "hung up"];
+  | readonly [host: string, at: number, AgentFailure | "hung up"];
 
 /** @param patience what was learnt at each backend */
 function statusOf(
@@ -35,6 +40,7 @@ function statusOf(
     const question = { key: host, host, port: 1, ...asked };
     questions.push(question);
     if (verdict === "hung up") history.addHangUp(question, peer, 400);
+    else if (isAgentFailure(verdict)) history.addUnasked(question, verdict, peer);
     else history.add(question, { verdict, state, note, durationMs: 1 }, peer);
   }
   return collectStatus({
@@ -61,6 +67,12 @@ const ORDERS: readonly [string, readonly Check[], string][] = [
     ["drain", 0, NOT_SERVING, "drain"],
     ["down", 0, REFUSED, "down"],
   ], "down drain failing changed up"],
+  ["what could not be asked behind what is down", [
+    ["drain", 0, NOT_SERVING, "drain"],
+    ["unasked", 0, SERVING, "up"],
+    ["unasked", 1, LACK],
+    ["down", 0, REFUSED, "down"],
+  ], "down unasked drain"],
   ["of those that are down the latest first", [
     ["a", 0, REFUSED, "down"],
     ["b", 1, REFUSED, "down"],
@@ -117,6 +129,14 @@ const HEADLINES: readonly [string, readonly Check[], string, string][] = [
     "1 failing of 1",
     "warn",
   ],
+  [
+    "one that could not be asked",
+    [["a", 0, SERVING, "up"], ["a", 1, LACK], ["b", 0, SERVING, "up"]],
+    "1 could not be asked of 2",
+    "warn",
+  ],
+  ["one that never could be asked", [["a", 0, LACK]], "1 could not be asked of 1", "warn"],
+  ["one that can be asked again", [["a", 0, LACK], ["a", 1, SERVING, "up"]], "1 up", "up"],
   ["a dead one", [["a", 0, REFUSED, "down"], ["b", 0, SERVING, "up"]], "1 down of 2", "down"],
 ];
 
@@ -138,6 +158,36 @@ Deno.test("statusPage() says why a backend is down, and once it is up only what 
   );
   assert.match(up, /Last failure .*3 min ago.*backend_unreachable.*connect ECONNREFUSED/);
   assert.doesNotMatch(up, /is it listening there/);
+});
+
+Deno.test("statusPage() says what the agent lacks, beside what HAProxy was told last", () => {
+  const status = statusOf([
+    ["a", 0, REFUSED, "down"],
+    ["a", 180_000, LACK],
+    ["a", 210_000, LACK],
+    ["b", 240_000, LACK],
+  ]);
+  const [a, b] = status.backends;
+  const iso = (at: number) => new Date(NOW + at).toISOString();
+  assert.deepEqual([a?.state, a?.since, a?.checks, a?.failures], ["down", iso(0), 1, 1]);
+  assert.deepEqual(a?.unasked, {
+    since: iso(180_000),
+    at: iso(210_000),
+    error_type: "local",
+    error: LACK.detail,
+    advice: "The agent could not ask: it or its machine lacks something",
+  });
+  assert.deepEqual([b?.state, b?.checks, b?.last_failure], ["unanswered", 0, null]);
+  assert.deepEqual(status.totals.backends, { up: 0, down: 1, drain: 0, maint: 0 });
+  assert.deepEqual([status.totals.unasked, status.totals.unanswered], [2, 1]);
+  const page = statusPage(status, false);
+  assert.match(page, /<h1 class="down">1 down, 2 could not be asked of 2</);
+  assert.match(page, /local<\/code> The agent could not ask: it or its machine lacks something/);
+  assert.match(page, /EMFILE: &lt;no descriptor&gt;/);
+  assert.match(page, /is it listening there/, "Why HAProxy was told so");
+  assert.match(page, /\(for <time [^>]*>60 s<\/time>\)/);
+  assert.match(page, /not made, 30 s ago/);
+  assert.match(page, /never answered/);
 });
 
 Deno.test("statusPage() shows a client that hung up before the only answer, and one that has done so", () => {
@@ -172,10 +222,11 @@ Deno.test("statusPage() renders nothing unescaped that came from the wire or the
     tls_profile: evil,
     ssl: true,
     damping: evil,
+    unasked: { since: "", at: "", error_type: "local" as const, advice: "", error: evil },
     last_check: { ...backend.last_check, client: evil },
   };
   const page = statusPage({ ...status, backends: [everywhere] }, false);
-  assert.equal(page.split("alert(1)").length - 1, 7, "each place shows it, as text");
+  assert.equal(page.split("alert(1)").length - 1, 8, "each place shows it, as text");
   assert.doesNotMatch(page, /<script|<img|onerror='/);
   assert.equal(page.split("</pre>").length - 1, 1);
 });
