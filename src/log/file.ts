@@ -292,7 +292,7 @@ export function logFilesToDelete(
   const others = names.filter((name) =>
     name.startsWith(prefix) && ENDING.test(name.slice(prefix.length)) && name !== now
   ).sort();
-  // An hour of the current day is not yet to come.
+  // Files of today's hours, from when the rotation was hourly, are not ahead.
   const isAhead = (name: string) => name.slice(0, now.length) > now;
   const inOrder = [...others.filter(isAhead), ...others.filter((name) => !isAhead(name))];
   return inOrder.slice(0, Math.max(0, others.length - (maxFiles - 1)));
