@@ -160,7 +160,8 @@ function backendRow(backend: BackendStatus, now: string): Html {
   const { state, damping, since, last_check: last, checks, failures, changes } = backend;
   const isUnasked = backend.unasked !== null;
   const hungUp = backend.last_hang_up?.last === true;
-  const wavering = isUnasked || hungUp || state === "up" && !last.good ? " wavering" : "";
+  const isWavering = isUnasked || hungUp || state === "up" && !last.good;
+  const wavering = isWavering && state !== "down" ? " wavering" : "";
   const pending = damping === "" ? markup`` : markup`<span class="damping">${damping}</span>`;
   const durations = backend.recent.map((check) => ({
     durationMs: check.duration_ms,

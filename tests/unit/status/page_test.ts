@@ -187,6 +187,8 @@ Deno.test("statusPage() says what the agent lacks, beside what HAProxy was told 
   assert.match(page, /is it listening there/, "Why HAProxy was told so");
   assert.match(page, /\(for <time [^>]*>60 s<\/time>\)/);
   assert.match(page, /not made, 30 s ago/);
+  assert.match(page, /<tr class="s-down">/, "It is as red as any that is down");
+  assert.match(page, /<tr class="s-unanswered wavering">/);
   assert.match(page, /never answered/);
 });
 
