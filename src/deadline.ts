@@ -37,7 +37,7 @@ class Entry implements Deadline {
   readonly onPassed: OnDeadline;
   /** How long it waits at most for what has arrived to be read, in milliseconds; 0 for one of our own. */
   readonly putOffMs: number;
-  /** How late its timer fired, in milliseconds, once it waits. */
+  /** How late its timer was, in milliseconds; set when it starts to wait for reads. */
   lateMs: number | undefined;
 
   constructor(due: number, onPassed: OnDeadline, putOffMs: number) {
@@ -186,7 +186,7 @@ export class Deadlines {
   async #catchUp(entries: readonly Entry[]): Promise<void> {
     let waiting = 0;
     for (const slot of this.#slots.values()) waiting += slot.length;
-    // Each check has two: its own, and that of its dial or call.
+    // Each check has two, its own and that of its dial or call: half of them is about the number of sockets.
     await this.#caughtUp(waiting / 2);
     for (const entry of entries) {
       if (entry.slot === undefined) continue; // taken back by what was read, or passed without waiting longer

@@ -81,7 +81,7 @@ export class PeerSettings {
   maxFrameBytes = DEFAULT_MAX_FRAME_BYTES;
   initialWindow = DEFAULT_WINDOW;
   #maxHeaderListBytes = Infinity;
-  /** Its table is smaller than the standard one, which the next header block must acknowledge. */
+  /** The server has announced a smaller HPACK table: the next header block must begin with a size update. */
   #owesSizeUpdate = false;
   #maxStreams: number | undefined;
 

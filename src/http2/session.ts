@@ -302,7 +302,7 @@ export class Session {
     this.#flow.sendBody(stream, this.#settings.maxFrameBytes);
   }
 
-  /** Streams above the last one go on until all that came with the GOAWAY has been read. */
+  /** Ends no stream yet: an answer to one above the last may stand in the same read. */
   #takeGoaway({ lastStreamId, code, debugData }: Extract<Frame, { type: "goaway" }>): void {
     this.#bounds.countControlFrame(debugData.length);
     const why = [errorName(code), ...debugData.length > 0 ? [shownText(debugData)] : []].join(": ");
@@ -313,7 +313,7 @@ export class Session {
     if (this.#state === "open") this.#state = "draining";
   }
 
-  /** What the server says it has not processed, once all has been read that came at once. */
+  /** Ends the streams that the server says it will not process; called after each read. */
   #refuseUnprocessed(): void {
     if (this.#goaway !== undefined) {
       const { lastStreamId, text } = this.#goaway;

@@ -189,9 +189,10 @@ export class Connection {
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
+        // The rest first: it is asked, too, when the stream ends.
+        if (this.#lines.restLength > 0) this.#take(this.#lines.takeRest());
         this.#endedAt = performance.now();
         this.#askedAtEnd = this.#replies[0];
-        if (this.#lines.restLength > 0) this.#take(this.#lines.takeRest());
         return;
       }
       if (this.#lines.restLength === 0) this.#since = performance.now();

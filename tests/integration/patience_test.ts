@@ -124,16 +124,28 @@ Deno.test("a client that closes before its answer is counted, and teaches nothin
   });
 });
 
-Deno.test("a client that has only ended its own stream has not hung up", async () => {
-  await using backend = await startHealthBackend({ delayMs: 200 });
-  await withAgent({}, async (agent) => {
-    using client = await agent.connect();
-    await client.write(backend.line());
-    await client.endWriting();
-    assert.equal(await client.readToEnd(), "up\n");
-    assert.equal(await metric(agent, "checks_abandoned_total"), 0);
+for (const [what, end] of [["a line", "\n"], ["a line without a newline", ""]] as const) {
+  Deno.test(`a client that closes right behind ${what} is counted`, async () => {
+    await using backend = await startHealthBackend({ delayMs: 200 });
+    await withAgent({}, async (agent) => {
+      using client = await agent.connect();
+      await client.write(backend.line().trimEnd() + end);
+      client.close();
+      await untilAbandoned(agent, 1);
+    });
   });
-});
+
+  Deno.test(`a client that has only ended its own stream behind ${what} has not hung up`, async () => {
+    await using backend = await startHealthBackend({ delayMs: 200 });
+    await withAgent({}, async (agent) => {
+      using client = await agent.connect();
+      await client.write(backend.line().trimEnd() + end);
+      await client.endWriting();
+      assert.equal(await client.readToEnd(), "up\n");
+      assert.equal(await metric(agent, "checks_abandoned_total"), 0);
+    });
+  });
+}
 
 Deno.test("resets after several lines teach nothing", async () => {
   await using backend = await startHealthBackend();
