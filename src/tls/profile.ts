@@ -103,17 +103,18 @@ export async function loadTlsProfile(
   if (needsMachineCas) machineCas.find();
   // Without verification no CA is asked about anything.
   const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
-  let made: { readonly context: SecureContext; readonly until: number } | undefined;
+  let made: (Period & { readonly context: SecureContext }) | undefined;
   const context = () => {
     const now = Date.now();
-    if (made !== undefined && now < made.until) return made.context;
-    const { inDate, until } = inDateAt(now, trusted());
+    // A clock that was wrong may be set back as well.
+    if (made !== undefined && made.since <= now && now < made.until) return made.context;
+    const { inDate, ...period } = inDateAt(now, trusted());
     const { lacksCas } = profile;
     if (lacksCas !== undefined) throw new Error(lacksCas);
     if (inDate.length === 0 && !insecureSkipVerify) {
       throw new Error("Every CA certificate to verify with has expired, or is not valid yet");
     }
-    made = { context: createSecureContext({ ca: inDate, ...own }), until };
+    made = { context: createSecureContext({ ca: inDate, ...own }), ...period };
     return made.context;
   };
   const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
@@ -154,24 +155,30 @@ function fingerprintOf(
   return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
 }
 
+/** From one time to another, the second excluded; in milliseconds since 1970. */
+interface Period {
+  readonly since: number;
+  readonly until: number;
+}
+
 /**
  * OpenSSL, and so HAProxy, takes nothing that a CA has issued which is out of date itself; rustls does not look.
  *
  * @param now in milliseconds since 1970
- * @returns the CAs that are in date, and until when they are all of them
+ * @returns the CAs that are in date, and the period around `now` in which just these are
  */
-function inDateAt(
-  now: number,
-  cas: readonly string[],
-): { readonly inDate: string[]; readonly until: number } {
-  let until = Infinity;
+function inDateAt(now: number, cas: readonly string[]): Period & { readonly inDate: string[] } {
+  let [since, until] = [-Infinity, Infinity];
   const inDate = cas.filter((pem) => {
     const { validFrom, validTo } = new X509Certificate(pem);
     const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
-    for (const change of [from, to]) if (change > now) until = Math.min(until, change);
+    for (const change of [from, to]) {
+      if (change > now) until = Math.min(until, change);
+      else since = Math.max(since, change);
+    }
     return from <= now && now < to;
   });
-  return { inDate, until };
+  return { inDate, since, until };
 }
 
 function once<Value>(make: () => Value): () => Value {
