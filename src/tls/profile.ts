@@ -68,15 +68,9 @@ export async function loadTlsProfile(
   readTextFile: (path: string) => string,
   machineCas: MachineCas,
 ): Promise<LoadedTlsProfile> {
-  const { caFile, certFile, insecureSkipVerify = false } = settings;
-  // HAProxy's `crt` has certificate and key in one file.
-  const keyFile = settings.keyFile ?? certFile;
+  const { caFile, insecureSkipVerify = false } = settings;
   const mistakes: TlsFileMistake[] = [];
-  const read = <Content>(
-    setting: TlsFileMistake["setting"],
-    path: string | undefined,
-    parse: (text: string) => Content,
-  ): Content | undefined => {
+  const read: ReadFile = (setting, path, parse) => {
     if (path === undefined) return undefined;
     try {
       return parse(readTextFile(path));
@@ -86,15 +80,16 @@ export async function loadTlsProfile(
     }
   };
   const ca = read("ca_file", caFile, certificatesOf);
-  const pems = read("cert_file", certFile, certificatesOf) ?? [];
-  const chain = pems.map((pem) => new X509Certificate(pem));
-  const key = settings.keyFile === undefined
-    ? pems.length === 0 ? undefined : read("cert_file", certFile, keyBesideCertificate)
-    : read("key_file", keyFile, privateKeyOf);
+  let client = readClientCertificate(settings, read);
+  // Both may have been replaced after one was read and before the other was, as Kubernetes does it.
+  if (client.mismatch !== undefined) client = readClientCertificate(settings, read);
+  const { chain, pems, key, mismatch } = client;
   const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
+  // HAProxy's `crt` has certificate and key in one file.
+  const keyFile = settings.keyFile ?? settings.certFile;
   if (key !== undefined && keyFile !== undefined && chain.length > 0) {
     const setting = settings.keyFile === undefined ? "cert_file" : "key_file";
-    const reason = keyMismatch(chain, key.key) ?? await handshakeProblem(own, chain);
+    const reason = mismatch ?? await handshakeProblem(own, chain);
     if (reason !== undefined) mistakes.push({ setting, path: keyFile, reason });
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
@@ -135,6 +130,41 @@ export async function loadTlsProfile(
     },
   };
   return { ok: true, profile };
+}
+
+/**
+ * Reads a file and makes something of its text; notes what is wrong with it.
+ *
+ * @returns `undefined` where no path is set, or something is wrong
+ */
+type ReadFile = <Content>(
+  setting: TlsFileMistake["setting"],
+  path: string | undefined,
+  parse: (text: string) => Content,
+) => Content | undefined;
+
+/** A client certificate and its key, as far as they could be read. */
+interface ClientCertificate {
+  /** The certificate, and behind it those of CAs. */
+  readonly chain: readonly X509Certificate[];
+  /** The PEM block of each. */
+  readonly pems: readonly string[];
+  readonly key: PrivateKey | undefined;
+  /** Why the key is not that of the certificate; `undefined` where it is, or one of them is missing. */
+  readonly mismatch: string | undefined;
+}
+
+function readClientCertificate(
+  { certFile, keyFile }: TlsProfileSettings,
+  read: ReadFile,
+): ClientCertificate {
+  const pems = read("cert_file", certFile, certificatesOf) ?? [];
+  const chain = pems.map((pem) => new X509Certificate(pem));
+  const key = keyFile === undefined
+    ? pems.length === 0 ? undefined : read("cert_file", certFile, keyBesideCertificate)
+    : read("key_file", keyFile, privateKeyOf);
+  const isPair = key !== undefined && chain.length > 0;
+  return { chain, pems, key, mismatch: isPair ? keyMismatch(chain, key.key) : undefined };
 }
 
 function keyBesideCertificate(text: string): PrivateKey {
