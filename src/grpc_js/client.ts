@@ -13,6 +13,7 @@ import type { Deadlines } from "../deadline.ts";
 import { reasonOf } from "../describe_error.ts";
 import { statusName } from "../grpc/response.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import { describeHandshakeFailure } from "../tls/certificate.ts";
 import { type CallEnd, Channel, type ChannelCall } from "./channel.ts";
 import { installGoawayGuard, limitConnecting } from "./workarounds.ts";
 
@@ -269,7 +270,11 @@ function lostVerdict(details: string, address: string, tls: boolean): Verdict {
     .exec(details) ?? [];
   if (cause === undefined) return { kind: "unreachable", detail: details };
   const [, errno] = /^connect (E[A-Z]+)/.exec(cause) ?? [];
-  if (errno === undefined) return { kind: tls ? "tls" : "unreachable", detail: cause };
+  if (errno === undefined) {
+    return tls
+      ? { kind: "tls", detail: describeHandshakeFailure(new Error(cause)) }
+      : { kind: "unreachable", detail: cause };
+  }
   const lack = missingResource(errno, address);
   return lack === undefined
     ? { kind: "unreachable", detail: cause }

@@ -198,7 +198,8 @@ function round(ms: number): number {
 export const ADVICE: Readonly<Record<Failure["type"], string>> = {
   backend_unreachable: "Backend unreachable: is it listening there, and does it speak gRPC?",
   timeout: "Backend did not answer in time: is it overloaded, frozen, or behind a firewall?",
-  tls: "TLS to the backend failed: look at its certificate, and at tls_ca_file",
+  tls:
+    "TLS to the backend failed: does it speak TLS? If so, look at its certificate, and at tls_ca_file",
   dns: "Backend's name does not resolve: look at the name and at the resolver of this machine",
   rpc: "Health RPC failed: does the backend serve grpc.health.v1.Health, and know the service?",
   denied: "Target denied: if it is meant to be checked, add it to allow_backends",

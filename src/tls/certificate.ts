@@ -92,7 +92,8 @@ function isSelfIssued({ issuer, subject }: X509Certificate): boolean {
 export function describeHandshakeFailure(error: Error): string {
   const { code = "" } = error as NodeJS.ErrnoException;
   if (NOT_TRUSTED.includes(code)) return CANNOT_BE_USED;
-  return code === HANDSHAKE_FAILURE_ALERT ? NOTHING_IN_COMMON : error.message;
+  if (code === HANDSHAKE_FAILURE_ALERT) return NOTHING_IN_COMMON;
+  return NO_TLS_RECORD.test(error.message) ? NO_TLS : error.message;
 }
 
 /**
@@ -114,6 +115,10 @@ const NOTHING_IN_COMMON =
   "The peer ended the handshake: it has no cipher or no kind of key in common " +
   "(a key that is RSA-PSS, Ed448 or on secp256k1 is not supported here, one on P-521 with TLS 1.3 only), " +
   "or demands a client certificate";
+
+/** The first byte is that of no TLS record: so begin HTTP/1.1, HTTP/2 and whatever else is sent in the clear. */
+const NO_TLS_RECORD = /\bInvalidContentType\b/;
+const NO_TLS = "The peer does not speak TLS: should the line say no-ssl?";
 
 /** The peer's certificate, and those above it, be they sent by the peer or trusted here. */
 function chainOf(secured: TLSSocket): readonly X509Certificate[] {

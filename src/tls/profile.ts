@@ -68,15 +68,9 @@ export async function loadTlsProfile(
   readTextFile: (path: string) => string,
   machineCas: MachineCas,
 ): Promise<LoadedTlsProfile> {
-  const { caFile, certFile, insecureSkipVerify = false } = settings;
-  // HAProxy's `crt` has certificate and key in one file.
-  const keyFile = settings.keyFile ?? certFile;
+  const { caFile, insecureSkipVerify = false } = settings;
   const mistakes: TlsFileMistake[] = [];
-  const read = <Content>(
-    setting: TlsFileMistake["setting"],
-    path: string | undefined,
-    parse: (text: string) => Content,
-  ): Content | undefined => {
+  const read: ReadFile = (setting, path, parse) => {
     if (path === undefined) return undefined;
     try {
       return parse(readTextFile(path));
@@ -86,15 +80,16 @@ export async function loadTlsProfile(
     }
   };
   const ca = read("ca_file", caFile, certificatesOf);
-  const pems = read("cert_file", certFile, certificatesOf) ?? [];
-  const chain = pems.map((pem) => new X509Certificate(pem));
-  const key = settings.keyFile === undefined
-    ? pems.length === 0 ? undefined : read("cert_file", certFile, keyBesideCertificate)
-    : read("key_file", keyFile, privateKeyOf);
+  let client = readClientCertificate(settings, read);
+  // Both may have been replaced after one was read and before the other was, as Kubernetes does it.
+  if (client.mismatch !== undefined) client = readClientCertificate(settings, read);
+  const { chain, pems, key, mismatch } = client;
   const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
+  // HAProxy's `crt` has certificate and key in one file.
+  const keyFile = settings.keyFile ?? settings.certFile;
   if (key !== undefined && keyFile !== undefined && chain.length > 0) {
     const setting = settings.keyFile === undefined ? "cert_file" : "key_file";
-    const reason = keyMismatch(chain, key.key) ?? await handshakeProblem(own, chain);
+    const reason = mismatch ?? await handshakeProblem(own, chain);
     if (reason !== undefined) mistakes.push({ setting, path: keyFile, reason });
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
@@ -103,17 +98,18 @@ export async function loadTlsProfile(
   if (needsMachineCas) machineCas.find();
   // Without verification no CA is asked about anything.
   const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
-  let made: { readonly context: SecureContext; readonly until: number } | undefined;
+  let made: (Period & { readonly context: SecureContext }) | undefined;
   const context = () => {
     const now = Date.now();
-    if (made !== undefined && now < made.until) return made.context;
-    const { inDate, until } = inDateAt(now, trusted());
+    // A clock that was wrong may be set back as well.
+    if (made !== undefined && made.since <= now && now < made.until) return made.context;
+    const { inDate, ...period } = inDateAt(now, trusted());
     const { lacksCas } = profile;
     if (lacksCas !== undefined) throw new Error(lacksCas);
     if (inDate.length === 0 && !insecureSkipVerify) {
       throw new Error("Every CA certificate to verify with has expired, or is not valid yet");
     }
-    made = { context: createSecureContext({ ca: inDate, ...own }), until };
+    made = { context: createSecureContext({ ca: inDate, ...own }), ...period };
     return made.context;
   };
   const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
@@ -136,6 +132,41 @@ export async function loadTlsProfile(
   return { ok: true, profile };
 }
 
+/**
+ * Reads a file and makes something of its text; notes what is wrong with it.
+ *
+ * @returns `undefined` where no path is set, or something is wrong
+ */
+type ReadFile = <Content>(
+  setting: TlsFileMistake["setting"],
+  path: string | undefined,
+  parse: (text: string) => Content,
+) => Content | undefined;
+
+/** A client certificate and its key, as far as they could be read. */
+interface ClientCertificate {
+  /** The certificate, and behind it those of CAs. */
+  readonly chain: readonly X509Certificate[];
+  /** The PEM block of each. */
+  readonly pems: readonly string[];
+  readonly key: PrivateKey | undefined;
+  /** Why the key is not that of the certificate; `undefined` where it is, or one of them is missing. */
+  readonly mismatch: string | undefined;
+}
+
+function readClientCertificate(
+  { certFile, keyFile }: TlsProfileSettings,
+  read: ReadFile,
+): ClientCertificate {
+  const pems = read("cert_file", certFile, certificatesOf) ?? [];
+  const chain = pems.map((pem) => new X509Certificate(pem));
+  const key = keyFile === undefined
+    ? pems.length === 0 ? undefined : read("cert_file", certFile, keyBesideCertificate)
+    : read("key_file", keyFile, privateKeyOf);
+  const isPair = key !== undefined && chain.length > 0;
+  return { chain, pems, key, mismatch: isPair ? keyMismatch(chain, key.key) : undefined };
+}
+
 function keyBesideCertificate(text: string): PrivateKey {
   if (!holdsPrivateKey(text)) {
     throw new Error("there is no private key in it, and no key_file is set: they come together");
@@ -154,24 +185,30 @@ function fingerprintOf(
   return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
 }
 
+/** From one time to another, the second excluded; in milliseconds since 1970. */
+interface Period {
+  readonly since: number;
+  readonly until: number;
+}
+
 /**
  * OpenSSL, and so HAProxy, takes nothing that a CA has issued which is out of date itself; rustls does not look.
  *
  * @param now in milliseconds since 1970
- * @returns the CAs that are in date, and until when they are all of them
+ * @returns the CAs that are in date, and the period around `now` in which just these are
  */
-function inDateAt(
-  now: number,
-  cas: readonly string[],
-): { readonly inDate: string[]; readonly until: number } {
-  let until = Infinity;
+function inDateAt(now: number, cas: readonly string[]): Period & { readonly inDate: string[] } {
+  let [since, until] = [-Infinity, Infinity];
   const inDate = cas.filter((pem) => {
     const { validFrom, validTo } = new X509Certificate(pem);
     const [from, to] = [Date.parse(validFrom), Date.parse(validTo)];
-    for (const change of [from, to]) if (change > now) until = Math.min(until, change);
+    for (const change of [from, to]) {
+      if (change > now) until = Math.min(until, change);
+      else since = Math.max(since, change);
+    }
     return from <= now && now < to;
   });
-  return { inDate, until };
+  return { inDate, since, until };
 }
 
 function once<Value>(make: () => Value): () => Value {

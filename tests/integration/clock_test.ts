@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { withAgent } from "../lab/agent/with_agent.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { refusing } from "../lab/backends/peers/tcp_peers.ts";
+import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { ROOT } from "../lab/testing/repository.ts";
+import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
+const SET_CLOCK_BACK = `${ROOT}tests/lab/agent/preload/set_clock_back.ts`;
 const HOUR_MS = 60 * 60 * 1000;
 const DOWN = 'haproxy_grpc_agent_backends{state="down"}';
 
@@ -16,8 +20,7 @@ interface Status {
 
 Deno.test("where the clock is set back, backends are forgotten after ten minutes all the same, and dates are told by their age", async () => {
   await using peer = refusing();
-  const preload = `${ROOT}tests/lab/agent/preload/set_clock_back.ts`;
-  await withAgent({ preload }, async (agent) => {
+  await withAgent({ preload: SET_CLOCK_BACK }, async (agent) => {
     const status = async (): Promise<Status> => JSON.parse((await agent.get("/api/status")).body);
     const lineTo = (name: string) => `127.0.0.1 ${peer.port} no-ssl ${name}\n`;
     assert.equal(await agent.ask(lineTo("before.test")), "down\n");
@@ -44,3 +47,25 @@ Deno.test("where the clock is set back, backends are forgotten after ten minutes
     }
   });
 });
+
+for (const client of ["native", "grpc-js"]) {
+  Deno.test(`a CA that seemed to have expired is trusted once the clock is set right, with the client ${client}`, async () => {
+    await using ending = await CertificateAuthority.create("Ended an hour ago", -1 / 24);
+    await using lasting = await CertificateAuthority.create("Lasting");
+    await using backend = await startHealthBackend({ tls: await ending.issueServer() });
+    await using directory = await TempDirectory.create();
+    const both = await directory.write(
+      "both.pem",
+      await Deno.readTextFile(ending.caFile) + await Deno.readTextFile(lasting.caFile),
+    );
+    const flags = ["--tls-ca-file", both, "--grpc-client", client];
+    await withAgent({ flags, preload: SET_CLOCK_BACK }, async (agent) => {
+      const now = async () => Date.parse(JSON.parse((await agent.get("/api/status")).body).now);
+      const before = await now();
+      assert.equal(await agent.ask(backend.line()), "down\n");
+      agent.signal("SIGUSR2");
+      await eventually("the clock to be set", async () => await now() < before);
+      assert.equal(await agent.ask(backend.line()), "up\n");
+    });
+  });
+}

@@ -2,9 +2,12 @@ import "../lab/backends/tls/reflect_metadata.ts";
 import * as x509 from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { type Counted, counting, withAgent } from "../lab/agent/with_agent.ts";
+import { settings } from "../lab/backends/http2/frames.ts";
 import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import { http1, saying, ssh } from "../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority, type CertificateFiles } from "../lab/backends/tls/certificates.ts";
+import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
 const UP: Counted = { up: 1 };
@@ -267,3 +270,42 @@ Deno.test("what a CA has issued that has expired is down, as for HAProxy, also b
     }
   }
 });
+
+const NO_TLS = /^The peer does not speak TLS: should the line say no-ssl\?$/;
+
+/** What answers TLS's first message, and what is said of it. */
+const NOT_QUITE_TLS = [
+  ["a gRPC server without TLS", startHealthBackend, NO_TLS],
+  ["HTTP/2's SETTINGS", () => saying(settings()), NO_TLS],
+  ["HTTP/1.1", http1, NO_TLS],
+  ["SSH, which speaks first", ssh, NO_TLS],
+  ["one byte", () => saying(Uint8Array.of(0x4e)), NO_TLS],
+  [
+    "a TLS record that is broken",
+    () => saying(Uint8Array.of(0x16, 3, 3, 0, 5, 2, 0, 0, 1, 1)),
+    /^received corrupt message/,
+  ],
+] as const;
+
+for (const client of ["native", "grpc-js"]) {
+  Deno.test(`an answer in the clear where TLS is asked for is told as such, with the client ${client}`, async (t) => {
+    await withAgent({ flags: ["--grpc-client", client] }, async (agent) => {
+      for (const [what, start, reason] of NOT_QUITE_TLS) {
+        await t.step(what, async () => {
+          await using peer = await start();
+          const logged = agent.logs.length;
+          const line = `127.0.0.1 ${peer.port} ssl backend.test\n`;
+          assert.deepEqual(
+            await counting(agent, 1, async () => assert.equal(await agent.ask(line), "down\n")),
+            TLS,
+          );
+          const { error } = await eventually(
+            "the check to be logged",
+            () => agent.logs.slice(logged).find(({ message }) => message === "Check answered"),
+          );
+          assert.match(String(error), reason);
+        });
+      }
+    });
+  });
+}

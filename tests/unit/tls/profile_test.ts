@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { MachineCas } from "../../../src/tls/machine_cas.ts";
 import { loadTlsProfile, type TlsProfileSettings } from "../../../src/tls/profile.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 
 /** The PEM files of these tests by their path; two pairs of a client certificate and its key. */
 async function pemFiles(): Promise<Map<string, string>> {
@@ -114,5 +115,71 @@ for (
     assert.match(fingerprint, /^[0-9a-f]{64}$/);
     if (text?.startsWith(CA)) assert.equal(lacksCas, undefined);
     else assert.throws(context, { message: lacksCas });
+  });
+}
+
+/** Writes files into a folder of their own, and has the link `..data` lead there, as Kubernetes does. */
+async function mount(volume: TempDirectory, files: Readonly<Record<string, string>>) {
+  const folder = await Deno.makeTempDir({ dir: volume.path });
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${folder}/${name}`, text);
+  }
+  return () => {
+    Deno.symlinkSync(folder, `${volume.path}/..data_tmp`);
+    Deno.renameSync(`${volume.path}/..data_tmp`, `${volume.path}/..data`);
+  };
+}
+
+function pairOf(stem: string): Record<string, string> {
+  const [cert = "", key = ""] = [`${stem}.pem`, `${stem}-key.pem`].map((name) => FILES.get(name));
+  return { "tls.crt": cert, "tls.key": key, "both.pem": cert + key };
+}
+
+for (const keyFile of ["tls.key", undefined]) {
+  const where = keyFile === undefined ? "in one file" : "in two files";
+  const settingsIn = ({ path }: TempDirectory): TlsProfileSettings => ({
+    certFile: `${path}/..data/${keyFile === undefined ? "both.pem" : "tls.crt"}`,
+    ...keyFile === undefined ? {} : { keyFile: `${path}/..data/${keyFile}` },
+    insecureSkipVerify: true,
+  });
+  const machineCas = new MachineCas({}, () => "");
+
+  Deno.test(`A profile has the new pair where certificate and key, ${where}, are replaced while they are read`, async () => {
+    await using volume = await TempDirectory.create();
+    (await mount(volume, pairOf("one")))();
+    let replace: (() => void) | undefined = await mount(volume, pairOf("two"));
+    const readAndReplace = (path: string) => {
+      const text = Deno.readTextFileSync(path);
+      replace?.();
+      replace = undefined;
+      return text;
+    };
+    const loaded = await loadTlsProfile("", settingsIn(volume), readAndReplace, machineCas);
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    assert.equal(loaded.profile.chain[0]?.subject, "CN=two");
+  });
+
+  Deno.test(`A key that is not the certificate's, ${where}, is read twice and then refused`, async () => {
+    await using volume = await TempDirectory.create();
+    const [one, two] = [pairOf("one"), pairOf("two")];
+    const cert = one["tls.crt"] ?? "";
+    const key = two["tls.key"] ?? "";
+    (await mount(volume, { "tls.crt": cert, "tls.key": key, "both.pem": cert + key }))();
+    let reads = 0;
+    const readAndCount = (path: string) => {
+      reads++;
+      return Deno.readTextFileSync(path);
+    };
+    const settings = settingsIn(volume);
+    const loaded = await loadTlsProfile("", settings, readAndCount, machineCas);
+    assert.equal(reads, 4);
+    assert.deepEqual(loaded, {
+      ok: false,
+      mistakes: [{
+        setting: keyFile === undefined ? "cert_file" : "key_file",
+        path: settings.keyFile ?? settings.certFile,
+        reason: "this is not the key of the certificate in cert_file",
+      }],
+    });
   });
 }
