@@ -281,10 +281,10 @@ export class Pool {
   async #dial(endpoint: Endpoint): Promise<DialFailure | undefined> {
     const { destination, dials } = endpoint;
     const { connectTimeoutMs } = this.#options;
-    const dial = new Dial(destination, connectTimeoutMs, this.#limits, this.#deadlines);
-    dials.add(dial);
     this.#size++;
     this.#observer.onOpened();
+    const dial = new Dial(destination, connectTimeoutMs, this.#limits, this.#deadlines);
+    dials.add(dial);
     const dialled = await dial.result;
     const wanted = dials.delete(dial);
     if (dialled.ok) {
