@@ -1,5 +1,4 @@
 import { Backends, loadClient } from "../backends.ts";
-import type { DialTimings } from "../backend/dial.ts";
 import type { Configuration } from "../config/configuration.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { formatReply, stateFor } from "../protocol/reply.ts";
@@ -34,22 +33,18 @@ export async function checkByHand(
   if (mistake !== undefined) return { ok: false, mistake };
   const startedAt = performance.now();
   let dialledMs: number | undefined;
-  let connected: { readonly timings: DialTimings; readonly atMs: number } | undefined;
+  let connected: Connected | undefined;
   const elapsedMs = () => performance.now() - startedAt;
   const backends = new Backends(configuration, {
     onOpened: () => dialledMs ??= elapsedMs(),
-    onConnected: (timings) => connected = { timings, atMs: elapsedMs() },
+    onConnected: ({ tls }) => connected = { atMs: elapsedMs(), tlsMs: tls },
     onClosed: () => {},
     onCoalesced: () => {},
     onHedged: () => {},
   });
   const { verdict } = await backends.checkerFor(configuration).check(request).observation;
   const durationMs = elapsedMs();
-  const steps = {
-    resolve: dialledMs ?? durationMs,
-    ...dialledMs !== undefined && { connect: durationMs - dialledMs },
-    ...connected !== undefined && { ...connected.timings, rpc: durationMs - connected.atMs },
-  };
+  const steps = stepsOf(dialledMs, connected, durationMs);
   backends.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isAgentFailure(verdict) ? undefined : verdict;
@@ -82,6 +77,29 @@ export async function checkByHand(
     `reply     ${reply ?? "(none: the agent could not ask)"}`,
   ];
   return { ok: true, up, text: lines.join("\n") };
+}
+
+/** When a connection was there, in milliseconds since the check began, and how much of that TLS took. */
+interface Connected {
+  readonly atMs: number;
+  readonly tlsMs: number | undefined;
+}
+
+/** @returns how long each step took that was begun, in milliseconds; addresses tried in vain count as connecting */
+function stepsOf(
+  dialledMs: number | undefined,
+  connected: Connected | undefined,
+  durationMs: number,
+): Readonly<Record<string, number>> {
+  if (dialledMs === undefined) return { resolve: durationMs };
+  if (connected === undefined) return { resolve: dialledMs, connect: durationMs - dialledMs };
+  const { atMs, tlsMs = 0 } = connected;
+  return {
+    resolve: dialledMs,
+    connect: atMs - dialledMs - tlsMs,
+    ...connected.tlsMs !== undefined && { tls: tlsMs },
+    rpc: durationMs - atMs,
+  };
 }
 
 function round(ms: number): number {

@@ -266,14 +266,22 @@ export class Session {
         return;
       case "priority":
         this.#bounds.countControlFrame(frame.bytes);
-        if (frame.bytes === PRIORITY_BYTES) return;
-        throw new StreamError(`PRIORITY of ${frame.bytes} bytes`, ErrorCode.FRAME_SIZE_ERROR);
+        if (frame.bytes !== PRIORITY_BYTES) this.#refusePriority(frame.streamId, frame.bytes);
+        return;
       case "ignored":
         return this.#bounds.countControlFrame(frame.bytes);
       case "ping_ack":
       case "settings_ack":
         return this.#bounds.countControlFrame();
     }
+  }
+
+  /** A wrong length is an error of the stream (RFC 9113, section 6.3), where there is one to end. */
+  #refusePriority(streamId: number, bytes: number): void {
+    const reason = `PRIORITY of ${bytes} bytes`;
+    throw this.#streams.get(streamId) === undefined
+      ? new ConnectionError(ErrorCode.FRAME_SIZE_ERROR, reason)
+      : new StreamError(reason, ErrorCode.FRAME_SIZE_ERROR);
   }
 
   #takeSettings(values: readonly (readonly [number, number])[]): void {

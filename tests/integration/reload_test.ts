@@ -60,7 +60,7 @@ Deno.test("a rotated client certificate and a changed CA hold from the next chec
 Deno.test("a reload changes what the next answer is, on an open connection too", async () => {
   await using backend = await startHealthBackend({ services: { "": "NOT_SERVING" } });
   await using directory = await TempDirectory.create();
-  const config = await directory.write("agent.toml", "");
+  const config = await directory.write("agent.toml", "# nothing yet\n");
   await withAgent({ flags: ["--config", config] }, async (agent) => {
     using kept = await agent.connect();
     assert.equal(await kept.ask(backend.line()), "down\n");
@@ -181,7 +181,7 @@ Deno.test("a reload of a broken configuration tells each mistake and changes not
 Deno.test("a configuration that has become a pipe holds nothing up, and changes nothing", async () => {
   await using backend = await startHealthBackend();
   await using directory = await TempDirectory.create();
-  const config = await directory.write("agent.toml", "");
+  const config = await directory.write("agent.toml", "# nothing yet\n");
   await withAgent({ flags: ["--config", config] }, async (agent) => {
     await Deno.remove(config);
     assert.ok((await new Deno.Command("mkfifo", { args: [config] }).output()).success);

@@ -128,7 +128,9 @@ testPlainAndTls(
     const write = async (index: number) => {
       const file = await directory.write(`ca${index}.pem`, pem);
       const tls = ssl ? `tls_ca_file = "${file}"\n` : "";
-      const others = index % 2 === 0 ? "" : 'allow_backends = ["127.0.0.0/8"]\nfall = 2\n';
+      const others = index % 2 === 0
+        ? "# nothing else\n"
+        : 'allow_backends = ["127.0.0.0/8"]\nfall = 2\n';
       return await directory.write("agent.toml", tls + others);
     };
     await withAgent({ flags: ["--config", await write(0)] }, async (agent) => {

@@ -1150,8 +1150,10 @@ Deno.test("Session has PRIORITY of a wrong length end the call of its stream alo
   script.open();
   script.open();
   const priority = (id: number) => frame(2, 0, id, new Uint8Array(4));
-  script.receive(settings(), priority(1), priority(99), answer(3));
+  script.receive(settings(), priority(1), answer(3));
   assert.deepEqual(script.outcome, [`1: ${malformed("PRIORITY of 4 bytes")}`, `3: ${GOOD}`]);
+  script.receive(priority(99));
+  assert.equal(script.sent().at(-1), "GOAWAY FRAME_SIZE_ERROR");
 });
 
 Deno.test("Session tells what a server says as it goes away", () => {
