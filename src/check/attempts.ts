@@ -6,7 +6,7 @@ import type { Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
 import type { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import { type CallEnd, WatchedCall } from "./call.ts";
+import { type CallEnd, WatchedCall } from "./watched_call.ts";
 import {
   type CheckObserver,
   type CheckProgress,
@@ -171,7 +171,7 @@ export class Attempts implements RunningCheck {
     const options = { openedAfter: this.#openedAfter, exclusive };
     const placement = this.#send(watched, options) ?? await this.#place(watched, options);
     if (!placement.ok) {
-      for (const { address } of this.#destinations()) this.#hasFailed(address);
+      for (const { address } of this.#destinations()) this.#noteFailure(address);
       return outcomeOfDial(placement.failure);
     }
     const { call } = placement;
@@ -189,7 +189,7 @@ export class Attempts implements RunningCheck {
     if (this.#isExhausted || this.#hedged && !heard.isLeaving) return await ended;
     this.#hedged = true;
     this.#context.observer.onHedged();
-    this.#hasFailed(call.connection.destination.address);
+    this.#noteFailure(call.connection.destination.address);
     this.#openedAfter = performance.now();
     return await firstAnswer(ended, this.#attempts(), this.#check.destinations.length > 1);
   }
@@ -214,12 +214,12 @@ export class Attempts implements RunningCheck {
       this.#answer = outcome.verdict;
       return outcome;
     }
-    this.#hasFailed(call.connection.destination.address);
+    this.#noteFailure(call.connection.destination.address);
     // What is dead at one address says nothing of the next one.
     return this.#hasUntried() ? { ...outcome, retryable: true } : outcome;
   }
 
-  #hasFailed(address: string): void {
+  #noteFailure(address: string): void {
     this.#failed ??= new Set();
     this.#failed.add(address);
   }
