@@ -70,12 +70,13 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
   }
   giveUpPermissions(configuration.settings);
   if (commandLine.action === "serve") {
+    const wasEmpty = isEmptyFile(commandLine.configFile);
     const onReload = reloadSignals();
     const stopped = nextStopSignal();
     const hooks = {
       stopped,
       onReload,
-      load: () => load(true),
+      load: () => load(!wasEmpty),
       complain: (line: string) => complain([line]),
     };
     return await serve(configuration, warnings, hooks) ? 0 : EXIT_FAILED;
@@ -94,6 +95,15 @@ async function runConfigured(commandLine: CommandLine): Promise<number> {
 }
 
 /** Not from a pipe: it would hold the agent up until somebody writes, and at a reload it would be empty. */
+/** Whether the configuration file has nothing in it: where that was so from the start, it is meant. */
+function isEmptyFile(path: string | undefined): boolean {
+  try {
+    return path !== undefined && readRegularFile(path).trim() === "";
+  } catch {
+    return false;
+  }
+}
+
 function readRegularFile(path: string): string {
   if (!Deno.statSync(path).isFile) throw new Error("It is not a regular file");
   return Deno.readTextFileSync(path);

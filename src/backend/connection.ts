@@ -85,9 +85,10 @@ export class Connection {
   lastUsedAt = this.openedAt;
   /** Calls that it has carried. */
   callsCarried = 0;
-  /** When another is to take its place, and why; `Infinity` while that one is being made. */
+  /** When it is so old that another is to take its place. */
+  expiresAt = Infinity;
+  /** When another is to be made in its place; `Infinity` while that is done. */
   replaceAt = Infinity;
-  replaceReason: "age" | "changed" = "age";
   /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
   tlsAlert: string | undefined;
   readonly #transport: Transport;
@@ -217,10 +218,9 @@ export class Connection {
    * server that serves.
    */
   doubt(): void {
-    const at = this.openedAt + MAX_DOUBTED_AGE_MS;
-    if (this.replaceAt === Infinity || this.replaceAt <= at) return;
-    this.replaceAt = at;
-    this.replaceReason = "changed";
+    // Once only: after that the pool says when it is tried again.
+    if (this.replaceAt !== this.expiresAt) return;
+    this.replaceAt = Math.min(this.expiresAt, this.openedAt + MAX_DOUBTED_AGE_MS);
   }
 
   /** Whether the backend has said SERVING to such a call on this connection. */

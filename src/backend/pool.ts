@@ -56,6 +56,9 @@ const UNCLAIMED_MS = 5000;
 /** After a dial that failed beside connections that work, the next one waits for so long. */
 const DIAL_PAUSE_MS = 250;
 
+/** After a connection could not be replaced before its time, that is tried again after so long. */
+const REPLACE_AGAIN_MS = 5000;
+
 const MAX_SWEEP_MS = 30_000;
 
 const CLOSED: Placement = {
@@ -315,7 +318,8 @@ export class Pool {
       },
     }, this.#deadlines);
     const { keep, maxAgeMs } = this.#options;
-    connection.replaceAt = connection.openedAt + maxAgeMs * (0.8 + 0.4 * Math.random());
+    connection.expiresAt = connection.openedAt + maxAgeMs * (0.8 + 0.4 * Math.random());
+    connection.replaceAt = connection.expiresAt;
     endpoint.connections.add(connection);
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
@@ -376,9 +380,15 @@ export class Pool {
   #replace(endpoint: Endpoint, connection: Connection): void {
     connection.replaceAt = Infinity;
     void this.#dial(endpoint).then((failure) => {
+      const now = performance.now();
+      const isOld = now >= connection.expiresAt;
+      if (failure === undefined) connection.drain(isOld ? "age" : "changed");
       // The agent lacked something: keep the old one, and try at the next call.
-      if (failure?.verdict.kind === "local") connection.replaceAt = performance.now();
-      else connection.drain(connection.replaceReason);
+      else if (failure.verdict.kind === "local") connection.replaceAt = now;
+      // Other calls may be served on it.
+      else if (!isOld) {
+        connection.replaceAt = Math.min(connection.expiresAt, now + REPLACE_AGAIN_MS);
+      } else connection.drain("age");
     });
   }
 

@@ -81,7 +81,6 @@ function isRetryable(
   connection: Connection,
   hasSaidServing: boolean,
 ): boolean {
-  if (verdict.kind === "timeout") return false; // there is no time left
   switch (end.kind) {
     case "response":
       // Behind a balancer an old connection may lead to a server that is being replaced, and new ones to others.

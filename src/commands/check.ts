@@ -31,7 +31,6 @@ export async function checkByHand(
 ): Promise<CheckedByHand> {
   const mistake = await loadClient(configuration, undefined);
   if (mistake !== undefined) return { ok: false, mistake };
-  const startedAt = performance.now();
   let dialledMs: number | undefined;
   let connected: Connected | undefined;
   const elapsedMs = () => performance.now() - startedAt;
@@ -42,9 +41,13 @@ export async function checkByHand(
     onCoalesced: () => {},
     onHedged: () => {},
   });
-  const { verdict } = await backends.checkerFor(configuration).check(request).observation;
+  const checker = backends.checkerFor(configuration);
+  const startedAt = performance.now();
+  const { verdict } = await checker.check(request).observation;
   const durationMs = elapsedMs();
-  const steps = stepsOf(dialledMs, connected, durationMs);
+  // With grpc-js nobody tells when there is a connection.
+  const afterName = configuration.settings.grpc_client === "native" ? "connect" : "rpc";
+  const steps = stepsOf(dialledMs, connected, durationMs, afterName);
   backends.close();
   const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
   const told = isAgentFailure(verdict) ? undefined : verdict;
@@ -90,9 +93,10 @@ function stepsOf(
   dialledMs: number | undefined,
   connected: Connected | undefined,
   durationMs: number,
+  afterName: "connect" | "rpc",
 ): Readonly<Record<string, number>> {
   if (dialledMs === undefined) return { resolve: durationMs };
-  if (connected === undefined) return { resolve: dialledMs, connect: durationMs - dialledMs };
+  if (connected === undefined) return { resolve: dialledMs, [afterName]: durationMs - dialledMs };
   const { atMs, tlsMs = 0 } = connected;
   return {
     resolve: dialledMs,

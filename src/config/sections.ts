@@ -176,7 +176,8 @@ export function readMetadata(
       continue;
     }
     names.add(name);
-    const misplaced = misplacedSetting(name);
+    // Of one word are `fall` and `rise` alone: these may well be metadata.
+    const misplaced = /[_.]/.test(name) ? misplacedSetting(name) : undefined;
     if (misplaced !== undefined) {
       mistakes.push(`${key} (from ${source}): ${misplaced}`);
       continue;

@@ -212,7 +212,7 @@ Deno.test("a TLS profile that a reload takes away is parse_error, and leaves the
   });
 });
 
-Deno.test("an empty configuration starts an agent, which warns of it; --check-config refuses it, and neither minds comments alone", async () => {
+Deno.test("an empty configuration starts an agent, which warns of it and takes it again; --check-config refuses it, and neither minds comments alone", async () => {
   await using backend = await startHealthBackend();
   await using directory = await TempDirectory.create();
   const config = await directory.write("agent.toml", "\n");
@@ -224,6 +224,7 @@ Deno.test("an empty configuration starts an agent, which warns of it; --check-co
     const refused = await runAgent(["--check-config", "--config", config]);
     assert.equal(refused.code, 1);
     assert.match(refused.stderr.at(-1) ?? "", / is empty: /);
+    await agent.reload(RELOADED);
     await directory.write("agent.toml", "# Nothing\n");
     await agent.reload(RELOADED);
     assert.equal((await runAgent(["--check-config", "--config", config])).code, 0);

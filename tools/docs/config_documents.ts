@@ -76,8 +76,8 @@ file or the default counts. An empty variable counts as not set, with a warning,
 the certificates read again, all or nothing: with a mistake in it, the old configuration stays. Settings
 marked "restart" cannot change that way, and open connections of clients keep their limits. All files must be
 regular ones: a pipe would be empty the second time. A file with nothing in it, as a write to a full disk
-leaves it, is a mistake at a reload and for \`--check-config\`, and only warned of at the start; one of comments
-alone is fine.
+leaves it, is a mistake for \`--check-config\`, and at a reload unless it was so from the start, which is only
+warned of; one of comments alone is fine.
 
 ## Settings
 

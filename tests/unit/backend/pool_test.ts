@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import type { Destination } from "../../../src/backend/dial.ts";
+import type { Placement } from "../../../src/backend/placement.ts";
 import { goaway, settings } from "../../lab/backends/http2/frames.ts";
 import { GatedPeer, healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
 import { PeerServer } from "../../lab/backends/peers/peer_server.ts";
 import { blackHole, silent } from "../../lab/backends/peers/tcp_peers.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
+import { FakeTime } from "../../lab/unit/fake_time.ts";
 import { at, PoolLab } from "../../lab/unit/pool_lab.ts";
 import { settingsOf } from "../../lab/unit/session_script.ts";
 
@@ -243,6 +245,27 @@ Deno.test("Pool does not answer by an old connection whose successor cannot be m
   let first: Promise<string> | undefined;
   const port = await singlePeer(peer, (port) => first = lab.call([at(port)]));
   assert.equal(await first, "response");
+  await eventually("the replacement", async () => (await lab.call([at(port)])) === "unreachable");
+  assert.deepEqual(lab.closed.filter((reason) => reason !== "peer"), ["age"]);
+});
+
+Deno.test("Pool keeps a doubted connection whose successor cannot be made, until it is old", async () => {
+  await using peer = healthy();
+  await using lab = new PoolLab();
+  let first: Promise<Placement> | undefined;
+  const port = await singlePeer(peer, (port) => first = lab.place([at(port)]).placed);
+  const placement = await first;
+  assert.ok(placement?.ok);
+  await eventually("the answer", () => placement.call.connection.callsUnderWay === 0);
+  using time = new FakeTime();
+  placement.call.connection.doubt();
+  for (const failed of [1, 2]) {
+    time.passes(5100);
+    for (let nth = 0; nth < 3; nth++) assert.equal(await lab.call([at(port)]), "response");
+    await eventually("the dial to fail", () => lab.closed.length === failed);
+  }
+  time.passes(80_000);
+  assert.equal(await lab.call([at(port)]), "response");
   await eventually("the replacement", async () => (await lab.call([at(port)])) === "unreachable");
   assert.deepEqual(lab.closed.filter((reason) => reason !== "peer"), ["age"]);
 });

@@ -279,13 +279,21 @@ for (const [what, answer] of ENDED_AT_DEADLINE) {
     setTimeout(() => answer(call), 480);
   };
 
-  Deno.test(`Attempts: ${what} at the deadline is a timeout, and the call is not made again`, async () => {
-    await using peer = new Scripted(SERVING, late, answer);
+  Deno.test(`Attempts: ${what} at the deadline is a timeout`, async () => {
+    await using peer = new Scripted(late);
+    await using early = new Scripted(answer);
+    await using lab = new AttemptsLab();
+    assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 500 }), "timeout");
+    assert.equal(peer.requests, 1);
+    assert.match(await lab.check(early.port, { rpcTimeoutMs: 500 }), /^rpc/);
+  });
+
+  Deno.test(`Attempts: ${what} at the deadline, where there was SERVING before, is asked again`, async () => {
+    await using peer = new Scripted(SERVING, late, SERVING);
     await using lab = new AttemptsLab();
     await lab.check(peer.port);
-    assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 500 }), "timeout");
-    assert.equal(peer.requests, 2);
-    assert.match(await lab.check(peer.port, { rpcTimeoutMs: 500 }), /^rpc/, "earlier it is not");
+    assert.equal(await lab.check(peer.port, { rpcTimeoutMs: 500 }), "serving");
+    assert.deepEqual([peer.requests, peer.connections], [3, 2]);
   });
 }
 
