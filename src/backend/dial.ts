@@ -39,15 +39,14 @@ export interface DialFailure {
   readonly retryable: boolean;
 }
 
-/** How long the steps of a dial took, in milliseconds. */
-export interface DialTimings {
-  readonly connect: number;
-  readonly tls?: number;
-}
-
 /** The end of a dial. */
 export type Dialled =
-  | { readonly ok: true; readonly transport: Transport; readonly timings: DialTimings }
+  | {
+    readonly ok: true;
+    readonly transport: Transport;
+    /** How long the TLS handshake took, in milliseconds; `undefined` without TLS. */
+    readonly tlsMs: number | undefined;
+  }
   | { readonly ok: false; readonly failure: DialFailure };
 
 /** A handshake that had this much time, in milliseconds, and did not end is the peer's failure, even if it queued. */
@@ -107,8 +106,7 @@ export class Dial {
         socket.close();
         throw metItself();
       }
-      const connect = performance.now() - this.begunAt;
-      return { ok: true, transport: new TcpTransport(socket), timings: { connect } };
+      return { ok: true, transport: new TcpTransport(socket), tlsMs: undefined };
     }
     const socket = await connectNode(hostname, port, signal).finally(endConnect);
     if (socket.localPort === port && socket.localAddress === hostname) {
@@ -123,11 +121,8 @@ export class Dial {
     try {
       if (socket.destroyed) throw new HandshakeError("The peer closed the connection", true);
       const secured = await handshake(socket, tls);
-      const timings = {
-        connect: connectedAt - this.begunAt,
-        tls: performance.now() - connectedAt,
-      };
-      return { ok: true, transport: new TlsTransport(secured), timings };
+      const tlsMs = performance.now() - connectedAt;
+      return { ok: true, transport: new TlsTransport(secured), tlsMs };
     } finally {
       endHandshake();
     }

@@ -1,13 +1,6 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
-import {
-  type Destination,
-  destinationKey,
-  Dial,
-  type DialFailure,
-  DialLimits,
-  type DialTimings,
-} from "./dial.ts";
+import { type Destination, destinationKey, Dial, type DialFailure, DialLimits } from "./dial.ts";
 import {
   type Endpoint,
   type Endpoints,
@@ -39,8 +32,8 @@ export interface PoolOptions {
 export interface PoolObserver {
   /** A dial begins. */
   onOpened(): void;
-  /** It has succeeded. */
-  onConnected?(timings: DialTimings): void;
+  /** It has succeeded. @param tlsMs how long the TLS handshake took, in milliseconds; `undefined` without TLS */
+  onConnected?(tlsMs: number | undefined): void;
   onClosed(reason: CloseReason): void;
 }
 
@@ -291,7 +284,7 @@ export class Pool {
     const dialled = await dial.result;
     const wanted = dials.delete(dial);
     if (dialled.ok) {
-      this.#observer.onConnected?.(dialled.timings);
+      this.#observer.onConnected?.(dialled.tlsMs);
       this.#keep(endpoint, dialled.transport);
       return undefined;
     }

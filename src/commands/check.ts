@@ -36,7 +36,7 @@ export async function checkByHand(
   const elapsedMs = () => performance.now() - startedAt;
   const backends = new Backends(configuration, {
     onOpened: () => dialledMs ??= elapsedMs(),
-    onConnected: ({ tls }) => connected = { atMs: elapsedMs(), tlsMs: tls },
+    onConnected: (tlsMs) => connected = { atMs: elapsedMs(), tlsMs },
     onClosed: () => {},
     onCoalesced: () => {},
     onHedged: () => {},

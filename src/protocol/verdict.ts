@@ -55,7 +55,7 @@ export type ErrorType = (typeof ERROR_TYPES)[number];
 interface Meaning {
   /** Its `error_type`; `undefined` where the backend itself has spoken. */
   readonly errorType: Exclude<ErrorType, "parse_error"> | undefined;
-  /** Whether a single one takes the backend down or brings it up, whatever `fall` and `rise` say of failures. */
+  /** Whether a single one takes the backend down, whatever `fall` says. */
   readonly countsAtOnce: boolean;
   /** Whether it may answer a later check too (`verdict_max_age_ms`). */
   readonly mayServeAgain: boolean;
