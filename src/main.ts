@@ -2,9 +2,9 @@ import { stringify } from "smol-toml";
 import { checkByHand } from "./commands/check.ts";
 import { askWhetherReady } from "./commands/ready.ts";
 import { giveUpPermissions, serve } from "./commands/serve.ts";
-import { type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
-import { effectiveConfiguration } from "./config/configuration.ts";
-import { loadConfiguration } from "./config/load.ts";
+import { type Action, type CommandLine, helpText, readCommandLine } from "./config/command_line.ts";
+import { type Configuration, effectiveConfiguration } from "./config/configuration.ts";
+import { loadConfiguration, type LoadedConfiguration } from "./config/load.ts";
 import { ENV_PREFIX, SETTING_ROWS } from "./config/settings.ts";
 import { unreadableVariables } from "./config/sources.ts";
 import { reasonOf, stackOf } from "./describe_error.ts";
@@ -26,76 +26,106 @@ async function run(args: readonly string[]): Promise<number> {
       return print(helpText()) ? 0 : EXIT_FAILED;
     case "version":
       return print(`haproxy-grpc-agent ${VERSION}`) ? 0 : EXIT_FAILED;
-    case "check-config":
-    case "check":
-    case "ready":
-    case "serve":
-      return await runConfigured(commandLine);
+    default:
+      return await runConfigured(commandLine, commandLine.action);
   }
 }
 
-async function runConfigured(commandLine: CommandLine): Promise<number> {
+async function runConfigured(
+  commandLine: CommandLine,
+  action: Exclude<Action, "help" | "version">,
+): Promise<number> {
+  const load = configurationLoader(commandLine);
+  const loaded = await load(action === "check-config");
+  if (!loaded.ok) {
+    // For `check`, 1 means down, and for `ready` not ready.
+    const isQuestion = action === "check" || action === "ready";
+    return complain(loaded.mistakes, isQuestion ? EXIT_WRONG_USAGE : EXIT_FAILED);
+  }
+  const { configuration, warnings } = loaded;
+  switch (action) {
+    case "check-config":
+      return checkConfig(configuration, warnings);
+    case "ready":
+      return await runReady(configuration);
+    case "check":
+      return await runCheck(commandLine, configuration);
+    case "serve":
+      return await runAgent(commandLine, configuration, warnings, load);
+  }
+}
+
+/** Reads the configuration. @param refuseEmptyFile whether an empty configuration file is a mistake */
+type LoadConfiguration = (refuseEmptyFile: boolean) => Promise<LoadedConfiguration>;
+
+/** The environment is read here, once: an agent that serves gives up the permission to read it. */
+function configurationLoader({ values, configFile }: CommandLine): LoadConfiguration {
   const environment = Deno.env.toObject();
   const unreadable = unreadableVariables(
     SETTING_ROWS.map(({ env }) => ENV_PREFIX + env),
     (name) => Deno.env.get(name),
   );
-  const load = (refuseEmptyFile: boolean) =>
+  return (refuseEmptyFile) =>
     loadConfiguration({
-      flags: commandLine.values,
-      configFile: commandLine.configFile,
+      flags: values,
+      configFile,
       refuseEmptyFile,
       environment,
       unreadable,
       readTextFile: readRegularFile,
     });
-  const loaded = await load(commandLine.action === "check-config");
-  if (!loaded.ok) {
-    // For `check`, 1 means down, and for `ready` not ready.
-    const isQuestion = commandLine.action === "check" || commandLine.action === "ready";
-    return complain(loaded.mistakes, isQuestion ? EXIT_WRONG_USAGE : EXIT_FAILED);
-  }
-  const { configuration, warnings } = loaded;
-  if (commandLine.action === "check-config") {
-    complain(warnings, 0);
-    const mistake = logFileMistake(configuration.settings);
-    if (mistake !== undefined) return complain([mistake], EXIT_FAILED);
-    return print(stringify(effectiveConfiguration(configuration))) ? 0 : EXIT_FAILED;
-  }
-  // What `ready` and `check` have found out is their exit code, whether or not it can be printed as well.
-  if (commandLine.action === "ready") {
-    const { ready, text } = await askWhetherReady(configuration.settings);
-    print(text);
-    return ready ? 0 : EXIT_FAILED;
-  }
+}
+
+function checkConfig(configuration: Configuration, warnings: readonly string[]): number {
+  complain(warnings);
+  const mistake = logFileMistake(configuration.settings);
+  if (mistake !== undefined) return complain([mistake]);
+  return print(stringify(effectiveConfiguration(configuration))) ? 0 : EXIT_FAILED;
+}
+
+/** The exit code is the answer, whether or not the text can be printed as well. */
+async function runReady({ settings }: Configuration): Promise<number> {
+  const { ready, text } = await askWhetherReady(settings);
+  print(text);
+  return ready ? 0 : EXIT_FAILED;
+}
+
+async function runCheck(
+  { checkFields, json }: CommandLine,
+  configuration: Configuration,
+): Promise<number> {
   giveUpPermissions(configuration.settings);
-  if (commandLine.action === "serve") {
-    const wasEmpty = isEmptyFile(commandLine.configFile);
-    const onReload = reloadSignals();
-    const stopped = nextStopSignal();
-    const hooks = {
-      stopped,
-      onReload,
-      load: () => load(!wasEmpty),
-      complain: (line: string) => complain([line]),
-    };
-    return await serve(configuration, warnings, hooks) ? 0 : EXIT_FAILED;
-  }
-  const parsed = parseRequest(commandLine.checkFields.join(" "));
+  const parsed = parseRequest(checkFields.join(" "));
   if (!parsed.ok) return complain([`check: ${parsed.reason}`], EXIT_WRONG_USAGE);
   if (!configuration.tlsProfiles.has(parsed.request.tlsProfile)) {
     return complain(["check: the TLS profile does not exist"], EXIT_WRONG_USAGE);
   }
-  const checked = await checkByHand(parsed.request, configuration, commandLine.json);
+  const checked = await checkByHand(parsed.request, configuration, json);
   // Not 1, which means down.
   if (!checked.ok) return complain([checked.mistake], EXIT_WRONG_USAGE);
-  print(checked.text);
+  print(checked.text); // as for `ready`
   if (checked.up === undefined) return EXIT_WRONG_USAGE;
   return checked.up ? 0 : EXIT_FAILED;
 }
 
-/** Not from a pipe: it would hold the agent up until somebody writes, and at a reload it would be empty. */
-/** Whether the configuration file has nothing in it: where that was so from the start, it is meant. */
+async function runAgent(
+  { configFile }: CommandLine,
+  configuration: Configuration,
+  warnings: readonly string[],
+  load: LoadConfiguration,
+): Promise<number> {
+  giveUpPermissions(configuration.settings);
+  // A file that is empty at the start is meant to be; one that becomes empty later has been truncated.
+  const wasEmpty = isEmptyFile(configFile);
+  const hooks = {
+    onReload: reloadSignals(),
+    stopped: nextStopSignal(),
+    load: () => load(!wasEmpty),
+    complain: (line: string) => complain([line]),
+  };
+  return await serve(configuration, warnings, hooks) ? 0 : EXIT_FAILED;
+}
+
 function isEmptyFile(path: string | undefined): boolean {
   try {
     return path !== undefined && readRegularFile(path).trim() === "";
@@ -104,12 +134,13 @@ function isEmptyFile(path: string | undefined): boolean {
   }
 }
 
+/** Refuses a pipe: reading one waits until somebody writes, and at a reload it would be empty. */
 function readRegularFile(path: string): string {
   if (!Deno.statSync(path).isFile) throw new Error("It is not a regular file");
   return Deno.readTextFileSync(path);
 }
 
-/** @returns whether it could be written; a reader that has gone counts as one that has read enough */
+/** @returns whether it could be written; that the reader has gone is no failure */
 function print(text: string): boolean {
   try {
     console.log(text);
@@ -120,7 +151,7 @@ function print(text: string): boolean {
   }
 }
 
-/** Settles at the first SIGTERM or SIGINT; a second one ends the process at once. */
+/** @returns the first SIGTERM or SIGINT, once it has come; a second one ends the process at once */
 function nextStopSignal(): Promise<string> {
   return new Promise((resolve) => {
     let stopping = false;
@@ -137,7 +168,7 @@ function nextStopSignal(): Promise<string> {
 /**
  * Takes SIGHUP from here on: without a listener it would end the process.
  *
- * @returns sets what SIGHUP does; where one has come already, does it at once
+ * @returns sets what SIGHUP does, and does it at once where a SIGHUP has come already
  */
 function reloadSignals(): (reload: () => void) => void {
   let missed = false;

@@ -1,11 +1,6 @@
 import { Agent } from "../agent.ts";
 import { loadClient } from "../backends.ts";
-import {
-  type Configuration,
-  differences,
-  effectiveConfiguration,
-  withoutRestart,
-} from "../config/configuration.ts";
+import { type Configuration, effectiveConfiguration } from "../config/configuration.ts";
 import type { LoadedConfiguration } from "../config/load.ts";
 import type { Settings } from "../config/settings.ts";
 import { within } from "../deadline.ts";
@@ -24,6 +19,7 @@ import { Metrics } from "../metrics/metrics.ts";
 import { ListenError } from "../server/listen.ts";
 import { certificateWarning, ownCertificates } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
+import { Reloader } from "./reloader.ts";
 
 /** How long the last log lines may take to leave, in milliseconds. */
 const LOG_DRAIN_MS = 200;
@@ -31,10 +27,11 @@ const LOG_DRAIN_MS = 200;
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * How often a thread of Deno's pool gets something to do, in milliseconds: look-ups of names and writes of the
- * log run there. Tokio ends an idle one after 10 s, and where it needs one and the machine gives none (a limit of
- * processes) it ends the agent; as long as there is one, work waits for it. This can go when
- * https://github.com/tokio-rs/tokio/blob/master/tokio/src/runtime/blocking/pool.rs does not panic any more.
+ * How often a thread of the pool on which Deno looks names up and writes the log gets something to do, in
+ * milliseconds. Tokio ends a thread that is idle for 10 s; when it then needs one and the machine gives none (a
+ * limit of processes), it panics and the agent ends. As long as one thread lives, work waits for it instead. This
+ * can go when https://github.com/tokio-rs/tokio/blob/master/tokio/src/runtime/blocking/pool.rs does not panic
+ * any more.
  */
 const KEEP_THREAD_MS = 4000;
 
@@ -115,32 +112,19 @@ export async function serve(
       return false;
     }
     const agent = await Agent.start(configuration, logs, metrics);
-    let current = configuration;
-    let stopping = false;
-    let reloads = Promise.resolve();
-    let isNextDue = false;
-    hooks.onReload(() => {
-      // One after the other, and one for all that were asked for meanwhile.
-      if (isNextDue) return;
-      isNextDue = true;
-      reloads = reloads.then(async () => {
-        isNextDue = false;
-        log.look();
-        const loaded = await loadedWithClient(await hooks.load(), logs);
-        if (stopping) return;
-        current = reload(agent, current, loaded, logs, (configuration) => {
-          changeLogging(logs, logOptions(configuration));
-        });
-      }).catch((error) => {
-        agent.configurationFailed();
-        logs.config.error("The configuration stays as it was", { error: stackOf(error) });
-      });
+    const reloader = new Reloader(agent, configuration, logs, hooks.load, (configuration) => {
+      changeLogging(logs, logOptions(configuration));
     });
-    const daily = setInterval(() => warnOfCertificates(current, logs), DAY_MS);
+    hooks.onReload(() => {
+      log.look();
+      reloader.reload();
+    });
+    const daily = setInterval(() => warnOfCertificates(reloader.configuration, logs), DAY_MS);
     logs.main.info("Stopping", { signal: await hooks.stopped });
     clearInterval(daily);
-    stopping = true;
-    await stop(agent, current.settings.shutdown_timeout_ms - LOG_DRAIN_MS, logs.main);
+    reloader.stop();
+    const { shutdown_timeout_ms: timeoutMs } = reloader.configuration.settings;
+    await stop(agent, timeoutMs - LOG_DRAIN_MS, logs.main);
     return true;
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
@@ -202,50 +186,12 @@ function meaninglessSignal(signal: Deno.Signal): string {
     : `${signal} means nothing to the agent: SIGHUP reloads it, SIGTERM stops it`;
 }
 
-/** @returns the same, or why its gRPC client cannot be had */
-async function loadedWithClient(
-  loaded: LoadedConfiguration,
-  { checker: log }: Logs,
-): Promise<LoadedConfiguration> {
-  const mistake = loaded.ok ? await loadClient(loaded.configuration, log) : undefined;
-  return mistake === undefined ? loaded : { ok: false, mistakes: [mistake] };
-}
-
-/** What the start and each reload have warned of may come true long after. */
+/** Warns again of what the start and each reload warn of: a certificate may come near its end long after them. */
 function warnOfCertificates({ tlsProfiles }: Configuration, { config: log }: Logs): void {
   for (const certificate of ownCertificates(tlsProfiles.values())) {
     const warning = certificateWarning(certificate, new Date());
     if (warning !== undefined) log.warn(warning);
   }
-}
-
-/** All or nothing. @returns the configuration that is in force now */
-function reload(
-  agent: Agent,
-  before: Configuration,
-  loaded: LoadedConfiguration,
-  { config: log }: Logs,
-  applyToLog: (configuration: Configuration) => void,
-): Configuration {
-  if (!loaded.ok) {
-    agent.configurationFailed();
-    for (const mistake of loaded.mistakes) log.error(mistake);
-    log.error("The configuration stays as it was");
-    return before;
-  }
-  const { warnings } = loaded;
-  const configuration = withoutRestart(before, loaded.configuration);
-  agent.reconfigure(configuration);
-  applyToLog(configuration);
-  for (const warning of warnings) log.warn(warning);
-  for (const key of differences(configuration, loaded.configuration)) {
-    log.warn(`${key}: the change needs a restart`);
-  }
-  log.info("Configuration read again", {
-    changed: differences(before, configuration),
-    configuration: effectiveConfiguration(configuration),
-  });
-  return configuration;
 }
 
 async function stop(agent: Agent, timeoutMs: number, log: Logger): Promise<void> {
