@@ -89,8 +89,8 @@ export class Agent {
   }
 
   /**
-   * Puts another configuration in force, for open connections too, but for their limits. Checks under way end
-   * as they began.
+   * Puts another configuration in force, for open connections too, except for their limits. Checks under way end
+   * under the configuration that they began with.
    */
   reconfigure(configuration: Configuration): void {
     this.#backends.reconfigure(configuration);
@@ -107,7 +107,7 @@ export class Agent {
     this.#metrics.reloadSuccessful.set(0);
   }
 
-  /** Stops listening, has the checks under way answered, closes the connections. No stop is a `down`. */
+  /** Stops listening, has the checks under way answered, closes the connections. A stop makes no check `down`. */
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#server.stop();

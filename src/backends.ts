@@ -15,7 +15,7 @@ import { type Logger, ThrottledWarnings } from "./log/log.ts";
 /** When a kept connection is replaced, give or take a fifth, in milliseconds. */
 const MAX_CONNECTION_AGE_MS = 300_000;
 
-/** The module of grpc-js, once it is loaded; it stays for good. */
+/** The module of grpc-js, once it is loaded: a module cannot be unloaded. */
 let grpcJs: typeof import("./grpc_js/client.ts") | undefined;
 
 /**
@@ -52,14 +52,14 @@ function grpcJsLog(log: Logger): GrpcJsLog {
 /** Told what happens between the agent and the backends. */
 export type BackendsObserver = PoolObserver & CheckObserver;
 
-/** What a reload keeps of the way to the backends: connections, and the addresses of names. */
+/** The connections to backends, and the addresses of their names. Both outlive a reload. */
 export class Backends {
   readonly #marker = new ReadMarker();
   readonly #deadlines = new Deadlines((sockets) => this.#marker.caughtUp(sockets));
   readonly #names = new DnsCache(new NameLookUp());
   readonly #observer: BackendsObserver;
   readonly #pool: Pool;
-  /** The channels of grpc-js belong to one configuration. */
+  /** Belongs to one configuration, with its channels. */
   #grpcJsClient: GrpcJsClient | undefined;
 
   constructor(configuration: Configuration, observer: BackendsObserver) {
@@ -67,7 +67,10 @@ export class Backends {
     this.#pool = new Pool(poolOptions(configuration), observer, this.#deadlines);
   }
 
-  /** @returns what checks under a configuration; names, and connections of our own, are those of all */
+  /**
+   * @returns what checks under a configuration. It shares the known addresses, and the native client's connections,
+   * with the checkers of other configurations
+   */
   checkerFor(configuration: Configuration): Checker {
     const { settings, tlsProfiles, backendRules } = configuration;
     return new Checker(
@@ -84,7 +87,10 @@ export class Backends {
     );
   }
 
-  /** Ends the connections that another configuration would not open, or not alike, after their calls. */
+  /**
+   * Ends the connections that the new configuration would not open, or would open differently, once the calls on
+   * them have ended.
+   */
   reconfigure(configuration: Configuration): void {
     this.#grpcJsClient?.close();
     const { settings, tlsProfiles, backendRules } = configuration;

@@ -88,7 +88,10 @@ interface Connected {
   readonly tlsMs: number | undefined;
 }
 
-/** @returns how long each step took that was begun, in milliseconds; addresses tried in vain count as connecting */
+/**
+ * @returns how long each step that began took, in milliseconds; failed attempts at other addresses count as
+ * `connect`
+ */
 function stepsOf(
   dialledMs: number | undefined,
   connected: Connected | undefined,

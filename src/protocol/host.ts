@@ -80,9 +80,8 @@ export function parsePort(text: string): number | undefined {
 const LOOPBACK: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /**
- * Where to find on this machine what listens on an address.
- *
- * @param listening the address or name listened on, perhaps that of all addresses
+ * @param listening the address or name that is listened on, perhaps the one that stands for all addresses
+ * @returns the address by which a listener is reached from its own machine
  */
 export function loopbackOf(listening: string): string {
   return LOOPBACK[listening] ?? listening;

@@ -75,7 +75,7 @@ function lineOf(words: string, reason: string): string {
 function explain(verdict: BackendVerdict): string {
   const type = errorType(verdict);
   if (type === undefined) return describeVerdict(verdict);
-  // Of a denied target there is no more to say.
+  // "denied" says it all.
   return type === "denied" ? type : `${type}: ${describeVerdict(verdict)}`;
 }
 

@@ -3,9 +3,9 @@ import { isOldIPv4Spelling, parseHost, parsePort } from "./host.ts";
 
 /** One check that a client asks for: a valid line, taken apart. */
 export interface CheckRequest {
-  /** The same for requests that ask the same of the same backend, whatever their options say besides. */
+  /** Equal for requests that ask the same question of the same backend, whatever their other options. */
   readonly key: string;
-  /** The same for lines that say the same, options included. */
+  /** Equal for lines that say the same, options included. */
   readonly lineKey: string;
   /** The backend: an IP address without brackets, or a DNS name, in lower case. */
   readonly host: string;
@@ -52,7 +52,7 @@ const MAX_SERVICE_LENGTH = 253;
 /** The names that `[tls.NAME]` can have. */
 export const PROFILE_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
-/** The options that may follow the four fields, each with its reader: `undefined` is malformed. */
+/** The options that may follow the four fields, each with its parser, which gives `undefined` for a malformed value. */
 const OPTIONS = {
   service: (value: string) =>
     value.length <= MAX_SERVICE_LENGTH && SERVICE_NAME.test(value) ? value : undefined,

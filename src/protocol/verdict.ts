@@ -20,7 +20,7 @@ export type Verdict =
   | { readonly kind: "denied" }
   | AgentFailure;
 
-/** The agent could not find out. That says nothing of the backend, and `down` would take a healthy one out. */
+/** The agent could not find out. That says nothing of the backend: a `down` might take a healthy one out. */
 export type AgentFailure =
   /** A bug in the agent. */
   | { readonly kind: "internal"; readonly error: unknown }

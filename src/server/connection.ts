@@ -10,12 +10,12 @@ import type { ReadLimiter } from "./read_limiter.ts";
  */
 const QUIET_MS = 100;
 
-/** Answers of one connection that may be outstanding; then reading stops until some are out. */
+/** How many lines of one connection may wait for their replies; then nothing is read until all are written. */
 const MAX_PIPELINED = 64;
 
 /**
- * What a client still sends is thrown away for so long before the agent closes, in milliseconds: bytes
- * that nobody has read make a close a reset, and that overtakes the replies.
+ * How long the agent reads and discards what a client still sends before it closes, in milliseconds: to close with
+ * unread bytes resets the connection, and the reset overtakes the replies.
  */
 const LINGER_MS = 300;
 
@@ -24,8 +24,8 @@ const MAX_DISCARDED = 64;
 const DISCARD_BYTES = 16 * 1024;
 
 /**
- * How long to wait for a reset after the reply to a client that has ended its stream, in milliseconds. The
- * machine of a client that is gone answers the reply by one; a client that has only ended its stream does not.
+ * How long to wait for a reset after the reply to a client that has ended its stream, in milliseconds. Where the
+ * client is gone its machine answers the reply with a reset; where it has only ended its stream, it does not.
  */
 const RESET_WAIT_MS = 50;
 
@@ -37,10 +37,10 @@ export interface Peer {
   readonly text: string;
 }
 
-/** How a client goes: by a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
+/** How a client hangs up: with a reset (RST) while it waits for this line alone, as HAProxy does, or otherwise. */
 export type HangUp = "reset" | "closed";
 
-/** A line that has been asked and is not answered yet. */
+/** A line that is not answered yet. */
 export interface PendingReply {
   /**
    * Settles with the reply and its newline, or with `undefined` where silence is the reply: the connection
@@ -95,10 +95,11 @@ export class Connection {
   readonly #warnings: ThrottledWarnings;
   readonly #reads: ReadLimiter;
   readonly #lines: LineBuffer;
-  /** What was asked and is not answered yet, in the order of the lines. */
+  /** Replies that are not written yet, in the order of the lines. */
   readonly #replies: PendingReply[] = [];
   /** Settles when no reply is outstanding; never rejects. */
   #answering: Promise<void> | undefined;
+  /** A reply has been written. */
   #replied = false;
   /** A write waits for the client to read. */
   #writing = false;
@@ -106,7 +107,7 @@ export class Connection {
   #finished = false;
   /** When the client ended its stream, in milliseconds of `performance.now()`. */
   #endedAt: number | undefined;
-  /** What was not answered when the client ended its stream. */
+  /** The oldest line that was not answered when the client ended its stream. */
   #askedAtEnd: PendingReply | undefined;
   #closed = false;
   /** Closes after the goodbye. */
@@ -189,7 +190,7 @@ export class Connection {
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
-        // The rest first: it is asked, too, when the stream ends.
+        // The end of the stream also ends the last line.
         if (this.#lines.restLength > 0) this.#take(this.#lines.takeRest());
         this.#endedAt = performance.now();
         this.#askedAtEnd = this.#replies[0];
@@ -200,7 +201,7 @@ export class Connection {
     }
   }
 
-  /** A line waits that is complete but for its end: a pause in what is read ends it. */
+  /** The unfinished line is a whole request without a line end: it is taken as ended if nothing follows for a while. */
   async #endAfterPause(reading: Promise<number | null>): Promise<number | null> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const quiet = new Promise<"quiet">((resolve) => {
@@ -251,13 +252,13 @@ export class Connection {
         this.#writing = false;
         this.#replied = true;
         this.#replies.shift();
-        // One that has ended its stream may be gone.
+        // A client that has ended its stream may be gone.
         if (this.#endedAt === undefined) next.delivered();
       }
     } catch (error) {
       this.#logBroken(error);
     }
-    // In the same step as the loop has found nothing more: a line taken later begins anew.
+    // Nothing is awaited since the loop found no further reply, so a line taken later starts a new loop.
     this.#answering = undefined;
     if (this.#finished) this.#sayGoodbye();
   }

@@ -17,7 +17,7 @@ import type { ClientPatience } from "./patience.ts";
 /** How verdicts become replies. */
 export interface HandlerOptions extends ReplyOptions, Thresholds {}
 
-/** A line that was asked, and by whom. */
+/** A line, and the client that has sent it. */
 export interface Asked {
   readonly line: string;
   readonly peer: Peer;
@@ -62,7 +62,7 @@ export interface CheckRecorder {
   checkBegun(): void;
   /** A check has ended, even one that nobody waits for any more. */
   checkEnded(): void;
-  /** A check, and what was answered. */
+  /** A check has been answered. */
   recordCheck(check: AnsweredCheck): void;
   /** A line that is no request; it was answered `down`. */
   recordInvalid(asked: Asked, reason: string): void;
@@ -74,10 +74,10 @@ export interface CheckRecorder {
   recordBug(asked: Asked, error: unknown): void;
 }
 
-/** Valid lines that are remembered as they were read. */
+/** How many valid lines are remembered with their requests. */
 const MAX_PARSED = 10_000;
 
-/** Longer lines, in characters, are read anew each time: HAProxy's own are shorter. */
+/** Lines longer than this, in characters, are parsed each time: HAProxy's own are shorter. */
 const MAX_PARSED_LENGTH = 1024;
 
 /** Gives the reply to a line: reads it, has the backend checked, damps, has the answer recorded. */
@@ -132,11 +132,11 @@ export class Handler {
     return asked;
   }
 
-  /** Valid lines are kept as they were read: HAProxy sends the same at each interval. */
+  /** Valid lines are remembered with their requests: HAProxy sends the same line at each interval. */
   #parse(line: string): ParsedRequest {
     const known = this.#parsed.get(line);
     if (known !== undefined) return known;
-    // V8 keeps the whole line for the sake of a field of it; without its blanks it is a short one.
+    // A substring keeps its whole string alive in V8: without the runs of blanks that is a short one.
     if (line.length > MAX_PARSED_LENGTH) return parseRequest(line.replace(/[ \t]+/g, " "));
     const parsed = parseRequest(line);
     if (parsed.ok) this.#parsed.set(line, parsed);
@@ -178,7 +178,7 @@ export class Handler {
     return reply;
   }
 
-  /** @returns the answer of the last minute, if there was one, in the words of today's options */
+  /** @returns the last answer, if it is a minute old at most, written as the options in force have it */
   #lastReply({ key }: AskedLine): string | undefined {
     const last = this.#damping.lastAnswer(key);
     if (last === undefined) return undefined;
@@ -196,12 +196,12 @@ class AskedLine implements Asked, PendingReply {
   /** In milliseconds of `performance.now()`. */
   readonly at = performance.now();
   reply: Promise<string | undefined> | string | undefined;
-  /** Whether the verdict by itself, undamped, is no `down`: then the client has waited for a good answer. */
+  /** Whether the undamped verdict is no `down`: then the client has waited for the answer of a healthy backend. */
   good = false;
   readonly #recorder: CheckRecorder;
   readonly #patience: ClientPatience | undefined;
   #check: PendingCheck | undefined;
-  /** The request, until a hang-up has been recorded for it. */
+  /** The request, as long as a hang-up may be recorded for it. */
   #open: CheckRequest | undefined;
   #traceId: string | undefined;
 

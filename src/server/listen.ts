@@ -10,8 +10,8 @@ export class ListenError extends Error {
 }
 
 /**
- * How many connections may wait to be accepted, as many as Linux allows (`net.core.somaxconn`). One more is not
- * answered, and its client tries again after a second: too late for a check.
+ * How many connections may wait to be accepted: as many as Linux allows by default (`net.core.somaxconn`). The
+ * kernel does not answer one more, and its client tries again after a second: too late for a check.
  */
 const MAX_BACKLOG = 4096;
 
@@ -38,7 +38,8 @@ export async function listenOn(
 ): Promise<Deno.TcpListener[]> {
   const listeners: Deno.TcpListener[] = [];
   try {
-    const missing: { readonly at: ListenAddress; readonly error: ListenError }[] = [];
+    const missing: { readonly name: string; readonly error: ListenError }[] = [];
+    /** Names of which at least one address is listened on. */
     const named = new Set<string>();
     for (const at of await findListenAddresses(hosts, log)) {
       const address = formatHostPort(at.address, port);
@@ -49,14 +50,14 @@ export async function listenOn(
           `Cannot listen on ${addressIn(at, port)}: ${reasonOf(error)}`,
         );
         if (at.name === undefined || !isMissing(error)) throw failure;
-        missing.push({ at, error: failure });
+        missing.push({ name: at.name, error: failure });
         continue;
       }
       if (at.name !== undefined) named.add(at.name);
       log.info("Listening", { address, ...at.name === undefined ? {} : { name: at.name } });
     }
-    for (const { at, error } of missing) {
-      if (at.name === undefined || !named.has(at.name)) throw error;
+    for (const { name, error } of missing) {
+      if (!named.has(name)) throw error;
       log.warn(error.message);
     }
     return listeners;
@@ -93,7 +94,7 @@ export async function findListenAddresses(
 const IPV6_ONLY = "Listening on :: takes no IPv4 on this machine (net.ipv6.bindv6only is 1): " +
   "whoever asks by IPv4 needs 0.0.0.0 as well";
 
-/** How many ports are tried: on IPv4 one of them may be somebody else's. */
+/** How many ports are tried: another process may have one of them on IPv4. */
 const PORTS_TO_TRY = 4;
 
 /**
@@ -101,7 +102,7 @@ const PORTS_TO_TRY = 4;
  * which Deno (2.9.6) lets nobody make for a socket, nor read from /proc. So it is tried: only where `::` takes
  * IPv6 alone is the same port free on IPv4.
  *
- * @returns as most machines have it, yes, where it cannot be tried
+ * @returns also `true` where it cannot be tried, since most machines have it so
  */
 function wildcardTakesIPv4(): boolean {
   for (let tries = 0; tries < PORTS_TO_TRY; tries++) {
@@ -110,7 +111,7 @@ function wildcardTakesIPv4(): boolean {
       Deno.listen({ hostname: "0.0.0.0", port: six.addr.port }).close();
       return false;
     } catch {
-      // Taken, or there is no IPv6, which is told when it is listened on.
+      // The port is taken on IPv4, or there is no IPv6: listening itself will report that.
     }
   }
   return true;

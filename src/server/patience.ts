@@ -10,7 +10,7 @@ const TOLERANCE = 0.05;
 /** How many resets in a row at the same age teach it. */
 const RESETS_THAT_TEACH = 3;
 
-/** What must be left for the answer to arrive: this many milliseconds, or this part of the age. */
+/** How long before the hang-up a client is answered: this many milliseconds, or this part of the age if it is more. */
 const MIN_MARGIN_MS = 25;
 const MARGIN_PART = 0.05;
 
@@ -20,7 +20,7 @@ const PROBE_EVERY_MS = 60_000;
 /** How long after its last reset an age is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
 
-/** Ages that are remembered of a client and line: as many HAProxies may share an address. */
+/** Ages that are remembered of a client and line: several HAProxies may share an address. */
 const MAX_AGES = 4;
 
 /** Lines that are remembered of a client, and of all clients together; and clients. */
@@ -61,7 +61,7 @@ interface ResetAge {
 /** What a client has done to one line. */
 interface Habit {
   readonly question: BackendQuestion;
-  /** The one whose reset was longest ago first. */
+  /** In the order of their last resets, the oldest first. */
   ages: ResetAge[];
   /** When a check last ran to its usual deadline. */
   probedAt: number;
@@ -133,8 +133,8 @@ export class ClientPatience {
   }
 
   /**
-   * The client has taken the answer of a backend that is well: whoever gives up sooner than that is another
-   * one, or does so no longer.
+   * The client has taken the answer of a healthy backend. So what was learnt of shorter waits does not hold for it:
+   * another client behind the same address has hung up then, or this one has become more patient.
    *
    * @param ageMs from the line to the answer
    */
@@ -180,7 +180,7 @@ export class ClientPatience {
     return habit;
   }
 
-  /** The clients that have not hung up for longest go. */
+  /** Forgets the clients whose last hang-up is longest ago. */
   #makeRoom(): void {
     const clients = [...this.#clients];
     let lines = clients.reduce((sum, [, { size }]) => sum + size, 0);
@@ -202,7 +202,7 @@ function fits({ minMs, maxMs }: ResetAge, ageMs: number): boolean {
   return Math.max(maxMs, ageMs) <= Math.min(minMs, ageMs) * (1 + TOLERANCE);
 }
 
-/** A reset at a new age ends what was in a row; what is learnt already stays so. */
+/** A reset at a new age interrupts the rows of the others; what is learnt already stays learnt. */
 function addAge(habit: Habit, ageMs: number, now: number): void {
   for (const age of habit.ages) age.resets = 0;
   if (habit.ages.length >= MAX_AGES) habit.ages.shift();

@@ -1,19 +1,20 @@
 /**
- * How many reads of clients, and accepts, begin at most in a turn of the event loop. Deno (2.9) reads 127 times in a
- * turn, Tokio's budget for a task, and what backends answer, and the replies that are written, take of it too.
+ * How many reads of clients and accepts may begin in a turn of the event loop. Deno (2.9) reads 127 times in a turn
+ * (Tokio's budget for a task), and reading backends' answers and writing replies use up the same budget.
  */
 const READS_PER_TURN = 32;
 
 /**
- * Lets clients be read in turns. Beyond Tokio's budget, what is ready to be read has to wait for the next turn, and
- * there Tokio puts it behind whatever has become ready meanwhile: a thousand clients that ask without a pause would
- * keep the others, and the answers of backends, waiting for many seconds.
+ * Bounds how many clients are read in a turn of the event loop. Once Tokio's budget is used up, a socket that is
+ * ready has to wait for the next turn, and there it comes behind whatever has become ready meanwhile. So without a
+ * bound, a thousand clients that ask without a pause would keep other clients, and the answers of backends, waiting
+ * for many seconds.
  */
 export class ReadLimiter {
-  /** What has begun since the last turn: reads, by the lines that each brought, and accepts. */
+  /** What has begun in this turn: accepts, and reads, which count as many times as they bring lines. */
   #begun = 0;
   #isTurnAsked = false;
-  /** The one that has waited longest first. */
+  /** Longest waiting first. */
   readonly #waiting: { readonly count: number; readonly begin: () => void }[] = [];
 
   /**
@@ -29,7 +30,7 @@ export class ReadLimiter {
     return isFree ? undefined : new Promise((begin) => this.#waiting.push({ count, begin }));
   }
 
-  /** Early enough that the timer has its turn, as a rule, before anybody has to wait. */
+  /** Asks once half of the reads have begun, so that the timer mostly fires before anybody has to wait. */
   #askForTurn(): void {
     if (this.#isTurnAsked || this.#begun < READS_PER_TURN / 2) return;
     this.#isTurnAsked = true;
