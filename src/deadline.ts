@@ -1,21 +1,21 @@
 /**
- * A timer that fires later than this, in milliseconds, means that the process or the machine stood still. Below it
- * the other side has had all its time: a busy machine is late by 100 ms often.
+ * A timer that fires later than this, in milliseconds, means that the process or the machine stood still. A smaller
+ * delay is common on a busy machine and takes no time from the other side.
  */
 const HELD_UP_MS = 500;
 
-/** How long a deadline of the other side waits at most for what has arrived to be read, in milliseconds. */
+/** How long a deadline of the other side is put off at most, until what has arrived is read, in milliseconds. */
 const MAX_PUT_OFF_MS = 1000;
 
 /**
- * Deadlines of the same moment share a timer, in milliseconds: setting and taking back one of the
- * runtime's own timers costs as much as reading a socket.
+ * Deadlines that are due within so many milliseconds pass together, and all share one timer of the runtime: setting
+ * and cancelling such a timer costs as much as reading a socket.
  */
 const RESOLUTION_MS = 4;
 
 /** A deadline that has been set. */
 export interface Deadline {
-  /** Takes it back; nothing is called any more. Idempotent. */
+  /** Cancels it: nothing is called any more. Idempotent. */
   cancel(): void;
 }
 
@@ -27,9 +27,9 @@ export interface Deadline {
  */
 export type OnDeadline = (heldUp: boolean) => void;
 
-/** A deadline, linked to the others of its moment. */
+/** A deadline, linked to the others of its slot. */
 class Entry implements Deadline {
-  /** Its list; `undefined` while it is in none: it has passed, is passing, or was taken back. */
+  /** `undefined` once it is passing, has passed, or is cancelled. */
   slot: Slot | undefined;
   previous: Entry | undefined;
   next: Entry | undefined;
@@ -51,7 +51,7 @@ class Entry implements Deadline {
   }
 }
 
-/** The deadlines of a moment. */
+/** The deadlines that pass together. */
 class Slot {
   readonly number: number;
   length = 0;
@@ -90,10 +90,10 @@ class Slot {
   }
 }
 
-/** All deadlines of the agent, on one timer of the runtime's. */
+/** All deadlines of the agent, on a single timer of the runtime. */
 export class Deadlines {
   readonly #caughtUp: (sockets: number) => Promise<void>;
-  /** Those that have not passed, by the moment of their timer. */
+  /** By their number: the time of the timer, in units of {@linkcode RESOLUTION_MS}. */
   readonly #slots = new Map<number, Slot>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerSlot = Infinity;
@@ -118,11 +118,11 @@ export class Deadlines {
   }
 
   /**
-   * The same for what the other side has to do. What has arrived in time may not have been read yet, since timers
-   * come first and since the agent may be busy: it is read before the deadline passes.
+   * The same for what the other side has to do by then. What has arrived in time may still be unread, since timers
+   * come before reads and the agent may be busy: it is read before the deadline passes.
    *
-   * @param now from when on, in milliseconds of `performance.now()`
-   * @param putOffMs how long that may take, in milliseconds
+   * @param now when the time begins, in milliseconds of `performance.now()`
+   * @param putOffMs how long the deadline may be put off for that, in milliseconds
    */
   setForOtherSide(
     onPassed: OnDeadline,
@@ -133,7 +133,7 @@ export class Deadlines {
     return this.#add(new Entry(now + Math.max(0, timeoutMs), onPassed, putOffMs));
   }
 
-  /** Takes all back. */
+  /** Cancels all. */
   close(): void {
     for (const slot of this.#slots.values()) {
       for (let entry = slot.first; entry !== undefined; entry = slot.first) slot.remove(entry);
@@ -166,7 +166,7 @@ export class Deadlines {
       .sort((a, b) => a.due - b.due);
     const toCatchUp: Entry[] = [];
     for (const entry of due) {
-      if (entry.slot === undefined) continue; // taken back by one that has just passed
+      if (entry.slot === undefined) continue; // cancelled by one that has just passed
       entry.slot.remove(entry);
       if (entry.putOffMs === 0 || entry.lateMs !== undefined) {
         this.#pass(entry);
@@ -189,7 +189,7 @@ export class Deadlines {
     // Each check has two, its own and that of its dial or call: half of them is about the number of sockets.
     await this.#caughtUp(waiting / 2);
     for (const entry of entries) {
-      if (entry.slot === undefined) continue; // taken back by what was read, or passed without waiting longer
+      if (entry.slot === undefined) continue; // cancelled by what was read, or passed without waiting longer
       entry.slot.remove(entry);
       this.#pass(entry);
     }

@@ -1,4 +1,4 @@
-/** A map that holds no more than so many entries: the one that was not used for longest goes. */
+/** A map of bounded size: the entry whose last use is longest ago goes. */
 export class LruMap<Key, Value> {
   readonly #maxEntries: number;
   /** Least recently used first. */
@@ -13,14 +13,14 @@ export class LruMap<Key, Value> {
     return this.#entries.size;
   }
 
-  /** @returns the value, used most recently from now on */
+  /** @returns the value; that counts as a use */
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
     if (value !== undefined && this.#keepsOrder) this.#moveToEnd(key, value);
     return value;
   }
 
-  /** Adds or replaces an entry, used most recently from now on. */
+  /** Adds or replaces an entry; that counts as a use. */
   set(key: Key, value: Value): void {
     if (this.#keepsOrder) this.#moveToEnd(key, value);
     else this.#entries.set(key, value);
@@ -35,7 +35,7 @@ export class LruMap<Key, Value> {
     this.#entries.delete(key);
   }
 
-  /** Whether the order of use is kept: it costs at each use, and matters only once an entry may soon have to go. */
+  /** Whether the order of use is kept. That has its price at each use, and matters only once entries may have to go. */
   get #keepsOrder(): boolean {
     return this.#entries.size * 2 >= this.#maxEntries;
   }
@@ -46,8 +46,8 @@ export class LruMap<Key, Value> {
   }
 
   /**
-   * Entries; in the order of their use only once the map is half full. Before, in the order in which they came:
-   * no caller may take the first for the one not used for longest.
+   * The entries. They are in the order of their use only once the map is half full, and before that in the order in
+   * which they came, so no caller may rely on the order.
    */
   [Symbol.iterator](): IterableIterator<[Key, Value]> {
     return this.#entries[Symbol.iterator]();

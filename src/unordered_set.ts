@@ -1,7 +1,7 @@
 /**
- * Objects that come and go all the time, in no order, where a `Set` or a `Map` costs too much: whenever V8 makes
- * the table of one anew, the old table goes on pointing to the new one. An old table that a full collection has
- * moved to the old generation so keeps all later ones, and all that was in them, until the next full collection.
+ * Objects that come and go all the time, in no order, where a `Set` or a `Map` costs too much memory: whenever V8
+ * replaces the table of one, the old table goes on pointing to the new one. So an old table that has reached the old
+ * generation keeps all later tables alive, with all that was in them, until the next full garbage collection.
  */
 export class UnorderedSet<Item> {
   readonly #items: Item[] = [];

@@ -16,7 +16,7 @@ import {
 } from "./health_client.ts";
 import { type AttemptOutcome, outcomeOfCall, outcomeOfDial } from "./verdicts.ts";
 
-/** Calls or connections in one check at most, and for a backend whose last check has used all of them. */
+/** Attempts of one check at most, and where the last check of the same question has used all of them in vain. */
 const MAX_ATTEMPTS = 4;
 const MAX_ATTEMPTS_OF_EXHAUSTED = 2;
 
@@ -29,7 +29,7 @@ const PAUSES_MS = [0, 10, 50];
  */
 const ATTEMPTS_BEFORE_EXCLUSIVE = 2;
 
-/** A call without an answer for this part of its time, or this long, is asked for a sign of life. */
+/** A call without an answer for this part of its time, or this long, has its connection asked for a sign of life. */
 const HEDGE_PART = 1 / 4;
 const MAX_HEDGE_DELAY_MS = 400;
 
@@ -38,12 +38,12 @@ export function hedgeDelayMs(timeLeftMs: number): number {
   return Math.min(MAX_HEDGE_DELAY_MS, timeLeftMs * HEDGE_PART);
 }
 
-/** Names a backend and what is asked of it: that one service fails says nothing of another. */
+/** @returns a key of the backend and of what is asked of it: that one service fails says nothing of another */
 export function questionOf([first]: readonly Destination[], { key }: HealthCall): string {
   return `${first && destinationKey(first)} ${key}`;
 }
 
-/** What attempts are made with. */
+/** What the attempts of all checks share. */
 export interface AttemptsContext {
   readonly pool: Pool;
   readonly deadlines: Deadlines;
@@ -65,7 +65,7 @@ export class Attempts implements RunningCheck {
   readonly #check: HealthCheck;
   readonly #call: HealthCall;
   readonly #context: AttemptsContext;
-  /** Whether the last check of this backend has used all its attempts. */
+  /** Whether the last check of this question has used all its attempts in vain. */
   readonly #wasExhausted: boolean;
   readonly #maxAttempts: number;
   readonly #calls: WatchedCall[] = [];
@@ -75,7 +75,7 @@ export class Attempts implements RunningCheck {
   #placement: PendingPlacement | undefined;
   /** What the backend has said last. */
   #answer: Verdict | undefined;
-  /** Connections opened before are not used. */
+  /** Only connections opened after this moment of `performance.now()` are used. */
   #openedAfter = -Infinity;
   /** The shortest time that anybody who shares this check will wait, in milliseconds. */
   #askerTimeoutMs: number;
@@ -91,7 +91,7 @@ export class Attempts implements RunningCheck {
     const { exhausted } = context;
     this.#wasExhausted = exhausted.size > 0 &&
       exhausted.get(questionOf(check.destinations, call)) === true;
-    // Each address of a name has its turn, so that one that has recovered is found.
+    // At least one for each address, so that one that has recovered is found.
     this.#maxAttempts = this.#wasExhausted
       ? Math.min(MAX_ATTEMPTS, Math.max(MAX_ATTEMPTS_OF_EXHAUSTED, check.destinations.length))
       : MAX_ATTEMPTS;
@@ -161,7 +161,7 @@ export class Attempts implements RunningCheck {
     return result;
   }
 
-  /** One call, and further attempts on new connections while the first is silent: the first whole answer wins. */
+  /** One call, and where it is silent, further attempts on new connections beside it: the first whole answer wins. */
   async #attempt(): Promise<AttemptOutcome> {
     const exclusive = this.#made >= Math.min(ATTEMPTS_BEFORE_EXCLUSIVE, this.#maxAttempts - 1);
     this.#made++;
@@ -215,7 +215,7 @@ export class Attempts implements RunningCheck {
       return outcome;
     }
     this.#noteFailure(call.connection.destination.address);
-    // What is dead at one address says nothing of the next one.
+    // A failure at one address says nothing of the others.
     return this.#hasUntried() ? { ...outcome, retryable: true } : outcome;
   }
 
@@ -224,7 +224,7 @@ export class Attempts implements RunningCheck {
     this.#failed.add(address);
   }
 
-  /** Those without a failure first; what has failed may have done so on one connection only. */
+  /** Those without a failure first. The others follow: a failure may be that of one connection only. */
   #destinations(): readonly Destination[] {
     if (!this.#hasUntried()) return this.#check.destinations;
     const failed = this.#check.destinations.filter(({ address }) => this.#failed?.has(address));
@@ -250,10 +250,10 @@ export class Attempts implements RunningCheck {
 }
 
 /**
- * The first whole answer wins. If neither call has one, the newer outcome counts; but if the name has several
- * addresses, the older one does, since the newer call may have gone to another address.
+ * The first whole answer wins. If neither call has one, the outcome of the fresh one counts, unless it may have gone
+ * to another address: then that of the old one does.
  *
- * @param elsewhere whether it may have
+ * @param elsewhere whether the fresh call may have gone to another address
  */
 async function firstAnswer(
   old: Promise<AttemptOutcome>,

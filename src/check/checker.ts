@@ -23,7 +23,7 @@ export interface CheckerOptions {
 export interface PendingCheck {
   /** Settles in time; never rejects. Never settles once it is abandoned. */
   readonly observation: Promise<Observation>;
-  /** Waits no longer. Idempotent. */
+  /** Stops waiting. Idempotent. */
   abandon(): void;
 }
 
@@ -95,7 +95,7 @@ export class Checker {
     return waiting;
   }
 
-  /** @returns how far the connections are on which such a question would be asked */
+  /** @returns how far the connections are on which a check of this question would be made */
   connectionState(question: BackendQuestion): "ready" | "connecting" | undefined {
     if (!this.#tlsProfiles.has(question.tlsProfile)) return undefined; // a reload has taken it away
     return this.#stateOf(question, this.#resolver.known(question.host, question.port));
@@ -151,8 +151,8 @@ export class Checker {
 }
 
 /**
- * How long after its deadline a check is answered at the latest, while unread answers are read first, in
- * milliseconds: HAProxy still waits then.
+ * How long after its deadline a check is answered at the latest, in milliseconds: what has arrived is read first.
+ * HAProxy still waits then.
  */
 const MAX_CHECK_PUT_OFF_MS = 150;
 
@@ -171,7 +171,7 @@ class WaitingCheck implements PendingCheck {
   readonly #deadline: Deadline;
   #flight: Flight | undefined;
   settled = false;
-  /** The look-up of the name that it waits or has waited for, where nothing was known of it. */
+  /** The look-up that it waits or has waited for, of a name whose addresses were not known. */
   firstLookUp: PendingLookUp | undefined;
 
   constructor(request: CheckRequest, timeoutMs: number, at: number, deadlines: Deadlines) {
@@ -213,7 +213,7 @@ class WaitingCheck implements PendingCheck {
 
   #timedOut(heldUp: boolean): void {
     const flight = this.#flight;
-    // Whoever asks next after a timeout is not to wait for the same run again.
+    // Whoever asks next must not wait for the same run, which has just timed out.
     if (flight !== undefined) flight.open = false;
     const queuedMs = this.firstLookUp?.queuedMs(this.at) ?? 0;
     const verdict = verdictOfTimeout(heldUp, this.timeoutMs, queuedMs, flight?.progress());

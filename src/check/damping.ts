@@ -19,13 +19,13 @@ export interface Thresholds {
   readonly rise: number;
 }
 
-/** What is said of a backend, and what speaks against it. */
+/** What is said of a backend, and how near that is to a change. */
 export interface Standing {
   /** What HAProxy is told. */
   readonly state: AgentState;
-  /** What the last checks say while they are too few to count; else the same. */
+  /** What the last checks say, while they are too few to count; otherwise the same as `state`. */
   readonly pending: AgentState;
-  /** How many checks in a row said so. */
+  /** How many checks in a row have said `pending`. */
   readonly streak: number;
   /** How many it takes. */
   readonly needed: number;

@@ -1,7 +1,7 @@
 import type { Destination } from "../backend/dial.ts";
 import type { Verdict } from "../protocol/verdict.ts";
 
-/** A health call to one backend. */
+/** One health check for a client to make. */
 export interface HealthCheck {
   /** The addresses of the backend, in the order of preference; at least one. */
   readonly destinations: readonly Destination[];
@@ -12,15 +12,15 @@ export interface HealthCheck {
   readonly at: number;
   /** Time for all of it, in milliseconds. */
   readonly timeoutMs: number;
-  /** How long the first that asks will wait, in milliseconds. */
+  /** How long the client that asks first will wait, in milliseconds. */
   readonly askerTimeoutMs: number;
 }
 
-/** How far a health call is, for one who will wait no longer. */
+/** How far a health check is: what is said of it to a client that will wait no longer. */
 export interface CheckProgress {
   /** What the backend has said already, where it is being asked once more. */
   readonly answer: Verdict | undefined;
-  /** What of the agent's own it waits for, if it does: a place under `max_channels`, say. */
+  /** What it waits for that the agent itself lacks, if so: room under `max_channels`, say. */
   readonly lack: string | undefined;
   /** What else it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
@@ -34,13 +34,13 @@ export interface CheckObserver {
   onHedged(): void;
 }
 
-/** A health call under way. */
+/** A health check under way. */
 export interface RunningCheck {
   /** Never rejects; never settles once it is cancelled. */
   readonly verdict: Promise<Verdict>;
   /** @returns how far it is now */
   progress(): CheckProgress;
-  /** Another one waits for it too, so long at most, in milliseconds. */
+  /** Another client waits for it too, for `askerTimeoutMs` milliseconds at most. */
   joined(askerTimeoutMs: number): void;
   /** Nobody waits for it any more. Idempotent. */
   cancel(): void;

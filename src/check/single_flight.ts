@@ -8,17 +8,17 @@ const MAX_KEPT = 10_000;
 /** What a check has come to know of a backend. */
 export interface Observation {
   readonly verdict: Verdict;
-  /** Which run it comes from: all that share one have seen the same, and once only. */
+  /** Which run it comes from: for damping, all checks that share a run are one observation. */
   readonly run: number;
 }
 
-/** One run of a health call, and who waits for it. */
+/** One run of a health check, and how many wait for it. */
 export class Flight {
   static #runs = 0;
   readonly observation: Promise<Observation>;
   /** In milliseconds of `performance.now()`. */
   readonly begunAt: number;
-  /** A number that no other run has, in whatever configuration: damping outlives changes of it. */
+  /** A number that no other run has, after a reload either: damping outlives it. */
   readonly run = ++Flight.#runs;
   /** Whether others may still wait for it. */
   open = true;
@@ -59,7 +59,7 @@ export class Flight {
     this.#waiting++;
   }
 
-  /** Waits no longer. The last one that leaves cancels the run. */
+  /** One waits no longer. The last one that leaves cancels the run. */
   leave(): void {
     if (--this.#waiting > 0) return;
     this.open = false;
@@ -68,7 +68,7 @@ export class Flight {
   }
 }
 
-/** Lets equal checks share one run: those that are made at once, and those shortly after it has ended. */
+/** Lets equal checks share a run: while it is under way, and for a while after it has ended. */
 export class SingleFlight {
   readonly #coalesce: boolean;
   readonly #maxAgeMs: number;
@@ -115,7 +115,7 @@ export class SingleFlight {
     const onEnd = (observation: Observation) => {
       forget();
       if (this.#maxAgeMs > 0 && meaningOf(observation.verdict).mayServeAgain) {
-        // One that was begun later may have ended sooner.
+        // A run that was begun later may have ended sooner.
         const isNewest = (this.#kept.get(key)?.at ?? -Infinity) <= begunAt;
         if (isNewest) this.#kept.set(key, { observation, at: begunAt });
       }

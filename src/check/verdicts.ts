@@ -21,9 +21,11 @@ export function outcomeOfDial({ verdict, retryable }: DialFailure): AttemptOutco
 }
 
 /**
- * @param key of what was asked: SERVING is remembered of a connection by it
- * @param tookMs how long it took, in milliseconds
- * @param timeoutMs how long it might take
+ * Also tells the call's connection what the end means for it.
+ *
+ * @param key of what was asked: by it a connection remembers that SERVING was said
+ * @param tookMs how long the call took, in milliseconds
+ * @param timeoutMs how long it might have taken, in milliseconds
  * @returns what the end of a call means
  */
 export function outcomeOfCall(
@@ -37,7 +39,8 @@ export function outcomeOfCall(
   const hasSaidServing = connection.hasSaidServing(key);
   const retryable = isRetryable(end, verdict, connection, hasSaidServing);
   if (verdict.kind === "serving") connection.saidServing(key);
-  // Another connection takes its place: for the next attempt, after a timeout for the next check, or else soon.
+  // Another connection takes the place of this one: at once for the next attempt or, after a timeout, for the next
+  // check; otherwise soon.
   else if (retryable ? isOld(connection) : verdict.kind === "timeout" && hasSaidServing) {
     connection.drain("changed");
   } else if (verdict.kind !== "local") connection.doubt();
@@ -101,7 +104,7 @@ function isRetryable(
   }
 }
 
-/** Whether it has had calls before: then it, or another call on it, may be to blame for a failure. */
+/** Whether it has carried other calls: then the connection, or one of those, may be to blame for a failure. */
 function isOld({ callsCarried }: Connection): boolean {
   return callsCarried > 1;
 }
@@ -118,12 +121,15 @@ function verdictOfAnswer(response: HttpResponse, tookMs: number, timeoutMs: numb
 }
 
 /**
- * The server knows the deadline too, and may end the call a moment before it. After this part of the time that
- * counts as our own timeout.
+ * The server knows the deadline too, and may end the call a moment before the agent does. After this share of the
+ * time that counts as our own timeout.
  */
 const NEARLY_ALL = 0.9;
 
-/** How servers end a call at its deadline: most say DEADLINE_EXCEEDED, tonic CANCELLED, and grpc-java resets it so. */
+/**
+ * The statuses with which servers end a call at its deadline: DEADLINE_EXCEEDED for most, CANCELLED for tonic, and
+ * for grpc-java, which resets the stream with CANCEL.
+ */
 const AT_DEADLINE: readonly string[] = ["DEADLINE_EXCEEDED", "CANCELLED"];
 
 function verdictOfStatus(
@@ -161,9 +167,9 @@ const MAX_QUEUED_SHARE = 1 / 4;
 /**
  * @param heldUp whether the agent's own process stood still meanwhile
  * @param timeoutMs how much time the check had, in milliseconds
- * @param queuedMs how much of it its name waited to be looked up
+ * @param queuedMs how much of it the name waited for its look-up to begin
  * @param progress how far the call is, if it has begun
- * @returns what is said of a check whose time is up
+ * @returns the verdict on a check whose time is up
  */
 export function verdictOfTimeout(
   heldUp: boolean,

@@ -9,15 +9,16 @@ import type { StreamEnd } from "../http2/stream.ts";
  */
 export type CallEnd = StreamEnd | { readonly kind: "timeout" | "no_settings" | "held_up" };
 
-/** No answer and no sign of life, so far. */
+/** A call without an answer, whose connection gives no sign of life or is about to end. */
 export interface Silence {
   readonly kind: "silent";
-  /** Whether the server has said GOAWAY: it is not that it is dead, but it may never answer this one. */
+  /** Whether the server has said GOAWAY: then it is not dead, but it may never answer this call. */
   readonly isLeaving: boolean;
+  /** Settles when the call ends after all. */
   readonly ended: Promise<CallEnd>;
 }
 
-/** How often a call without an answer is looked at, in milliseconds: a sign of life may take as long. */
+/** How often a call without an answer is looked at, in milliseconds. A sign of life may take this long at most. */
 const LOOK_EVERY_MS = 250;
 
 /** A silent connection is closed no sooner than this, in milliseconds: until then it may merely be slow. */
@@ -26,17 +27,17 @@ const MIN_SILENCE_MS = 200;
 /** What is known of a call that has no answer yet. */
 type Liveness =
   | { readonly kind: "waiting" }
-  /** The server was asked for a sign of life when so many had come. */
+  /** The server was asked for a sign of life; `signsBefore` had come by then. */
   | { readonly kind: "asked"; readonly signsBefore: number }
   /** The server lives: the call is merely slow. */
   | { readonly kind: "slow" }
-  /** Whoever waits has been told; the end is still of use. */
+  /** {@linkcode WatchedCall.heard} has settled, but the end of the call is still of use. */
   | { readonly kind: "silent"; readonly onLateEnd: (end: CallEnd) => void };
 
 const WAITING: Liveness = { kind: "waiting" };
 const SLOW: Liveness = { kind: "slow" };
 
-/** A call, and whether it looks as though no answer will come. */
+/** A call that is watched for its deadline, and for silence: then another one may be made beside it. */
 export class WatchedCall implements CallRequest {
   readonly content: HealthCall;
   /** Settles with the end of the call, or before it when the connection gives no sign of life. */
@@ -64,7 +65,7 @@ export class WatchedCall implements CallRequest {
     this.heard = new Promise((resolve) => this.#resolve = resolve);
   }
 
-  /** The server is told how much time is left. */
+  /** Holds how much time is left, for the server. */
   headerBlock(sentAt: number): Uint8Array {
     return this.content.headerBlock(this.timeoutAt(sentAt));
   }
@@ -82,21 +83,21 @@ export class WatchedCall implements CallRequest {
   }
 
   /**
-   * It has been sent: begins to watch it.
+   * Begins to watch it, once it has been sent.
    *
    * @param settingsTimeoutMs how long a new connection may be without the server's SETTINGS
    * @param hedgeMs how long it may be without an answer before a sign of life is asked for
    */
   watch(call: Call, settingsTimeoutMs: number, hedgeMs: number): void {
     this.#call = call;
-    if (this.#end !== undefined) return; // the server takes no such headers
+    if (this.#end !== undefined) return; // ended at once, since the server takes no headers of this size
     this.#settledBy = call.sentAt + settingsTimeoutMs;
     this.#hedgeMs = hedgeMs;
     const timeoutMs = this.timeoutAt(call.sentAt);
     this.#lookIn(Math.min(hedgeMs, timeoutMs, settingsTimeoutMs), call, call.sentAt);
   }
 
-  /** Asks for a sign of life so soon, in milliseconds, if it was not asked for yet. */
+  /** Has a sign of life asked for within `hedgeMs` milliseconds, unless that has been done. */
   hedgeWithin(hedgeMs: number): void {
     const call = this.#call;
     if (call === undefined || this.#liveness.kind !== "waiting" || this.#end !== undefined) return;
@@ -123,7 +124,7 @@ export class WatchedCall implements CallRequest {
     );
   }
 
-  /** @returns when to look again, in milliseconds; `undefined` when it is over */
+  /** @returns in how many milliseconds to look again; `undefined` when the call is over */
   #look(call: Call, heldUp: boolean): number | undefined {
     const { connection } = call;
     const endsAt = this.#endOf(call);
@@ -136,7 +137,7 @@ export class WatchedCall implements CallRequest {
     if (connection.isServerLeaving) {
       this.#becomeSilent(true);
     } else if (liveness.kind === "waiting") {
-      // Where the server has been asked already, what has come since this call was sent counts.
+      // Where another call has asked already, a sign that has come since this call was sent counts too.
       const signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
       this.#liveness = { kind: "asked", signsBefore };
       return Math.min(nextMs, this.#hedgeMs);
