@@ -5,13 +5,13 @@ import type { StreamEnd, StreamOwner, StreamRequest } from "../http2/stream.ts";
 import type { Destination } from "./dial.ts";
 import type { Transport } from "./transport.ts";
 
-/** A connection that ends gets so long to send what is left, in milliseconds; a frozen peer takes nothing. */
+/** How long a connection that ends may take to send what is left, in milliseconds: a frozen peer takes nothing. */
 const GOODBYE_MS = 1000;
 
 /** A connection on which a call has failed is replaced at this age, in milliseconds. */
 const MAX_DOUBTED_AGE_MS = 5000;
 
-/** Calls of which SERVING is remembered on a connection. */
+/** How many calls that were answered SERVING a connection remembers. */
 const MAX_SAID_SERVING = 1000;
 
 /** Why connections are closed: by the peer, or else by the agent. */
@@ -29,7 +29,7 @@ export const CLOSE_REASONS = [
 /** A value of {@linkcode CLOSE_REASONS}. */
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
-/** Whoever keeps a connection is told of its changes. */
+/** Told what becomes of a connection that it keeps. */
 export interface ConnectionOwner {
   /** It can take a call that it could not take before, or it has said for the first time how many it takes. */
   onFree(): void;
@@ -85,21 +85,24 @@ export class Connection {
   lastUsedAt = this.openedAt;
   /** Calls that it has carried. */
   callsCarried = 0;
-  /** When it is so old that another is to take its place. */
+  /** When it is too old to be kept. In milliseconds of `performance.now()`, as {@linkcode replaceAt}. */
   expiresAt = Infinity;
-  /** When another is to be made in its place; `Infinity` while that is done. */
+  /** When another connection is to take its place; `Infinity` while that one is being made. */
   replaceAt = Infinity;
-  /** What a server said that ended TLS after the handshake: it judges the client's certificate then. */
+  /**
+   * The TLS alert by which the server ended the connection after the handshake: with TLS 1.3 it judges the client's
+   * certificate only then.
+   */
   tlsAlert: string | undefined;
   readonly #transport: Transport;
   readonly #owner: ConnectionOwner;
   readonly #deadlines: Deadlines;
   readonly #session = new Session();
   #saidServing: Set<string> | undefined;
-  /** For the call that is on it alone. */
+  /** Whether the call that is on it is to be alone. */
   #exclusive = false;
   #closeReason: CloseReason = "peer";
-  /** Since when it is known to give no sign of life. */
+  /** When it was found to give no sign of life, in milliseconds of `performance.now()`. */
   #silentSince: number | undefined;
   #flushing = false;
   #usable = true;
@@ -128,7 +131,7 @@ export class Connection {
     return this.#exclusive ? 0 : this.#session.freeStreams;
   }
 
-  /** Calls on it. */
+  /** Calls that are under way on it. */
   get callsUnderWay(): number {
     return this.#session.openStreams;
   }
@@ -214,11 +217,11 @@ export class Connection {
   }
 
   /**
-   * A call on it has failed: another takes its place before long. Behind a balancer new connections may lead to a
+   * A call on it has failed: has another connection take its place soon. Behind a balancer that one may lead to a
    * server that serves.
    */
   doubt(): void {
-    // Once only: after that the pool says when it is tried again.
+    // Only the first time: from then on the pool decides when to try again.
     if (this.replaceAt !== this.expiresAt) return;
     this.replaceAt = Math.min(this.expiresAt, this.openedAt + MAX_DOUBTED_AGE_MS);
   }
@@ -276,7 +279,7 @@ export class Connection {
     this.#writeAll();
   }
 
-  /** All that is to be sent by the calls and answers of this moment leaves in one write. */
+  /** Whatever is to be sent at this moment, for any call, leaves in one write. */
   async #writeAll(): Promise<void> {
     try {
       await Promise.resolve();
@@ -284,7 +287,7 @@ export class Connection {
         await this.#transport.write(this.#session.takeOutput());
       }
     } catch {
-      // What the peer has sent before it broke the stream is still to be read, and then the end.
+      // What the peer sent before it broke the stream is still to be read, and then its end.
       this.#goodbye ??= this.#closeSoon();
     }
     this.#flushing = false;

@@ -15,7 +15,7 @@ import {
 
 /** Where a connection leads. */
 export interface Destination {
-  /** The name by which it was asked for first, or the address itself. Says nothing of where it leads. */
+  /** The name that was asked for first, or the address itself. It does not tell where a connection leads. */
   readonly host: string;
   /** An IP address. */
   readonly address: string;
@@ -24,8 +24,8 @@ export interface Destination {
 }
 
 /**
- * @returns a text that is the same for destinations whose connections can carry each other's calls; TLS
- * material is compared by its content
+ * @returns a key that is equal for destinations whose connections can carry each other's calls. Certificates and
+ * keys count by their content
  */
 export function destinationKey({ address, port, tls }: Destination): string {
   const plain = `${address} ${port}`;
@@ -35,7 +35,7 @@ export function destinationKey({ address, port, tls }: Destination): string {
 /** Why no connection could be made. */
 export interface DialFailure {
   readonly verdict: Extract<Verdict, { kind: "unreachable" | "timeout" | "tls" | "local" }>;
-  /** Whether the connection merely ended: another may well be fine, as while a front proxy reloads. */
+  /** Whether the connection merely ended, as while a front proxy reloads: another may be fine. */
   readonly retryable: boolean;
 }
 
@@ -49,10 +49,10 @@ export type Dialled =
   }
   | { readonly ok: false; readonly failure: DialFailure };
 
-/** A handshake that had this much time, in milliseconds, and did not end is the peer's failure, even if it queued. */
+/** A handshake that did not end in this time, in milliseconds, is the peer's failure even if it had to queue first. */
 const ENOUGH_FOR_HANDSHAKE_MS = 300;
 
-/** A connection that is being made. It goes on, whoever waits for it, until its own limit or `abort`. */
+/** A connection that is being made. It goes on, whether or not anybody waits, until its own timeout or `abort`. */
 export class Dial {
   /** How far it is, for the reason of a timeout. */
   phase: "connect" | "tls" = "connect";
@@ -175,14 +175,16 @@ export class Dial {
 }
 
 /**
- * Where nobody listens on a port of this machine, and the kernel gives a connection to it that same port as its own,
- * it connects to itself (RFC 9293, section 3.5, simultaneous open).
+ * A socket connects to itself where nobody listens on a port of this machine and the kernel happens to choose the
+ * same port as the local one (RFC 9293, section 3.5, simultaneous open).
+ *
+ * @returns the error that there would have been with any other local port
  */
 function metItself(): Error {
   return Object.assign(new Error("nobody listens there"), { code: "ECONNREFUSED" });
 }
 
-/** What a dial's time went into. */
+/** Why a dial timed out, by its phase. */
 export const TIMEOUT_REASONS = {
   connect: "The TCP connection was not made in time",
   tls: "The TLS handshake did not end in time",
@@ -197,10 +199,11 @@ async function connectNode(host: string, port: number, signal: AbortSignal): Pro
       socket.once("connect", () => resolve(socket));
     });
   } catch (error) {
-    // Node's layer says EINVAL where there is no local port or no such address family; Deno's own tells.
+    // Deno's node:net says EINVAL where no local port is left or the address family is missing; Deno.connect tells
+    // which.
     if (codeOf(error) !== "EINVAL" || signal.aborted) throw error;
     (await Deno.connect({ hostname: host, port, signal })).close();
-    // It can be reached: a local port has become free meanwhile.
+    // It has connected, so the address family is there: a local port has become free meanwhile.
     throw Object.assign(new Error(reasonOf(error)), { code: "EADDRNOTAVAIL" });
   }
 }
@@ -208,20 +211,20 @@ async function connectNode(host: string, port: number, signal: AbortSignal): Pro
 /** How many steps of one kind may be at work at once. */
 interface Limit {
   readonly maxAtWork: number;
-  /** After this time, in milliseconds, a step only waits for its peer, and the next one may begin. */
+  /** After this time, in milliseconds, a step only waits for its peer, so the next one may begin. */
   readonly holdMs: number;
 }
 
 /**
- * Deno begins to connect when its event loop comes to it: of a thousand dials at once, on a busy machine, the
- * last had little of their time left by then.
+ * Deno begins to connect only when its event loop comes to it. Of a thousand dials begun at once on a busy machine,
+ * the last would have little of their time left by then.
  */
 const CONNECT_LIMIT: Limit = { maxAtWork: 16, holdMs: 10 };
 
 /** A handshake costs half a millisecond of processor time: a thousand begun together would all end too late. */
 const HANDSHAKE_LIMIT: Limit = { maxAtWork: 32, holdMs: 50 };
 
-/** What bounds the work of all dials of an agent. Those that only wait for the network are not bounded. */
+/** Bounds how many dials of an agent work at once. Those that only wait for the network do not count. */
 export class DialLimits {
   readonly connects: Semaphore;
   readonly handshakes: Semaphore;

@@ -1,6 +1,6 @@
 import { codeOf } from "../describe_error.ts";
 
-/** By the errno's name, what the agent or its machine can lack, wherever it connects to. */
+/** What the agent or its machine lacks, wherever it connects to, by the name of the errno. */
 const LACKS: Readonly<Record<string, string>> = {
   EMFILE: "the agent has no file descriptor left (ulimit -n)",
   ENFILE: "the machine has no file descriptor left (fs.file-max)",

@@ -1,4 +1,4 @@
-/** How long a look-up may take before it hangs, in milliseconds: its name server is silent, or nearly so. */
+/** A look-up that takes longer than this, in milliseconds, hangs: its name server is silent, or nearly so. */
 export const HANGS_AFTER_MS = 1000;
 
 /**
@@ -19,7 +19,7 @@ const MAX_HANGING = 8;
 /** Threads for look-ups made beside one that hangs; at most one a domain. */
 const MAX_BESIDE = 4;
 
-/** Addresses of which kind are asked for: 0 is both, in one look-up that ends when both are answered. */
+/** The family of addresses that is looked up; 0 is both, in one look-up that ends when both are answered. */
 export type Family = 0 | 4;
 
 /** What is known of a name before it is looked up. */
@@ -41,7 +41,7 @@ export interface WantedLookUp {
   /** The name's parent domain: names of one domain mostly share their name servers. */
   readonly domain: string;
   readonly prospect: Prospect;
-  /** What is to be asked for, were its turn now. */
+  /** @returns what would be looked up if its turn were now */
   readonly family: () => Family;
 }
 
@@ -65,13 +65,13 @@ interface QueuedLookUp {
 }
 
 /**
- * Which look-ups are under way, and which is next. A look-up of a silent name server occupies a thread for many
- * seconds; so look-ups have a share of the threads by their prospect, the worse their prospects the smaller.
- * Within it domains take turns.
+ * Which look-ups are under way, and which is next. A look-up at a silent name server occupies a thread for many
+ * seconds. So the look-ups of each prospect have a share of the threads, the smaller the worse the prospect. Within
+ * a share, domains take turns.
  */
 export class LookUpQueue<Found> {
   readonly #underWay = new Set<UnderWay>();
-  /** By domain those that wait for their turn, in the order in which they came. */
+  /** Those that wait for their turn, by domain, in the order in which they came. */
   readonly #queues: Record<Prospect, Map<string, QueuedLookUp[]>> = {
     answered: new Map(),
     new: new Map(),

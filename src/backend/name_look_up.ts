@@ -21,24 +21,24 @@ export type LookUpResult =
   };
 
 /** Looks one name up; never rejects. It occupies a thread until it ends, and cannot be cancelled. */
-export type LookUpName = (name: string, family: Family) => Promise<LookUpResult>;
+type LookUpName = (name: string, family: Family) => Promise<LookUpResult>;
 
-/** Look-ups that wait for their turn; more are refused. */
+/** How many look-ups may wait for their turn; more are refused. */
 const MAX_WAITING = 10_000;
 
 /** Names whose last look-up is remembered, and domains that do not answer for IPv6. */
 const MAX_REMEMBERED = 10_000;
 
 /**
- * How long an answer for both families is waited for, in milliseconds, before IPv4 is asked for by itself: some
- * load balancers and firewalls drop the question for IPv6, and a look-up of both waits for it in vain.
+ * How long a look-up of both families may take, in milliseconds, before IPv4 is also looked up alone: some load
+ * balancers and firewalls drop the question for IPv6, and a look-up of both waits for its answer in vain.
  */
 const IPV4_ALONE_AFTER_MS = 300;
 
-/** How long names of a domain are then asked for IPv4 first, in milliseconds. */
+/** How long names of such a domain are then looked up for IPv4 first, in milliseconds. */
 const IPV4_FIRST_MS = 300_000;
 
-/** How long a known name may wait for its turn before its last addresses are given up, in milliseconds. */
+/** How long a name may wait for its turn before its last known addresses are given up, in milliseconds. */
 const OVERDUE_AFTER_MS = 30_000;
 
 /** A look-up of a name that has been asked for. */
@@ -56,7 +56,7 @@ export class PendingLookUp {
     this.answer = found.finally(() => this.#endedAt = performance.now());
   }
 
-  /** Whether it hung, or has hung so far. */
+  /** Whether it has taken so long that its name server counts as silent. */
   get hangs(): boolean {
     const now = this.#endedAt ?? performance.now();
     return now - (this.#begunAt ?? now) >= HANGS_AFTER_MS;
@@ -89,7 +89,7 @@ export class NameLookUp {
   readonly #queue = new LookUpQueue<LookUpResult>();
   readonly #pending = new Map<string, PendingLookUp>();
   readonly #past = new LruMap<string, Past>(MAX_REMEMBERED);
-  /** Domains that are asked for IPv4 first, and until when, in milliseconds of `performance.now()`. */
+  /** Domains whose names are looked up for IPv4 first, and until when, in milliseconds of `performance.now()`. */
   readonly #ipv4First = new LruMap<string, number>(MAX_REMEMBERED);
 
   /** @default {getAddrInfo} */
@@ -154,7 +154,7 @@ export class NameLookUp {
 
   /** @returns what a look-up of both families finds, or the IPv4 addresses if they are found sooner */
   async #orIpv4(name: string, domain: string, both: Promise<LookUpResult>): Promise<LookUpResult> {
-    if (this.#past.get(name)?.ipv6) return await both; // what is known is better than half of it
+    if (this.#past.get(name)?.ipv6) return await both; // IPv4 alone would lose the known IPv6 addresses
     let ended = false;
     void both.then(() => ended = true);
     const beside: WantedLookUp = { domain, prospect: "beside", family: () => 4 };
@@ -164,7 +164,7 @@ export class NameLookUp {
         if (!ipv4.ok || ended) return await both;
         this.#putIpv4First(domain);
         this.#queue.admit();
-        // Slow is not silent.
+        // If IPv6 is answered after all, it was merely slow.
         void both.then((found) => {
           if (found.ok && found.addresses.some(isIpv6)) this.#ipv4First.delete(domain);
         });
@@ -173,7 +173,7 @@ export class NameLookUp {
     return await Promise.race([both, ipv4]);
   }
 
-  /** IPv4 where the domain does not answer for IPv6, unless the name is known to have such addresses. */
+  /** IPv4 where the domain's name server is silent for IPv6, unless the name is known to have IPv6 addresses. */
   #firstFamily(name: string, domain: string): Family {
     const until = this.#ipv4First.get(domain);
     if (until === undefined || this.#past.get(name)?.ipv6) return 0;
@@ -201,7 +201,7 @@ function isIpv6(address: string): boolean {
  *
  * @returns its addresses, each once, best first; never rejects
  */
-export async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
+async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
   try {
     // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
     const found = await lookup(name, { all: true, family, order: "verbatim" });
@@ -230,7 +230,7 @@ export function hidesFailures(hosts: string): boolean {
   return !isLast && !/^\s*\[[^\]]*!success=return/.test(behind);
 }
 
-/** Empty on machines without such a file. */
+/** @returns the modules of `hosts:` in nsswitch.conf; empty on machines without such a file */
 function hostsLine(): string {
   try {
     const text = Deno.readTextFileSync("/etc/nsswitch.conf");

@@ -11,7 +11,7 @@ export type Placement =
 export interface PlaceOptions {
   /** Only one opened after this moment of `performance.now()`. */
   readonly openedAfter: number;
-  /** Whether only one that has carried no call; it carries no other beside it. */
+  /** Whether only one that has carried no call, and that takes no other beside this one. */
   readonly exclusive: boolean;
 }
 
@@ -21,13 +21,13 @@ export interface PendingPlacement {
   readonly placed: Promise<Placement>;
   /** What it waits for, for the reason of a timeout. */
   readonly waitsFor: string;
-  /** What of the agent's own it waits for, if it does. */
+  /** What it waits for that the agent itself lacks, if so. */
   readonly waitsForAgent: string | undefined;
-  /** Waits no longer. Dials go on: the next call finds their connections. Idempotent. */
+  /** Stops waiting. Dials go on: the next call finds their connections. Idempotent. */
   leave(): void;
 }
 
-/** The next address of a name is tried beside one that has not answered for so long (RFC 8305). */
+/** How long one address of a name is tried before the next one is tried beside it, in milliseconds (RFC 8305). */
 const NEXT_ADDRESS_MS = 250;
 
 /**
@@ -47,7 +47,7 @@ export interface Endpoint {
   pause: Deadline | undefined;
 }
 
-/** What a call that waits asks of its pool. */
+/** What a {@linkcode Waiter} needs of its pool. */
 export interface Endpoints {
   of(destination: Destination): Endpoint;
   /** Sends calls that wait there, or dials for them. */
@@ -56,7 +56,7 @@ export interface Endpoints {
   isCrowded(endpoint: Endpoint): boolean;
 }
 
-/** A call on its way through the addresses of its backend. */
+/** A call that waits for a connection to one of its backend's addresses. */
 export class Waiter implements PendingPlacement {
   readonly placed: Promise<Placement>;
   readonly request: CallRequest;
@@ -64,14 +64,14 @@ export class Waiter implements PendingPlacement {
   readonly exclusive: boolean;
   /** In milliseconds of `performance.now()`. */
   readonly since = performance.now();
-  /** Where it waits, or has waited. */
+  /** The endpoints where it waits or has waited. */
   readonly tried = new Set<Endpoint>();
   readonly #untried: Destination[];
   readonly #endpoints: Endpoints;
   readonly #deadlines: Deadlines;
   readonly #resolve: (placement: Placement) => void;
   #next: Deadline | undefined;
-  /** The failure at an address that was not tried, because the agent itself lacked something. */
+  /** The failure at an address that could not be tried, since the agent itself lacked something. */
   #untriable: DialFailure | undefined;
   #settled = false;
 
@@ -118,13 +118,13 @@ export class Waiter implements PendingPlacement {
     return undefined;
   }
 
-  /** A dial there has failed, and nothing else is under way there. */
+  /** Tells that a dial has failed at an endpoint, and nothing else is under way there. */
   fail(endpoint: Endpoint, failure: DialFailure): void {
     if (failure.verdict.kind === "local") this.#untriable = failure;
     endpoint.waiting.delete(this);
     if (this.#settled || this.#tryNext()) return;
     for (const { waiting } of this.tried) if (waiting.has(this)) return;
-    // The backend may well be up at the address that could not be tried.
+    // A lack of the agent's own counts first: the backend may be up at the address that could not be tried.
     const { retryable } = failure;
     this.settle({ ok: false, failure: { ...this.#untriable ?? failure, retryable } });
   }

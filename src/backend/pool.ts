@@ -40,16 +40,16 @@ export interface PoolObserver {
 /** Connections of one destination. Most servers need one; more help only with servers that allow few streams each. */
 const MAX_CONNECTIONS_PER_DESTINATION = 16;
 
-/** Dials to one destination at once, beside a connection: some servers serve one call a connection. */
+/** Dials to one destination at once where it has a connection: some servers serve one call a connection. */
 const MAX_DIALS_PER_DESTINATION = 4;
 
-/** With the cache off: how long a connection whose caller has gone waits for another one, in milliseconds. */
+/** With the cache off: how long a connection whose caller has gone waits for another caller, in milliseconds. */
 const UNCLAIMED_MS = 5000;
 
-/** After a dial that failed beside connections that work, the next one waits for so long. */
+/** How long dialling a destination pauses after a dial failed beside connections that work, in milliseconds. */
 const DIAL_PAUSE_MS = 250;
 
-/** After a connection could not be replaced before its time, that is tried again after so long. */
+/** How long after a failed attempt to replace a connection early another one is made, in milliseconds. */
 const REPLACE_AGAIN_MS = 5000;
 
 const MAX_SWEEP_MS = 30_000;
@@ -82,7 +82,7 @@ export class Pool {
   #options: PoolOptions;
   /** Connections and dials. */
   #size = 0;
-  /** Connections that are being closed to make room. */
+  /** Of these, connections that are being closed to make room. */
   #makingRoom = 0;
   readonly #forWaiters: Endpoints = {
     of: (destination) => this.#endpointOf(destination),
@@ -248,7 +248,7 @@ export class Pool {
         continue; // closing one has already served the waiting calls: count again
       }
       const isFull = this.#size - this.#makingRoom >= maxConnections;
-      // Some at once, so that a flood of new destinations does not pay for the search each time.
+      // Several at once, so that a flood of new destinations does not pay for the search each time.
       const count = Math.max(1, Math.floor(maxConnections / 64));
       if (isFull) {
         if (this.#makeRoom(this.#connections(), count)) continue;
@@ -317,7 +317,7 @@ export class Pool {
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
     if (keep) {
-      // Another check would wait for it in vain.
+      // Otherwise other checks would wait in vain for a connection whose server says nothing.
       this.#deadlines.set(() => {
         if (!connection.hasSettings) connection.drain("silent");
       }, this.#options.connectTimeoutMs);
@@ -340,7 +340,8 @@ export class Pool {
     if (endpoint.dials.size > 0) return;
     for (const waiter of [...endpoint.waiting]) {
       if (working.some((connection) => this.#suits(connection, waiter))) continue;
-      // A timed-out dial says nothing to a call that came after it began: the backend may be back. That call gets a new dial.
+      // A timed-out dial says nothing to a call that came after it began: the backend may be back, and a new dial
+      // will tell.
       const cameLater = failure.verdict.kind === "timeout" && waiter.since > dial.begunAt;
       if (!cameLater) waiter.fail(endpoint, failure);
     }
@@ -356,7 +357,7 @@ export class Pool {
   #forgetIfEmpty(endpoint: Endpoint): void {
     const { key, connections, dials, waiting, pause } = endpoint;
     if (connections.size + dials.size + waiting.size > 0 || pause !== undefined) return;
-    // A new one may have taken its place while a dial that nobody wanted was being ended.
+    // Another endpoint may have taken its place while a dial that nobody wanted was being ended.
     if (this.#endpoints.get(key) === endpoint) this.#endpoints.delete(key);
     this.#crowded.delete(endpoint);
   }
@@ -376,9 +377,9 @@ export class Pool {
       const now = performance.now();
       const isOld = now >= connection.expiresAt;
       if (failure === undefined) connection.drain(isOld ? "age" : "changed");
-      // The agent lacked something: keep the old one, and try at the next call.
+      // The agent lacked something: keep the old one, and try again at the next call.
       else if (failure.verdict.kind === "local") connection.replaceAt = now;
-      // Other calls may be served on it.
+      // Only some calls may have failed on it: others may still be served.
       else if (!isOld) {
         connection.replaceAt = Math.min(connection.expiresAt, now + REPLACE_AGAIN_MS);
       } else connection.drain("age");
@@ -395,7 +396,7 @@ export class Pool {
       .filter(({ callsUnderWay, usable }) => usable && callsUnderWay === 0)
       .sort((a, b) => a.lastUsedAt - b.lastUsedAt);
     for (const connection of idle.slice(0, Math.max(0, count))) {
-      if (!connection.usable) continue; // to close one may have closed another
+      if (!connection.usable) continue; // closing one may have closed another
       this.#makingRoom++;
       connection.drain("limit");
     }

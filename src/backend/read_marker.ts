@@ -1,25 +1,25 @@
-/** How long what has arrived is given to be read where there is no marker, in milliseconds. */
+/** How long to wait instead where there is no connection to send the marker on, in milliseconds. */
 const WITHOUT_MARKER_MS = 20;
 
 const ONE_BYTE = new Uint8Array(1);
 
-/** How many sockets Deno reads at most in a turn of its event loop: Tokio's budget for a task, without our own. */
+/** How many sockets Deno reads in a turn of its event loop beside the marker's: Tokio's budget for a task less one. */
 const READS_IN_TURN = 127;
 
-/** Two rounds that take less, in milliseconds, have had next to nothing to wait for. */
+/** Two rounds that take less than this, in milliseconds, had next to nothing to wait for. */
 const QUICK_MS = 1;
 
 /**
- * Tells when all that has arrived at the process's sockets has been read, by bytes that it sends to itself. Timers
- * come before reads, and where many sockets have something to read it takes many turns of the event loop, so that
- * a turn, however short, does not mean that nothing waits to be read. It holds where few sockets become ready anew in
- * each turn, for those come first: that is why clients are read in turns (src/server/read_limiter.ts).
+ * Tells when all that has arrived at the process's sockets has been read, by a byte that it sends to itself again and
+ * again. One turn of the event loop would not do: timers come before reads, and to read many sockets takes many
+ * turns. The marker is right only while few sockets become ready anew in each turn, since those are read first: that
+ * is why clients are read in turns (src/server/read_limiter.ts).
  */
 export class ReadMarker {
-  /** Settles when it works, or never will: where there is no loopback interface, or no descriptor left. */
+  /** Settles when it works, or when it cannot: there is no loopback interface, or no descriptor left. */
   readonly opened: Promise<void>;
   #ends: readonly [writer: Deno.TcpConn, reader: Deno.TcpConn] | undefined;
-  /** A byte is under way, and read at its end. */
+  /** Settles when the byte that is under way has been read. */
   #round: Promise<void> | undefined;
   #nextRound: Promise<void> | undefined;
 
@@ -39,7 +39,7 @@ export class ReadMarker {
       await new Promise((resolve) => setTimeout(resolve, WITHOUT_MARKER_MS));
       return;
     }
-    // Our byte may be read before what other sockets still have from the turn before.
+    // The first byte may be read before what other sockets still have from the turn before.
     const rounds = 2 + Math.ceil(sockets / READS_IN_TURN);
     let [previousAt, lastAt] = [-Infinity, performance.now()];
     for (let round = 0; round < rounds; round++) {
@@ -65,7 +65,7 @@ export class ReadMarker {
     try {
       if (this.#ends === undefined) return;
       const [writer, reader] = this.#ends;
-      // Before the byte is there: a read of what has arrived already need not wait for its turn.
+      // Begun before the byte is there, so that it waits for its turn as the other sockets do.
       const read = reader.read(new Uint8Array(1));
       await Promise.all([read, writer.write(ONE_BYTE)]);
     } catch {

@@ -13,11 +13,11 @@ export type Resolution =
     readonly verdict: Extract<Verdict, { kind: "dns" | "denied" | "local" }>;
   };
 
-/** A resolution that a look-up is waited for. */
+/** A resolution that waits for a look-up. */
 export interface PendingResolution {
   /** Never rejects. */
   readonly resolution: Promise<Resolution>;
-  /** The look-up of a name of which nothing is known; `undefined` where its last addresses are. */
+  /** The look-up, where no addresses of the name are known yet. */
   readonly firstLookUp: PendingLookUp | undefined;
 }
 
@@ -29,7 +29,7 @@ const MAX_AGE_TO_CONNECT_MS = 50;
 
 const DENIED: Resolution = { ok: false, verdict: { kind: "denied" } };
 
-/** Resolves hosts and leaves the addresses that may be connected to. */
+/** Resolves hosts to the addresses that may be connected to. */
 export class Resolver {
   readonly #rules: BackendRules;
   readonly #names: DnsCache;
@@ -93,7 +93,7 @@ export class Resolver {
 /** Names whose last addresses are remembered. */
 const MAX_REMEMBERED = 10_000;
 
-/** How long an answer is used before the name is asked for again, in milliseconds, unless `find` wants it fresher. */
+/** How old an answer may be before the name is looked up again, in milliseconds, unless `find` wants it fresher. */
 const MAX_AGE_MS = 5000;
 
 const OVERDUE: LookUpResult = {
@@ -109,10 +109,10 @@ interface Known {
 }
 
 /**
- * The addresses of names: asked for anew every few seconds, so that a backend that has moved is followed;
- * but while a name server does not answer, its last answer stands, for it must not take healthy backends
- * out. Where the agent itself is too busy to ask, it stands for half a minute; then checks are `local`. Outlives
- * changes of the configuration.
+ * The addresses of names. A name is looked up anew every few seconds, so that a backend that has moved is followed.
+ * While its name server does not answer, the last answer is used, for a silent name server must not take healthy
+ * backends out. Where the agent itself is too busy to look it up, the last answer is used for half a minute; then
+ * checks are `local`. Outlives changes of the configuration.
  */
 export class DnsCache {
   readonly #names: NameLookUp;
@@ -129,7 +129,7 @@ export class DnsCache {
 
   /**
    * @param staleAfterMs how long a look-up may take before the last known addresses are taken instead
-   * @param maxAgeMs how old an answer may be that is not asked for again, in milliseconds
+   * @param maxAgeMs how old an answer may be before the name is looked up again, in milliseconds
    * @returns the addresses of a DNS name, at once where they are known; never rejects. For a name not known
    * before there is no time limit
    */
@@ -153,7 +153,7 @@ export class DnsCache {
     return this.#known.get(name)?.answer.addresses ?? [];
   }
 
-  /** @returns the look-up of a name of which nothing is known, if there is one */
+  /** @returns the look-up of a name whose addresses are not known, if one is under way */
   firstLookUp(name: string): PendingLookUp | undefined {
     return this.#known.get(name) === undefined ? this.#names.pending(name) : undefined;
   }

@@ -4,7 +4,7 @@ import { reasonOf } from "../describe_error.ts";
 import { describeHandshakeFailure, refusalOf } from "../tls/certificate.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 
-/** What is read at once, in bytes: an answer is smaller. Each kept connection holds a buffer of this size. */
+/** How much is read at once, in bytes: an answer is smaller. Each kept connection holds such a buffer. */
 const READ_BYTES = 1024;
 
 /** Full reads in a row after which the rest of the agent gets a turn. */
@@ -64,7 +64,7 @@ export class TcpTransport implements Transport {
       onBytes(buffer.subarray(0, count));
       full = count === READ_BYTES ? full + 1 : 0;
       if (full < FULL_READS_IN_TURN) continue;
-      // A read that need not wait ends without a turn of the event loop: a flood would keep all others waiting.
+      // A read that finds bytes ends within the same turn of the event loop: a flood would keep all others waiting.
       await new Promise((resolve) => setTimeout(resolve));
       full = 0;
     }
@@ -97,7 +97,7 @@ export class TlsTransport implements Transport {
     });
   }
 
-  /** Sends what has been written and a close_notify; a frozen peer takes neither, so not for long. */
+  /** Sends what has been written and a close_notify first, but not for long: a frozen peer takes neither. */
   close(): void {
     if (this.#socket.destroyed) return;
     const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS);
@@ -128,8 +128,8 @@ const NO_ALPN = "The server does not offer HTTP/2 (ALPN): HAProxy cannot reach i
 /**
  * Does the TLS handshake and judges the server's certificate and ALPN.
  *
- * Of node:tls, since Deno.startTls takes no client key, cannot leave the chain unverified, and refuses
- * server names like `web.1`.
+ * It uses node:tls because Deno.startTls takes no client key, cannot leave the chain unverified, and refuses server
+ * names like `web.1`.
  *
  * @param socket connected; on failure it is destroyed
  * @throws {HandshakeError}
