@@ -6,7 +6,7 @@
 /** The length of gRPC's prefix: a byte of flags and the message's length in four bytes. */
 export const PREFIX_BYTES = 5;
 
-/** Longest health message that is taken, in bytes; a common one has 2. */
+/** Longest health message that is taken, in bytes. Most have 2. */
 export const MAX_MESSAGE_BYTES = 4096;
 
 const SERVING_STATUSES = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
@@ -19,10 +19,10 @@ const WIRE_TYPE = { VARINT: 0, I64: 1, LEN: 2, GROUP: 3, END_GROUP: 4, I32: 5 } 
 /** A varint has 64 bits, seven in each byte. */
 const MAX_VARINT_BYTES = 10;
 
-/** A tag has 32 bits; protobuf in C++ takes no longer spelling of one. */
+/** A tag has 32 bits, seven in each byte. Protobuf in C++ refuses longer spellings too. */
 const MAX_TAG_BYTES = 5;
 
-/** Groups within groups that are skipped, as protobuf's own parsers do. */
+/** How deep groups may be nested, as in protobuf's own parsers. */
 const MAX_NESTING = 100;
 
 /** A message that is no HealthCheckResponse; the text says why. */

@@ -1,4 +1,4 @@
-import { encodeHeaders } from "../http2/hpack.ts";
+import { encodeHeaders, headerListBytes } from "../http2/hpack.ts";
 import type { StreamRequest } from "../http2/stream.ts";
 import { encodeHealthRequest } from "./health.ts";
 import { isDecided } from "./response.ts";
@@ -6,17 +6,14 @@ import { isDecided } from "./response.ts";
 const PATH = "/grpc.health.v1.Health/Check";
 const USER_AGENT = "haproxy-grpc-agent";
 
-/** RFC 9113, section 6.5.2: what each field counts beside its name and value. */
-const FIELD_OVERHEAD_BYTES = 32;
-
 /** The longest value of `grpc-timeout`, in its units. */
 const MAX_TIMEOUT_MS = 99_999_999;
 
-/** A health request, encoded but for its deadline. */
+/** A health call, encoded except for its deadline. */
 export interface HealthCall extends StreamRequest {
-  /** The same for calls that ask the same. */
+  /** Equal for calls that ask the same. */
   readonly key: string;
-  /** Header fields encoded for HPACK, with a deadline. */
+  /** @returns the header fields with a deadline, encoded for HPACK */
   readonly headerBlock: (timeoutMs: number) => Uint8Array;
 }
 
@@ -24,7 +21,7 @@ export interface HealthCall extends StreamRequest {
  * Encodes a call of grpc.health.v1.Health/Check.
  * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests
  *
- * @param metadata name to value; `-bin` names have their values in base64
+ * @param metadata name to value, in ASCII
  */
 export function encodeHealthCall(
   { authority, tls, service }: {
@@ -46,8 +43,6 @@ export function encodeHealthCall(
   ];
   const constant = encodeHeaders(fields);
   const timeout = { name: "grpc-timeout", value: timeoutValue(MAX_TIMEOUT_MS) };
-  const headerListBytes = [...fields, timeout]
-    .reduce((sum, { name, value }) => sum + name.length + value.length + FIELD_OVERHEAD_BYTES, 0);
   let lastValue = "";
   let lastBlock = constant;
   return {
@@ -63,7 +58,7 @@ export function encodeHealthCall(
       lastValue = value;
       return lastBlock;
     },
-    headerListBytes,
+    headerListBytes: headerListBytes([...fields, timeout]),
     body: encodeHealthRequest(service),
     isDecided,
   };

@@ -3,7 +3,7 @@ import type { HeaderField } from "../http2/hpack.ts";
 import type { HttpResponse } from "../http2/stream.ts";
 import { decodeHealthResponse, MAX_MESSAGE_BYTES, MessageError, PREFIX_BYTES } from "./health.ts";
 
-/** What a whole answer says: the backend's status, or gRPC's when the call failed. */
+/** What a whole answer says: the backend's serving status, or gRPC's status when the call failed. */
 export type HealthAnswer =
   | { readonly ok: true; readonly status: string }
   | { readonly ok: false; readonly code: string; readonly detail: string };
@@ -11,7 +11,7 @@ export type HealthAnswer =
 /** `application/grpc`, with `+proto` or parameters, in any case. */
 const GRPC_CONTENT = /^application\/grpc(\+proto)?[ \t]*(;|$)/i;
 
-/** What is shown of a content type, which the peer is free to make up. */
+/** How many characters are shown of a value that the peer is free to make up. */
 const MAX_SHOWN = 100;
 
 /**

@@ -1,15 +1,21 @@
-/** HTTP/2 frames (RFC 9113, sections 4 to 7): their numbers, and what a client reads of them. */
+/** HTTP/2 frames (RFC 9113, sections 4 to 7): their numbers, what a client reads of them, and what it writes. */
 
-/** What stands before each frame's payload (RFC 9113, section 4.1), in bytes. */
+/** The length of what stands before each frame's payload (RFC 9113, section 4.1). */
 export const FRAME_HEADER_BYTES = 9;
 
-/** The least that SETTINGS_MAX_FRAME_SIZE can be, and what holds unless it is announced, in bytes. */
+/** The length of one setting in SETTINGS (RFC 9113, section 6.5.1). */
+export const SETTING_BYTES = 6;
+
+/** The length of PRIORITY, and of the priority in HEADERS (RFC 9113, sections 6.3 and 6.2). */
+export const PRIORITY_BYTES = 5;
+
+/** The default of SETTINGS_MAX_FRAME_SIZE, which is also the least that it can be, in bytes. */
 export const DEFAULT_MAX_FRAME_BYTES = 16_384;
 
-/** Windows until they are changed (RFC 9113, section 6.9.2), in bytes. */
+/** The default size of flow-control windows (RFC 9113, section 6.9.2), in bytes. */
 export const DEFAULT_WINDOW = 65_535;
 
-/** The greatest window and the greatest value of SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.9.1). */
+/** The greatest window and the greatest SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.9.1), in bytes. */
 export const MAX_WINDOW = 0x7fff_ffff;
 
 /** Frame types (RFC 9113, section 6). */
@@ -80,15 +86,6 @@ export class ConnectionError extends Error {
   }
 }
 
-/** How much is shown of what a peer has sent, in bytes. */
-export const SHOWN_BYTES = 40;
-
-/** @returns the beginning of what a peer has sent, in quotes, with a dot for what cannot be printed */
-export function shownText(bytes: Uint8Array): string {
-  const text = new TextDecoder("latin1").decode(bytes.subarray(0, SHOWN_BYTES));
-  return JSON.stringify(text.replace(/[^\x20-\x7e]+/g, "."));
-}
-
 /** The peer broke HTTP/2's rules in a way that ends the stream of the frame (RFC 9113, section 5.4.2). */
 export class StreamError extends Error {
   override readonly name = "StreamError";
@@ -99,6 +96,15 @@ export class StreamError extends Error {
   }
 }
 
+/** How much is shown of what a peer has sent, in bytes. */
+export const SHOWN_BYTES = 40;
+
+/** @returns the beginning of what a peer has sent, in quotes, with a dot for what cannot be printed */
+export function shownText(bytes: Uint8Array): string {
+  const text = new TextDecoder("latin1").decode(bytes.subarray(0, SHOWN_BYTES));
+  return JSON.stringify(text.replace(/[^\x20-\x7e]+/g, "."));
+}
+
 /** A frame that has been read. Bytes in it are valid until the decoder is given more. */
 export type Frame =
   | {
@@ -106,7 +112,7 @@ export type Frame =
     readonly streamId: number;
     readonly data: Uint8Array;
     readonly endStream: boolean;
-    /** What it takes of the windows: its padding counts too. */
+    /** How much of the windows it takes up: its padding counts too. */
     readonly windowBytes: number;
   }
   | {
@@ -154,7 +160,7 @@ export class FrameEncoder {
     return this.#length;
   }
 
-  /** @returns all bytes since the last time; the caller owns them */
+  /** @returns all bytes since the last call; the caller owns them */
   take(): Uint8Array<ArrayBuffer> {
     const taken = this.#bytes.subarray(0, this.#length);
     this.#bytes = new Uint8Array(0);
@@ -166,7 +172,7 @@ export class FrameEncoder {
   preface(values: readonly (readonly [id: number, value: number])[]): void {
     this.#reserve(PREFACE.length);
     for (let at = 0; at < PREFACE.length; at++) this.#byte(PREFACE.charCodeAt(at));
-    this.#header(FrameType.SETTINGS, 0, 0, values.length * 6);
+    this.#header(FrameType.SETTINGS, 0, 0, values.length * SETTING_BYTES);
     for (const [id, value] of values) {
       this.#byte(id >> 8);
       this.#byte(id);
@@ -259,7 +265,7 @@ export class FrameEncoder {
   #reserve(count: number): void {
     const needed = this.#length + count;
     if (needed <= this.#bytes.length) return;
-    // What is sent is mostly one call: the preface, SETTINGS and a request fit into 512 bytes.
+    // Mostly it is one call: the preface, SETTINGS and a request fit into 512 bytes.
     const larger = new Uint8Array(Math.max(512, needed, this.#length * 2));
     if (this.#length > 0) larger.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = larger;

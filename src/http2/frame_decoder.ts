@@ -6,17 +6,20 @@ import {
   FRAME_HEADER_BYTES,
   FrameFlag,
   FrameType,
+  PRIORITY_BYTES,
+  SETTING_BYTES,
 } from "./frame.ts";
 
 const NOTHING = new Uint8Array(0);
 
 /**
- * Cuts what a server sends into frames, in whatever pieces it comes, and holds each type to its rules of
- * length and stream.
+ * Cuts what a server sends into frames, in whatever pieces it comes, and refuses frames whose length or stream is
+ * not allowed for their type.
  */
 export class FrameDecoder {
-  /** The beginning of a frame whose rest has not come. */
+  /** Room for a frame of which only the beginning has come, or for its header. */
   #begun: Uint8Array = NOTHING;
+  /** How much of it is filled. */
   #begunLength = 0;
 
   /**
@@ -79,7 +82,7 @@ export class FrameDecoder {
 /** The length of the frame that begins here, with its header. */
 function frameBytes(bytes: Uint8Array, at: number): number {
   const length = (byteAt(bytes, at) << 16) | (byteAt(bytes, at + 1) << 8) | byteAt(bytes, at + 2);
-  // No SETTINGS_MAX_FRAME_SIZE is announced.
+  // The agent announces no SETTINGS_MAX_FRAME_SIZE, so the default holds.
   if (length > DEFAULT_MAX_FRAME_BYTES) {
     throw new ConnectionError(
       ErrorCode.FRAME_SIZE_ERROR,
@@ -108,7 +111,7 @@ function readFrame(bytes: Uint8Array, at: number, end: number): Frame {
     case FrameType.HEADERS: {
       onStream("HEADERS", streamId);
       const rest = withoutPadding("HEADERS", payload, flags);
-      const priorityBytes = (flags & FrameFlag.PRIORITY) === 0 ? 0 : 5;
+      const priorityBytes = (flags & FrameFlag.PRIORITY) === 0 ? 0 : PRIORITY_BYTES;
       if (rest.length < priorityBytes) throw wrongLength("HEADERS", payload.length);
       return {
         type: "headers",
@@ -168,9 +171,9 @@ function readSettings(payload: Uint8Array, flags: number): Frame {
     if (payload.length !== 0) throw wrongLength("SETTINGS", payload.length);
     return { type: "settings_ack" };
   }
-  if (payload.length % 6 !== 0) throw wrongLength("SETTINGS", payload.length);
+  if (payload.length % SETTING_BYTES !== 0) throw wrongLength("SETTINGS", payload.length);
   const values: [number, number][] = [];
-  for (let at = 0; at < payload.length; at += 6) {
+  for (let at = 0; at < payload.length; at += SETTING_BYTES) {
     values.push([(byteAt(payload, at) << 8) | byteAt(payload, at + 1), uint32At(payload, at + 2)]);
   }
   return { type: "settings", values };

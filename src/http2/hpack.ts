@@ -74,16 +74,15 @@ export type HeaderField = readonly [name: string, value: string];
 /** What a field counts for besides its name and value (RFC 7541, section 4.1). */
 const FIELD_OVERHEAD = 32;
 
-/** HEADER_TABLE_SIZE as it is unless announced otherwise, which this client does not do. */
+/** The default of SETTINGS_HEADER_TABLE_SIZE, which this client does not change. */
 const MAX_TABLE_BYTES = 4096;
 
-/** The smallest size since the last block, then the one in force (RFC 7541, section 4.2). */
+/** A block may begin with the smallest size since the last block and the size in force (RFC 7541, section 4.2). */
 const MAX_SIZE_UPDATES = 2;
 
 /**
- * Decodes the header blocks of one connection, which must all come here, in their order, those of
- * streams given up included (RFC 7541). Names and values are taken as they are: whether HTTP allows
- * them is for the caller to judge.
+ * Decodes the header blocks of one connection (RFC 7541). All must come here, in their order, those of streams given
+ * up included. Whether HTTP allows the names and values is for the caller to judge.
  */
 export class HpackDecoder {
   readonly #maxListBytes: number;
@@ -101,8 +100,7 @@ export class HpackDecoder {
   }
 
   /**
-   * Decodes one header block. Fields that the block takes from a table as they are, are the same
-   * objects each time.
+   * Decodes one header block. A field that it takes whole from a table is the same object each time.
    *
    * @param block a whole header block, its CONTINUATIONs joined; it is not kept
    * @returns the fields; `undefined` if their list is too long, and then later blocks can be decoded as well
@@ -117,7 +115,7 @@ export class HpackDecoder {
     while (!reader.done) {
       const field = this.#readField(reader);
       listBytes += sizeOf(field);
-      // What is too long is not kept, but changes the dynamic table all the same.
+      // Even what is not kept may change the dynamic table.
       if (listBytes <= this.#maxListBytes) fields.push(field);
     }
     return listBytes <= this.#maxListBytes ? fields : undefined;
@@ -187,6 +185,11 @@ function sizeOf([name, value]: HeaderField): number {
   return name.length + value.length + FIELD_OVERHEAD;
 }
 
+/** @returns the size of a list of fields as SETTINGS_MAX_HEADER_LIST_SIZE counts it (RFC 9113, section 6.5.2) */
+export function headerListBytes(fields: readonly FieldToSend[]): number {
+  return fields.reduce((sum, { name, value }) => sum + sizeOf([name, value]), 0);
+}
+
 /** A field to be sent; name and value hold one character per byte. */
 export interface FieldToSend {
   readonly name: string;
@@ -196,10 +199,9 @@ export interface FieldToSend {
 }
 
 /**
- * Table size update to 0. A block has to begin with it if it is the first one after a SETTINGS with a
- * HEADER_TABLE_SIZE below 4096 was acknowledged (RFC 9113, section 4.3.1), although
- * {@linkcode encodeHeaders} uses no dynamic table: servers built on nghttp2 end the connection
- * otherwise. Once is enough for a connection.
+ * Table size update to 0. The first block after a SETTINGS with a HEADER_TABLE_SIZE below 4096 was acknowledged has
+ * to begin with it (RFC 9113, section 4.3.1): servers built on nghttp2 end the connection otherwise, although
+ * {@linkcode encodeHeaders} uses no dynamic table. Once is enough for a connection.
  */
 export const SIZE_UPDATE_TO_ZERO = 0x20;
 
@@ -230,7 +232,7 @@ export function encodeHeaders(fields: readonly FieldToSend[]): Uint8Array<ArrayB
   return new Uint8Array(block);
 }
 
-/** The index of the field in the static table, 0 if it has none, looked for from `first` on. */
+/** @returns the index of a field in the static table, looked for from `first` on; 0 if it has none */
 function exactIndex(first: number, name: string, value: string): number {
   for (let index = first; STATIC_TABLE[index - 1]?.[0] === name; index++) {
     if (STATIC_TABLE[index - 1]?.[1] === value) return index;

@@ -13,7 +13,7 @@ const MAX_INTEGER = 2 ** 31 - 1;
 /** Bytes of an integer after its prefix: as many as {@linkcode MAX_INTEGER} needs. */
 const MAX_CONTINUATION_BYTES = 5;
 
-/** How many characters are made into a string by one call: V8 bounds a call's arguments. */
+/** How many characters one call makes into a string: V8 bounds the number of a call's arguments. */
 const CHARACTERS_PER_CALL = 8192;
 
 /** Reads the integers and strings of a header block, one after the other (RFC 7541, section 5). */
@@ -127,7 +127,7 @@ const CODE_LENGTHS = [
   30,
 ];
 
-/** How many bits of an entry hold the symbol; those above hold its number of bits. */
+/** How many bits of an entry hold the symbol; the bits above hold the length of its code. */
 const SYMBOL_BITS = 9;
 
 /**

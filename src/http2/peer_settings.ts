@@ -14,8 +14,8 @@ import {
 import { SIZE_UPDATE_TO_ZERO } from "./hpack.ts";
 
 /**
- * Holds the first bytes of a server to what HTTP/2 begins with: SETTINGS (RFC 9113, section 3.4). Servers that end
- * say GOAWAY at once (HAProxy 1.8 at a reload, Kestrel): that is HTTP/2 too.
+ * Checks that the first bytes of a server are those of HTTP/2: SETTINGS (RFC 9113, section 3.4), or GOAWAY from
+ * servers that are about to end (HAProxy 1.8 at a reload, Kestrel).
  */
 export class ServerPreface {
   #bytes = new Uint8Array(0);
@@ -55,17 +55,17 @@ function beginsLikeHttp2(bytes: Uint8Array): boolean {
 }
 
 function describe(bytes: Uint8Array): string {
-  // A TLS alert: the answer of a TLS server to what is no TLS.
+  // A TLS alert, with which a TLS server answers plaintext.
   if (bytes[0] === 0x15 && bytes[1] === 0x03) {
     return "The peer speaks TLS: the line should say ssl";
   }
   return `The peer does not speak HTTP/2: it sent ${shownText(bytes)}`;
 }
 
-/** Streams at once on one connection, whatever the server allows: RFC 9113 advises servers to allow 100. */
+/** Streams at once on one connection, even if the server allows more: RFC 9113 advises servers to allow 100. */
 const MAX_STREAMS = 100;
 
-/** Until the server's SETTINGS have come nobody knows how many streams it allows. */
+/** How many streams are opened before the server's SETTINGS have said how many it allows. */
 const STREAMS_BEFORE_SETTINGS = 1;
 
 /** The size of HPACK's dynamic table unless it is changed (RFC 9113, section 6.5.2). */
@@ -74,7 +74,7 @@ const DEFAULT_HEADER_TABLE_BYTES = 4096;
 /** The greatest value of SETTINGS_MAX_FRAME_SIZE. */
 const GREATEST_MAX_FRAME_BYTES = 0xff_ffff;
 
-/** What the server has said in SETTINGS (RFC 9113, section 6.5.2); what it has not has its default. */
+/** The server's SETTINGS (RFC 9113, section 6.5.2), with the default of what it has not set. */
 export class PeerSettings {
   /** Whether any have come. */
   arrived = false;
@@ -103,8 +103,8 @@ export class PeerSettings {
 
   /**
    * @param block a header block to be sent
-   * @returns it, or it with what acknowledges a smaller table: the next block must begin with that, used or not
-   * (RFC 9113, section 4.3.1)
+   * @returns the block; once after the server has announced a smaller table, with a size update before it, which is
+   * needed although the agent does not use the table (RFC 9113, section 4.3.1)
    */
   withSizeUpdate(block: Uint8Array): Uint8Array {
     if (!this.#owesSizeUpdate) return block;
@@ -128,7 +128,7 @@ export class PeerSettings {
         this.#owesSizeUpdate ||= value < DEFAULT_HEADER_TABLE_BYTES;
         return;
       case Setting.ENABLE_PUSH:
-        // 1 means nothing from a server; HAProxy takes it too.
+        // RFC 9113 forbids servers to send 1, but it does no harm, and HAProxy takes it too.
         if (value > 1) throw notAllowed("SETTINGS_ENABLE_PUSH", value);
         return;
       case Setting.MAX_CONCURRENT_STREAMS:

@@ -5,7 +5,10 @@ import { HpackError } from "./hpack_reader.ts";
 /** Longest list of header fields, decoded. An answer to a health check has some hundred bytes of them. */
 export const MAX_HEADER_BYTES = 16 * 1024;
 
-/** Longest header block, encoded: a longer list than allowed is read, so that it ends only its own stream. */
+/**
+ * Longest header block, encoded. It is larger than {@linkcode MAX_HEADER_BYTES}, so that a list that is too long is
+ * still decoded and ends only its own stream.
+ */
 const MAX_BLOCK_BYTES = 4 * MAX_HEADER_BYTES;
 
 /** CONTINUATION frames of one block; a flood of empty ones costs the receiver only (CVE-2024-27316). */
@@ -26,8 +29,8 @@ export interface ResponseHeaders {
 }
 
 /**
- * Joins HEADERS and the CONTINUATION frames that follow (RFC 9113, section 4.3), and decodes them: all of one
- * connection, since the dynamic table must be kept, whatever becomes of the stream.
+ * Joins HEADERS and the CONTINUATION frames that follow (RFC 9113, section 4.3), and decodes them. All header blocks
+ * of a connection must come here, those of streams given up too: HPACK's dynamic table is that of the connection.
  */
 export class ResponseHeadersReader {
   readonly #hpack = new HpackDecoder(MAX_HEADER_BYTES);
@@ -94,7 +97,7 @@ export class ResponseHeadersReader {
   }
 }
 
-/** Fields that speak of an HTTP/1 connection (RFC 9113, section 8.2.2). */
+/** Fields of HTTP/1 connections, which HTTP/2 forbids (RFC 9113, section 8.2.2). */
 const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -103,7 +106,7 @@ const CONNECTION_FIELDS: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** Fields that speak of a message as a whole have no place in its trailers (RFC 9110, section 6.5.1). */
+/** Fields that must not stand in trailers, since they concern the whole message (RFC 9110, section 6.5.1). */
 const NOT_IN_TRAILERS: ReadonlySet<string> = new Set(["content-length", "host", "te"]);
 
 /** A token (RFC 9110, section 5.6.2) without upper case. */
@@ -169,7 +172,7 @@ export function contentLengthOf(fields: readonly HeaderField[]): number {
   let length = Infinity;
   for (const [name, value] of fields) {
     if (name !== "content-length") continue;
-    // The same number may stand in a list (RFC 9110, section 8.6).
+    // A list that repeats the same number is allowed (RFC 9110, section 8.6).
     for (const item of value.split(/, */)) {
       if (!CONTENT_LENGTH.test(item)) throw malformed("a content-length of", value);
       if (length !== Infinity && length !== Number(item)) {

@@ -4,7 +4,9 @@ import {
   errorName,
   type Frame,
   FrameEncoder,
+  PRIORITY_BYTES,
   Setting,
+  SETTING_BYTES,
   shownText,
   StreamError,
 } from "./frame.ts";
@@ -34,20 +36,16 @@ import {
  */
 export type SessionState = "open" | "draining" | "closed";
 
-/** Longest body that is taken: gRPC's prefix and a health message of 4 KiB, and one byte too many. */
+/** How much of a body is taken: gRPC's prefix, a health message of 4 KiB, and a byte more, which is one too many. */
 const MAX_BODY_BYTES = 5 + 4096 + 1;
 
-/** Informational answers (1xx) to one request. */
+/** How many informational answers (1xx) one request may get. */
 const MAX_INFORMATIONAL = 16;
 
-/** Bytes that wait to be written while the peer does not read. */
+/** How many bytes may wait to be written while the peer does not read. */
 const MAX_UNSENT_BYTES = 64 * 1024;
 
 const PING_DATA = new Uint8Array(8);
-
-/** Length of one setting, and of PRIORITY (RFC 9113, sections 6.5.1 and 6.3). */
-const SETTING_BYTES = 6;
-const PRIORITY_BYTES = 5;
 
 /**
  * The client's side of one HTTP/2 connection (RFC 9113): bytes in, ends of streams out, and bytes to send.
@@ -63,7 +61,7 @@ export class Session {
   readonly #streams = new Streams();
   readonly #flow = new FlowControl(this.#output);
   #state: SessionState = "open";
-  /** What the server said when it began to leave; the last stream is the last that it has begun. */
+  /** The server's GOAWAY; `lastStreamId` is that of the last stream that it processes. */
   #goaway: { readonly lastStreamId: number; readonly text: string } | undefined;
   #signsOfLife = 0;
   #pinged = false;
@@ -170,7 +168,7 @@ export class Session {
     this.#closeIfDrained();
   }
 
-  /** The connection has ended under it. */
+  /** The connection has ended. */
   transportEnded(reason: string): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
@@ -276,7 +274,7 @@ export class Session {
     }
   }
 
-  /** A wrong length is an error of the stream (RFC 9113, section 6.3), where there is one to end. */
+  /** A wrong length is an error of the stream (RFC 9113, section 6.3); of the connection where there is no stream. */
   #refusePriority(streamId: number, bytes: number): void {
     const reason = `PRIORITY of ${bytes} bytes`;
     throw this.#streams.get(streamId) === undefined
@@ -310,7 +308,7 @@ export class Session {
     this.#flow.sendBody(stream, this.#settings.maxFrameBytes);
   }
 
-  /** Ends no stream yet: an answer to one above the last may stand in the same read. */
+  /** Ends no stream yet: the answer to one above `lastStreamId` may have come in the same read. */
   #takeGoaway({ lastStreamId, code, debugData }: Extract<Frame, { type: "goaway" }>): void {
     this.#bounds.countControlFrame(debugData.length);
     const why = [errorName(code), ...debugData.length > 0 ? [shownText(debugData)] : []].join(": ");
@@ -328,12 +326,12 @@ export class Session {
       const end = { kind: "refused", reason: `The server sent ${text}` } as const;
       for (const stream of this.#streams) {
         if (stream.id <= lastStreamId) continue;
-        this.#streams.expectLateFrames(stream.id); // a server may answer what it has denied
+        this.#streams.expectLateFrames(stream.id); // a server may answer all the same
         this.#streams.end(stream, end);
       }
     }
     if (this.#settings.maxStreams > 0) return;
-    // It will answer none on this connection; those that it has begun (an answer has) go on.
+    // It will answer no further request on this connection; those of which an answer has begun go on.
     const reason = "The server allows no streams (MAX_CONCURRENT_STREAMS is 0)";
     if (this.#state === "open") this.#state = "draining";
     for (const stream of this.#streams) {
@@ -347,7 +345,7 @@ export class Session {
     this.#streams.expectOpened(streamId);
     const stream = this.#streams.get(streamId);
     if (stream === undefined) return;
-    // RFC 9113, section 5.1.2: what is beyond the limit may be refused by either code.
+    // RFC 9113, section 5.1.2: a server may refuse a stream beyond its limit with either code.
     const beyondLimit = code === ErrorCode.PROTOCOL_ERROR && stream.beforeSettings &&
       stream.answer.kind === "none" && this.#settings.arrived &&
       this.#streams.size > this.#settings.maxStreams;
@@ -420,7 +418,7 @@ export class Session {
     this.#answered(stream, trailers, truncated);
   }
 
-  /** The rest of the answer is of no use, and may still come. */
+  /** Ends a stream of whose answer the rest is of no use; it may still come. */
   #finishEarly(stream: Stream): void {
     this.#reset(stream, ErrorCode.CANCEL);
     this.#answered(stream, [], true);

@@ -54,10 +54,10 @@ export interface StreamOwner {
   onEnd(end: StreamEnd): void;
 }
 
-/** Streams given up of which late frames are expected. */
+/** How many streams given up are remembered, so that late frames on them are no error. */
 const MAX_REMEMBERED_CANCELS = 200;
 
-/** What a stream has got so far. */
+/** How much of the answer has come. */
 export type Answer =
   | { readonly kind: "none"; readonly informational: number }
   | {
@@ -74,11 +74,11 @@ export interface Stream {
   readonly id: number;
   readonly request: StreamRequest;
   readonly owner: StreamOwner;
-  /** How many bytes the server takes of its body. */
+  /** How many more bytes of the body the server takes. */
   sendWindow: number;
   /** How much of the body has been sent. */
   sent: number;
-  /** Bytes of DATA for which the server has not got the stream's window back. */
+  /** How many bytes of DATA have come that are not given back to the server by a WINDOW_UPDATE of the stream. */
   uncredited: number;
   answer: Answer;
   /** Opened before the server had said how many streams it allows. */
@@ -181,20 +181,20 @@ export class Streams {
   }
 }
 
-/** The longest body of a request: where the server's window is smaller, none begins. */
+/** The longest body of a request. While the connection's window is smaller, no request begins. */
 const MAX_REQUEST_BYTES = 512;
 
-/** What has been received is credited in lumps, so that not each DATA costs a WINDOW_UPDATE. */
+/** How many bytes are given back at once: a WINDOW_UPDATE for each DATA would cost too much. */
 const CREDIT_BYTES = DEFAULT_WINDOW / 2;
 
 /**
- * The windows of one session and its streams (RFC 9113, section 5.2): sends no more of the requests' bodies
- * than they allow, and gives the server its own back.
+ * Flow control of one session and its streams (RFC 9113, section 5.2): sends no more of the requests' bodies than the
+ * server's windows allow, and gives the server back what its answers have used of the agent's windows.
  */
 export class FlowControl {
   readonly #output: FrameEncoder;
   #sendWindow = DEFAULT_WINDOW;
-  /** Bytes of DATA for which the server has not got its window back. */
+  /** How many bytes of DATA have come that are not given back to the server by a WINDOW_UPDATE. */
   #uncredited = 0;
 
   constructor(output: FrameEncoder) {
@@ -247,7 +247,7 @@ export class FlowControl {
     }
   }
 
-  /** DATA has come, of whichever stream. */
+  /** DATA has come, on any stream. */
   credit(bytes: number): void {
     this.#uncredited += bytes;
     if (this.#uncredited < CREDIT_BYTES) return;
@@ -255,7 +255,7 @@ export class FlowControl {
     this.#uncredited = 0;
   }
 
-  /** DATA has come of a stream that goes on. Bodies are short; but padding takes of the window too. */
+  /** DATA has come on a stream that goes on. Bodies are short, but padding uses up the window too. */
   creditStream(stream: Stream, bytes: number): void {
     stream.uncredited += bytes;
     if (stream.uncredited < CREDIT_BYTES) return;
@@ -276,14 +276,14 @@ function windowOverflow(): ConnectionError {
 const MAX_CONTROL_FRAMES = 500;
 const CONTROL_FRAMES_PER_REQUEST = 20;
 
-/** The same for their bytes, beyond those of frames without a content of its own. */
+/** The same for the bytes of frames that may be long. */
 const MAX_CONTROL_BYTES = 256 * 1024;
 const CONTROL_BYTES_PER_REQUEST = 4096;
 
-/** DATA of streams given up: no more than the windows allow can be under way when the server hears of it. */
+/** Bound on DATA for streams given up: no more than the windows allow can be under way when the server hears of it. */
 const MAX_UNWANTED_BYTES = 2 * DEFAULT_WINDOW;
 
-/** Bounds what a server may send that brings no answer forward: it costs time that other checks need. */
+/** Bounds what a server may send that brings no answer forward, since it costs time that other checks need. */
 export class FloodBounds {
   #second = 0;
   #frames = 0;
