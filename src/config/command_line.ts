@@ -5,7 +5,7 @@ import { ENV_PREFIX, type Setting, SETTING_ROWS } from "./settings.ts";
 /** What the program is asked to do. */
 export type Action = "serve" | "check" | "ready" | "check-config" | "help" | "version";
 
-/** What the command line says. */
+/** A command line, taken apart. */
 export interface CommandLine {
   readonly action: Action;
   /** Values by the key of the setting, as typed. */
@@ -33,7 +33,7 @@ export const OTHER_FLAGS = {
   { readonly short?: string; readonly placeholder?: string; readonly help: string }
 >;
 
-/** The same as `parseArgs` wants them. */
+/** The same in the form of `parseArgs`. */
 const OTHER_OPTIONS = Object.fromEntries(
   Object.entries(OTHER_FLAGS).map(([name, flag]) => [
     name,

@@ -8,7 +8,7 @@ import { SETTING_ROWS, type Settings } from "./settings.ts";
 /** Everything that the agent is told. */
 export interface Configuration {
   readonly settings: Settings;
-  /** By the name in requests (`tls=NAME`); the empty name is the one of `tls_ca_file` and its like. */
+  /** By their names in requests (`tls=NAME`); the one of `tls_ca_file` and the like has the empty name. */
   readonly tlsProfiles: ReadonlyMap<string, TlsProfile>;
   /** Request metadata, name to value. Secret. */
   readonly metadata: ReadonlyMap<string, string>;
@@ -56,7 +56,7 @@ export function effectiveConfiguration(configuration: Configuration): EffectiveC
   };
 }
 
-/** What is not set has no line: a TOML file knows no "none", and an empty list would be a mistake. */
+/** Leaves out what is not set: TOML has no value for that, and an empty list would be a mistake. */
 function thatAreSet(rows: readonly (readonly [string, unknown])[]): EffectiveConfiguration {
   return Object.fromEntries(
     rows.filter(([, value]) =>
@@ -65,14 +65,14 @@ function thatAreSet(rows: readonly (readonly [string, unknown])[]): EffectiveCon
   );
 }
 
-/** What is in force once `after` has been read: all of it but what needs a restart. */
+/** @returns what is in force once `after` has been read: its settings, except those that need a restart */
 export function withoutRestart(before: Configuration, after: Configuration): Configuration {
   const kept = SETTING_ROWS.filter(({ restart }) => restart === true)
     .map(({ key }) => [key, valueOf(before, key)]);
   return { ...after, settings: { ...after.settings, ...Object.fromEntries(kept) } };
 }
 
-/** The keys of what is not the same: settings, TLS profiles by the content of their files, and so on. */
+/** @returns the keys of all that differs; TLS profiles count by the content of their files */
 export function differences(one: Configuration, other: Configuration): string[] {
   const settings = SETTING_ROWS.map(({ key }) => key)
     .filter((key) => JSON.stringify(valueOf(one, key)) !== JSON.stringify(valueOf(other, key)));
@@ -99,12 +99,12 @@ function changedKeys(
     .filter((key) => one.get(key) !== other.get(key));
 }
 
-/** HAProxy's `agent-inter` when it is not set, less some room for the way, in milliseconds. */
+/** HAProxy's default `agent-inter`, less some time for the reply to arrive, in milliseconds. */
 const SAFE_CHECK_TIMEOUT_MS = 1950;
 
 /**
  * @param now for the certificates' validity
- * @returns a warning for each thing that is allowed but hardly meant
+ * @returns one line for each thing that is accepted but hardly meant
  */
 export function warningsAbout(
   { settings, tlsProfiles, metadata }: Configuration,

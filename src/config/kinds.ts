@@ -50,7 +50,7 @@ export function atLeast(min: number, placeholder: string): Kind<number> {
 /** A TCP port. */
 export const port: Kind<number> = integer(1, 65535, "PORT");
 
-/** Node's timers hold no longer time than this, in milliseconds. */
+/** The longest time that Node's timers take, in milliseconds. */
 const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** A time in milliseconds. */
@@ -92,8 +92,8 @@ export const addresses: Kind<readonly string[]> = {
 };
 
 /**
- * Texts separated by commas, or a TOML list. An empty one is a mistake: who writes "allow nobody" must
- * not get "allow everybody".
+ * Texts separated by commas, or a TOML list. An empty list is a mistake: it might be meant to allow nobody, and
+ * would allow everybody.
  */
 export const list: Kind<readonly string[]> = {
   accepted: "a list with at least one entry (outside TOML separated by commas)",
@@ -104,7 +104,7 @@ export const list: Kind<readonly string[]> = {
   fromToml: (value) => atLeastOne(stringsOf(value)),
 };
 
-/** The path of a file; whether it can be used is seen when it is read. */
+/** The path of a file. Whether the file can be used shows when it is read. */
 export const file: Kind<string | undefined> = {
   ...textKind("the path of a file", "FILE", (text) => text === "" ? undefined : text),
   keepsBlanks: true,
@@ -146,11 +146,7 @@ export function wrongValue(name: string, source: string, value: unknown, accepte
   return `${name} (from ${source}): ${JSON.stringify(value)} is not ${accepted}`;
 }
 
-/**
- * Finds what somebody may have meant.
- *
- * @returns `` (did you mean X?)`` with its blank, or an empty text when nothing known is near
- */
+/** @returns a hint at what somebody may have meant, with a blank before it; empty when nothing known is near */
 export function suggest(typed: string, known: readonly string[], prefix = ""): string {
   const limit = Math.max(1, Math.floor(typed.length / 3));
   const [nearest] = known

@@ -48,8 +48,8 @@ export interface ConfigurationSources {
   /** Path of the TOML file. */
   readonly configFile: string | undefined;
   /**
-   * Whether that file is refused when nothing but white space is in it, as after a write that failed, instead
-   * of warned of. @default {false}
+   * Whether it is a mistake, and not merely warned of, that the file is empty: a write may have failed.
+   * @default {false}
    */
   readonly refuseEmptyFile?: boolean;
   readonly environment: Readonly<Record<string, string>>;
@@ -169,7 +169,7 @@ function readConfigFile(
   return { settings, tls, metadata, logPackages };
 }
 
-/** What may stand without a key. */
+/** Tables that may be empty. */
 const SECTIONS = ["tls", "metadata", "logging", "logging.packages"];
 
 function isOfProfile({ path, value }: TomlEntry): boolean {
@@ -229,10 +229,12 @@ function readSettings(
   };
 }
 
-/** What a source says of a setting: as it stands there, and read; either undefined where it cannot be. */
+/** What a source says of a setting. */
 interface Given {
   readonly source: string;
+  /** As it stands there; `undefined` where it is no text. */
   readonly value: unknown;
+  /** The value of the setting; `undefined` where it is not accepted. */
   readonly read: unknown;
 }
 
@@ -254,7 +256,7 @@ function findInFile(
   return entry && { ...entry, read: kind.fromToml(entry.value) };
 }
 
-/** Compose files and templates set a variable to nothing, or to more blanks, than was meant. */
+/** Compose files and templates may set a variable to nothing, or with blanks around it, without anybody meaning it. */
 function findVariable(
   { env, kind }: Setting<unknown>,
   environment: Readonly<Record<string, string>>,

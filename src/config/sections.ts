@@ -7,9 +7,10 @@ import { TOML_KEYS } from "./settings.ts";
 import type { TomlEntry } from "./sources.ts";
 
 /**
+ * In TOML, all keys below the head of a table belong to that table, up to the next head.
+ *
  * @param key a key as it stands in a table
- * @returns what to say of it where it is that of a setting: TOML counts what stands below the head of a table
- * to that table, up to the next one
+ * @returns what is wrong with it where it is the key of a setting
  */
 export function misplacedSetting(key: string): string | undefined {
   return TOML_KEYS.has(key) ? "a setting, which must stand above the first [table]" : undefined;
@@ -44,7 +45,7 @@ export const TLS_PROFILE_KEYS = {
   { readonly field: keyof TlsProfileSettings; readonly kind: Kind<unknown>; readonly help: string }
 >;
 
-/** Where certificates come from. */
+/** Where a TLS profile has its certificates from. */
 export interface TlsFiles {
   /** Reads a file; throws when it cannot. */
   readonly readTextFile: (path: string) => string;
@@ -54,7 +55,7 @@ export interface TlsFiles {
 /**
  * Reads the tables `[tls.NAME]` and the files that they name.
  *
- * @param general what holds for a profile that does not say otherwise
+ * @param general the settings of profiles that do not set them themselves
  * @param mistakes takes one line per mistake
  * @returns the profiles by their name
  */
@@ -91,7 +92,7 @@ export async function readTlsProfiles(
 /**
  * Reads the files of one profile.
  *
- * @param label names a key, and where its value came from, in messages
+ * @param label gives the name of a key, and where its value came from, for messages
  * @returns the profile, or `undefined` when there are mistakes
  */
 export async function readTlsProfile(
@@ -146,7 +147,7 @@ const NAME = /^(?!grpc-)(?!.*-bin$)[0-9a-z_.-]+$/;
 /** Visible ASCII and blanks, as HTTP/2 carries it. */
 const VALUE = /^[\x20-\x7e]*$/;
 
-/** Names that HTTP/2 or gRPC set themselves. */
+/** Names that the client sets itself, or that HTTP/2 forbids. */
 const RESERVED = new Set(["te", "content-type", "user-agent", "host", "connection"]);
 
 const FROM_ENVIRONMENT = "env:";
@@ -176,7 +177,7 @@ export function readMetadata(
       continue;
     }
     names.add(name);
-    // Of one word are `fall` and `rise` alone: these may well be metadata.
+    // Settings of one word (`fall`, `rise`) may well be meant as metadata.
     const misplaced = /[_.]/.test(name) ? misplacedSetting(name) : undefined;
     if (misplaced !== undefined) {
       mistakes.push(`${key} (from ${source}): ${misplaced}`);
@@ -212,7 +213,7 @@ export function readMetadata(
   }
 }
 
-/** What the Rust agent calls itself in its `[logging.packages]`; a module of it is a component here. */
+/** What the Rust agent calls itself in its `[logging.packages]`. Its modules correspond to components here. */
 const RUST_PACKAGE = /^haproxy_grpc_agent(?:::(\w+))?$/;
 
 /**
@@ -229,7 +230,7 @@ export function readLogPackages(
   warnings: string[],
 ): ReadonlyMap<Component, LogLevel> {
   const levels = new Map<Component, LogLevel>();
-  // The whole before its parts, whatever their order in the file.
+  // The whole agent before its components, so that these count, whatever the order in the file.
   const whole = entries.filter(({ path }) => path[2] === "haproxy_grpc_agent");
   for (const entry of [...whole, ...entries.filter((entry) => !whole.includes(entry))]) {
     const { path, value, source } = entry;

@@ -15,7 +15,7 @@ import {
   port,
 } from "./kinds.ts";
 
-/** One setting: everything that is said of it anywhere comes from here. */
+/** One setting. Its flag, variable, TOML key, help and documents are all made from this. */
 export interface Setting<Value> {
   /** Its name in {@linkcode Settings} and in messages. */
   readonly key: string;
@@ -49,7 +49,7 @@ function setting<Value>(row: Row<Value>): Row<Value> {
   return row;
 }
 
-/** The table of settings, in the order of the help. Where no `toml` stands, it is the key itself. */
+/** The table of settings, in the order of the help. The default of `toml` is the key itself. */
 export const SETTINGS = {
   server_bind_address: setting({
     env: "SERVER_BIND",

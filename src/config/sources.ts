@@ -13,7 +13,7 @@ export interface TomlEntry {
   readonly source: string;
 }
 
-/** Stands for a table without a key: its name alone may say something (`[tls.public]`). */
+/** Stands for a table without keys: its name alone may mean something (`[tls.public]`). */
 export const EMPTY_TABLE = {};
 
 /** The entries of a TOML file, or why it is none. */
@@ -65,7 +65,7 @@ const KEY = String.raw`[A-Za-z0-9_-]+|"[^"]*"|'[^']*'`;
 const TABLE_LINE = new RegExp(String.raw`^\s*\[\s*((?:${KEY})(?:\s*\.\s*(?:${KEY}))*)\s*\]`);
 const KEY_LINE = new RegExp(String.raw`^\s*((?:${KEY})(?:\s*\.\s*(?:${KEY}))*)\s*=`);
 
-/** On which line each key stands; the parser does not say. What is not found has no line. */
+/** @returns the line of each key, which the parser does not tell; keys that are not found are left out */
 function keyLines(text: string): ReadonlyMap<string, number> {
   const lines = new Map<string, number>();
   let table: readonly string[] = [];
@@ -84,27 +84,27 @@ function keyParts(key: string): readonly string[] {
   return (key.match(new RegExp(KEY, "g")) ?? []).map((part) => part.replace(/^["']|["']$/g, ""));
 }
 
-/** The variables of an environment, with what Kubernetes has put in taken out. */
+/** The variables of an environment without those that Kubernetes has added. */
 export interface SeparatedEnvironment {
   readonly environment: Readonly<Record<string, string>>;
   /** One line for each Service whose links are left out. */
   readonly warnings: readonly string[];
 }
 
-/** `tcp://10.96.12.34:9090`: the form that no setting takes. */
+/** `tcp://10.96.12.34:9090`: the value of a service link, which no setting accepts. */
 const LINK = /^(?:tcp|udp|sctp):\/\/(?:\[([0-9a-f:.]+)\]|([0-9.]+)):\d{1,5}$/i;
 
-/** Names whose value has that form. The name of the Service, first, may be all of {@linkcode ENV_PREFIX}. */
+/** Names whose value is a link, without {@linkcode ENV_PREFIX}, which is (the beginning of) the Service's name. */
 const NAMED_FOR_LINK = /^(.*?)_?PORT(?:_\d+_(?:TCP|UDP|SCTP))?$/;
 
-/** Names whose value is a part of it: an address, a port, a protocol. */
+/** Names whose value is a part of a link: an address, a port, a protocol. */
 const NAMED_FOR_PART =
   /^(.*?)_?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)_(?:PROTO|PORT|ADDR))$/;
 
 /**
- * Takes out the variables that Kubernetes sets in each container for the Services of its namespace ("service
- * links", as Docker had them), where a Service is called haproxy-agent, or haproxy-agent-metrics: they begin
- * like the agent's own, and `HAPROXY_AGENT_METRICS_PORT` is one of its own.
+ * Takes out service links: the variables that Kubernetes sets in each container for the Services of its namespace.
+ * Those of a Service called haproxy-agent, or haproxy-agent-metrics, begin like the agent's own variables, and
+ * `HAPROXY_AGENT_METRICS_PORT` even is one.
  *
  * @param known the agent's own variables, without {@linkcode ENV_PREFIX}: one of these is taken out only when
  * its value is a link
@@ -151,10 +151,9 @@ function isLink(value: string): boolean {
 }
 
 /**
- * Other programs may set such names, so they are no mistakes.
- *
  * @param known the agent's own variables, without {@linkcode ENV_PREFIX}
- * @returns a warning for each variable that begins like the agent's own and is none of them
+ * @returns a warning for each variable that begins like the agent's own and is none of them. It is no mistake: other
+ * programs may use such names
  */
 export function unknownVariables(
   environment: Readonly<Record<string, string>>,
@@ -169,8 +168,8 @@ export function unknownVariables(
 
 /**
  * @param names variables
- * @param read gives the value of one; throws for what is no text
- * @returns those that are set to something that is no text; an environment as a whole leaves them out
+ * @param read gives the value of one; throws where that is no text
+ * @returns those that are set to something that is no text: `Deno.env.toObject` leaves them out
  */
 export function unreadableVariables(
   names: readonly string[],

@@ -24,12 +24,12 @@ export type OpenedLog =
   | {
     readonly ok: true;
     readonly destination: LogDestination;
-    /** Has the log file opened anew if somebody has moved it away. */
+    /** Has the log file opened anew if somebody has moved it away: logrotate, say. */
     readonly look: () => void;
   }
   | { readonly ok: false; readonly mistake: string };
 
-/** Opens what `log_destination` names. Should a file fail later, its lines go to stderr. */
+/** Opens what `log_destination` names. If a file cannot be written later, its lines go to stderr. */
 export async function openLog(
   settings: LogSettings,
   observer: LogFileObserver,
@@ -57,14 +57,14 @@ export async function openLog(
   };
 }
 
-/** @returns what is wrong with the log file as far as it shows without making it or its folder */
+/** @returns what is wrong with the log file, as far as that shows without creating it or its folder */
 export function logFileMistake(settings: LogSettings): string | undefined {
   const { log_destination: destination, log_file_path: given } = settings;
   if (destination === "console" || given === undefined) return undefined;
   const path = resolve(given);
   const folder = dirname(path);
   const missing = isMissing(folder);
-  // Asked beforehand: at a terminal Deno would put the question to the user, and wait.
+  // Queried first, since at a terminal Deno would ask the user, and wait.
   const needed = settings.log_file_rotation === "never" && !missing ? path : folder;
   if (Deno.permissions.querySync({ name: "write", path: needed }).state !== "granted") {
     return cannotBeWritten(
@@ -82,7 +82,7 @@ export function logFileMistake(settings: LogSettings): string | undefined {
   );
 }
 
-/** @returns where a symbolic link leads that leads nowhere */
+/** @returns the missing target of a symbolic link; `undefined` for any other path */
 function danglingLink(path: string): string | undefined {
   if (!isMissing(path)) return undefined;
   try {
@@ -139,7 +139,7 @@ export class LogFile implements LogDestination, Disposable {
   readonly #elapsed: () => number;
   #open: OpenFile | undefined;
   #lookedAt = -Infinity;
-  /** The file for which the old ones were deleted. */
+  /** The current file for which old ones have been deleted already. */
   #newest: string | undefined;
 
   /** Touches nothing yet. */
@@ -231,7 +231,7 @@ async function openFile(path: string): Promise<OpenFile> {
   }
 }
 
-/** Whether the last line has no end: the disk was full then, or the machine went down. */
+/** Whether the last line has no end, as after a full disk or a crash of the machine. */
 async function isBroken(file: Deno.FsFile, size: number): Promise<boolean> {
   if (size === 0) return false;
   await file.seek(-1, Deno.SeekMode.End);
@@ -252,10 +252,10 @@ export const LOG_FILE_ROTATIONS = ["never", "daily", "hourly"] as const;
 
 export type LogFileRotation = (typeof LOG_FILE_ROTATIONS)[number];
 
-/** Characters of an ISO 8601 time that tell the files of a rotation apart: 2026-11-23T14. */
+/** How many characters of an ISO 8601 time (2026-11-23T14) are appended. */
 const TIME_LENGTH = { daily: 10, hourly: 13 };
 
-/** What rotation appends; either form, so that files from before a change of the setting are found. */
+/** What either rotation appends, so that files from before a change of the setting are found too. */
 const ENDING = /^\.\d{4}-\d\d-\d\d(?:-\d\d)?$/;
 
 /**
@@ -272,8 +272,8 @@ export function logFileAt(path: string, rotation: LogFileRotation, instant: numb
 }
 
 /**
- * Chooses the files that are too many. Those named for a time that is yet to come go first: a clock that was
- * ahead has left them, and they would otherwise stay in the place of newer ones for years.
+ * Chooses the files that are too many, the oldest first. But before these go files whose time is yet to come: a clock
+ * that was ahead has left them, and for years they would be kept instead of newer ones.
  *
  * @param path `log_file_path`
  * @param names the files of its folder, in any order
@@ -292,7 +292,7 @@ export function logFilesToDelete(
   const others = names.filter((name) =>
     name.startsWith(prefix) && ENDING.test(name.slice(prefix.length)) && name !== now
   ).sort();
-  // Files of today's hours, from when the rotation was hourly, are not ahead.
+  // With daily rotation, files of today's hours, left from hourly rotation, are not ahead.
   const isAhead = (name: string) => name.slice(0, now.length) > now;
   const inOrder = [...others.filter(isAhead), ...others.filter((name) => !isAhead(name))];
   return inOrder.slice(0, Math.max(0, others.length - (maxFiles - 1)));

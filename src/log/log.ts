@@ -17,12 +17,12 @@ export type Component = (typeof COMPONENTS)[number];
 /** One logger per component. */
 export type Logs = { readonly [Name in Component]: Logger };
 
-/** The levels of `log_level`, least first. Nothing is logged at `trace`, which configurations of the Rust agent name. */
+/** The levels of `log_level`, least first. `trace` is for configurations of the Rust agent: nothing is logged at it. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** The forms of a line. */
+/** Values of `log_format`. */
 export const LOG_FORMATS = ["json", "pretty"] as const;
 
 export type LogFormat = (typeof LOG_FORMATS)[number];
@@ -40,13 +40,13 @@ export interface LogOptions {
   readonly format: LogFormat;
   /** Colours in the pretty form: for a terminal. */
   readonly colour: boolean;
-  /** Takes each line with its newline, and whether somebody waits for it; must not throw. */
+  /** Takes each line with its newline, and whether it is urgent (a warning or an error); must not throw. */
   readonly write: (line: string, isUrgent: boolean) => void;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What a line tells beside its message; a function is only called for a line that is written. */
+/** The fields of a line; a function is only called for a line that is written. */
 export type LogFields = Fields | (() => Fields);
 
 /** @returns the loggers of all components */
@@ -146,8 +146,8 @@ function quote(text: string): string {
 const CONTROLS = /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
- * JSON leaves DEL and the C1 control characters as they are, which some terminals obey, and the line ends
- * and directions of Unicode, which let a line look like another.
+ * Escapes what JSON leaves as it is: DEL and the C1 control characters, which some terminals obey, and Unicode's line
+ * ends and marks of direction, which let one line look like another.
  */
 function encodeControls(json: string): string {
   return json.replace(
@@ -172,8 +172,8 @@ function timestamp(): string {
 const PER_SECOND = 10;
 
 /**
- * Warnings or errors that a client can bring about: of each message at most 10 a second, then a count of
- * those left out.
+ * Warnings or errors that clients can cause in any number: of each message at most 10 a second are logged, and then
+ * how many were left out.
  */
 export class ThrottledWarnings {
   readonly #log: Logger;
@@ -190,7 +190,7 @@ export class ThrottledWarnings {
   /**
    * Logs, or counts.
    *
-   * @param message one of a few, never from the wire
+   * @param message one of a few constant texts
    * @param fields called only when the line is written
    */
   warn(message: string, fields: () => Fields): void {

@@ -5,7 +5,7 @@ export type Written =
   | { readonly ok: true }
   | {
     readonly ok: false;
-    /** Bytes of whole lines that are out: the next line begins there. */
+    /** How many bytes of whole lines were written before: the next line begins there. */
     readonly written: number;
     readonly error: unknown;
   };
@@ -22,12 +22,12 @@ export interface LogDestination {
 
 const NEWLINE = 0x0a;
 
-/** How long to wait for room in a pipe that does not block, in milliseconds. */
+/** How long to wait before writing again to a non-blocking pipe that is full, in milliseconds. */
 const NO_ROOM_PAUSE_MS = 100;
 
 /**
- * Writes lines to something that may take them in pieces. Where a line breaks off (the disk is full in its
- * middle), it is ended before the next one, so that it spoils no other.
+ * Writes lines to something that may take them in pieces. Where a line breaks off, as on a full disk, a newline is
+ * written before the next line, so that only the broken one is lost.
  */
 export class LineWriter implements LogDestination {
   readonly #write: (bytes: Uint8Array) => Promise<number>;
@@ -35,7 +35,7 @@ export class LineWriter implements LogDestination {
 
   /**
    * @param write writes some of the bytes and says how many, as `Deno.stderr.write` does
-   * @param broken whether what stands there already ends in the middle of a line
+   * @param broken whether what is there already ends in the middle of a line
    */
   constructor(write: (bytes: Uint8Array) => Promise<number>, broken = false) {
     this.#write = write;
@@ -56,7 +56,7 @@ export class LineWriter implements LogDestination {
     }
   }
 
-  /** The reader of a pipe may have made it non-blocking for both sides; then a full one is no failure. */
+  /** The reader of a pipe may have made it non-blocking for both sides: that it is full is no failure then. */
   async #writeSome(bytes: Uint8Array): Promise<number> {
     while (true) {
       try {
@@ -69,10 +69,10 @@ export class LineWriter implements LogDestination {
   }
 }
 
-/** Lines waiting for a slow reader, in characters; what comes on top is dropped and counted. */
+/** How many characters may wait for a slow reader; lines beyond that are dropped and counted. */
 const MAX_WAITING = 1 << 20;
 
-/** How long lines are gathered, in milliseconds: each write costs more than making ten lines. */
+/** How long lines are gathered before they are written, in milliseconds: a write costs more than making ten lines. */
 const GATHER_MS = 20;
 
 /**
@@ -131,7 +131,7 @@ export class LogOutput {
   }
 
   async #flush(): Promise<void> {
-    await Promise.resolve(); // the rest of this turn's lines
+    await Promise.resolve(); // so that lines of the same moment leave in the same write
     while (this.#lines.length > 0) {
       const text = this.#lines.join("");
       this.#lines = [];
@@ -156,20 +156,20 @@ function countLines(bytes: Uint8Array): number {
   return bytes.reduce((count, byte) => byte === NEWLINE ? count + 1 : count, 0);
 }
 
-/** How long a destination that has failed is left alone, in milliseconds. */
+/** How long a destination that has failed is not tried again, in milliseconds. */
 const RETRY_MS = 1000;
 
-/** Told what becomes of the log file, once each time. Nothing may throw. */
+/** Told what becomes of the log file, once at each change. None of these may throw. */
 export interface LogFileObserver {
   /** It cannot be written: from now on its lines go elsewhere. */
   onFailed(error: unknown): void;
   /** From now on its lines go to it again. */
   onRecovered(): void;
-  /** Files that are too many cannot be deleted. */
+  /** Old files cannot be deleted. */
   onUndeleted(error: unknown): void;
 }
 
-/** Writes to one destination, and while that fails to another. No line comes twice; one is lost only where both fail. */
+/** Writes to one destination, and to another while that fails. No line is written twice, or lost unless both fail. */
 export class LogFallback implements LogDestination {
   readonly #first: LogDestination;
   readonly #second: LogDestination;
