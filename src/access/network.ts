@@ -7,7 +7,7 @@ export interface IpAddress {
   readonly bits: bigint;
 }
 
-/** What stands before the 32 bits of the IPv4 address (RFC 4291, section 2.5.5.2): `::ffff:0:0/96`. */
+/** The bits before those of the IPv4 address in an IPv4-mapped one (RFC 4291, section 2.5.5.2): `::ffff:0:0/96`. */
 const IPV4_MAPPED = 0xffffn;
 
 const IPV6_HEX_DIGITS = 32;
@@ -45,7 +45,7 @@ function readIPv6(text: string): bigint {
   return BigInt(`0x${hexDigits(head).padEnd(IPV6_HEX_DIGITS - last.length, "0")}${last}`);
 }
 
-/** The digits of some groups with all zeros written, the last group perhaps an IPv4 address. */
+/** The hexadecimal digits of some groups, with leading zeros; the last group may be an IPv4 address. */
 function hexDigits(groups: string): string {
   if (groups === "") return "";
   return groups.split(":").map((group) =>
@@ -62,8 +62,8 @@ type ParsedNetwork =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * The addresses of one family that begin with the same bits. (node:net's `BlockList` was no choice:
- * for it `::ffff:10.0.0.1` is in `::/0` and `10.0.0.1` is not, and it takes `10.1.2.3/8` silently.)
+ * The addresses of one family that begin with the same bits. Node's `BlockList` (node:net) would not do: for it
+ * `::ffff:10.0.0.1` is in `::/0` but `10.0.0.1` is not, and it accepts `10.1.2.3/8`.
  */
 export class Network {
   readonly #family: 4 | 6;

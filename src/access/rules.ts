@@ -42,8 +42,7 @@ export class ClientRules {
   }
 
   /**
-   * @param address the IP address of a connection's other end, without brackets. What is none (the
-   * path of a Unix socket, or nothing) is in no network
+   * @param address the client's IP address, without brackets; anything else is in no network
    * @returns whether that client may ask
    */
   allows(address: string): boolean {
@@ -70,7 +69,7 @@ const WILDCARD = "*.";
 
 /** DNS names: a single one, or with {@linkcode WILDCARD} before it all those below it. */
 class HostPattern {
-  /** The single name, or what the names end with, its dot included. */
+  /** The single name, or the end of the names with the dot before it. */
   readonly #end: string;
   readonly #exact: boolean;
 
@@ -80,8 +79,8 @@ class HostPattern {
   }
 
   /**
-   * Reads a DNS name (`api.internal`) or `*.` and one (`*.svc.cluster.local`). A `*` stands nowhere
-   * else; alone it is not taken either, as it would still not cover requests by IP address.
+   * Reads a DNS name (`api.internal`), or `*.` and a DNS name (`*.svc.cluster.local`). A `*` may stand nowhere else.
+   * A `*` alone is refused, since it would not cover requests by IP address.
    *
    * @returns the pattern, or `undefined` when the text is none; never throws
    */
@@ -100,8 +99,8 @@ class HostPattern {
   }
 
   /**
-   * Whether the name is one of the pattern's. Capitals and the dot at the end of an absolute name
-   * make no difference; `*.` stands for one label or more.
+   * Whether a name matches. Capitals, and the dot at the end of an absolute name, make no difference; `*.` stands for
+   * one label or more.
    *
    * @param host a DNS name or an IP address; the latter never matches
    */
@@ -202,9 +201,9 @@ function parsePorts(
 /**
  * What may be checked.
  *
- * A host pattern trusts whoever answers for the name: a request for such a name may go wherever the
- * name resolves to. It is compared with the name as requested, before any search domain. For other
- * names the networks decide, address by address, and for a request by IP address they alone do.
+ * A request for a name that a host pattern matches may go wherever the name resolves to, so a pattern trusts whoever
+ * answers for the name. It is compared with the name as requested, before any search domain. For other names the
+ * networks decide, address by address, and for a request by IP address they alone do.
  */
 export class BackendRules {
   readonly #rules: readonly BackendRule[];
@@ -220,8 +219,8 @@ export class BackendRules {
   }
 
   /**
-   * Whether it is worth resolving the host. For an IP address that is the whole answer; for a name,
-   * `false` means that no address whatever would be {@linkcode permitted}.
+   * Whether it is worth resolving the host. For an IP address this is the whole answer. For a name, `false` means
+   * that none of its addresses could be {@linkcode permitted}.
    *
    * @param host an IP address without brackets, or a DNS name
    * @param port a TCP port, 1 to 65535

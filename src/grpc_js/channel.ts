@@ -62,7 +62,7 @@ const OPTIONS = {
   "grpc.primary_user_agent": "haproxy-grpc-agent",
 };
 
-/** Texts with which grpc-js says that there is no whole answer: the server broke off, or it did itself. */
+/** What grpc-js's errors begin with where there is no whole answer, whether the server or grpc-js broke it off. */
 const NO_ANSWER = [
   "Stream refused by server",
   "Connection dropped",
@@ -73,30 +73,30 @@ const NO_ANSWER = [
   "Received message larger than max",
 ];
 
-/** How a call ended, and whether its connection is there still. */
+/** How a call ended, and whether its connection is still there. */
 export type CallEnd =
   | { readonly kind: "response"; readonly connected: true; readonly status: string }
   | {
     readonly kind: "error";
     readonly connected: boolean;
     readonly error: ServiceError;
-    /** Whether the server has answered, or grpc-js refuses what it has answered. */
+    /** Whether there was a whole answer, even one that grpc-js refuses. */
     readonly answered: boolean;
   }
-  /** `late`: the process was held up meanwhile. */
+  /** `late` tells whether the process was held up meanwhile. */
   | { readonly kind: "timeout"; readonly connected: boolean; readonly late: boolean };
 
 /** A call under way. */
 export interface ChannelCall {
-  /** Settles when it has ended, in its time; never, once it is cancelled. */
+  /** Settles in time when the call has ended; never settles once it is cancelled. */
   readonly ended: Promise<CallEnd>;
   /** Gives it up. Idempotent. */
   cancel(): void;
 }
 
 /**
- * One connection of grpc-js to one address. It takes calls until one of them fails for want of the
- * connection: grpc-js connects again by itself, but after a pause, and answers from memory meanwhile.
+ * One connection of grpc-js to one address. It takes calls until one fails together with the connection: grpc-js
+ * would connect again only after a pause, and let calls fail with the last error meanwhile.
  */
 export class Channel {
   /** Whether the server has answered a call on it. */
@@ -112,7 +112,7 @@ export class Channel {
   #idle: Deadline | undefined;
   #closeReason: CloseReason | undefined;
 
-  /** @param onClosed called once, when no call is on it any more */
+  /** @param onClosed called once, when it is closed and no call is on it any more */
   constructor(
     { address, port, tls }: Destination,
     options: PoolOptions,
@@ -159,7 +159,7 @@ export class Channel {
     this.#idle?.cancel();
     const { promise: ended, resolve } = Promise.withResolvers<CallEnd>();
     const fields = metadata.clone();
-    // By hand: a deadline of grpc-js's own could not tell that the process was held up.
+    // Set here, since a deadline of grpc-js itself would not tell whether the process was held up.
     fields.set("grpc-timeout", `${Math.ceil(timeoutMs)}m`);
     const call = this.#client.check({ service }, fields, { host: authority }, (error, response) => {
       // grpc-js reports the end of a stream before the end of its session.

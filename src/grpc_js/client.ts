@@ -17,21 +17,21 @@ import { describeHandshakeFailure } from "../tls/certificate.ts";
 import { type CallEnd, Channel, type ChannelCall } from "./channel.ts";
 import { installGoawayGuard, limitConnecting } from "./workarounds.ts";
 
-/** Takes what grpc-js says of itself; `text` is only called for a line that is written. */
+/** Takes what grpc-js logs; `text` is only called for a line that is written. */
 export interface GrpcJsLog {
-  /** An error, perhaps as it came from the wire: a response header that grpc-js does not take, say. */
+  /** An error; its text may come from the wire, as a response header that grpc-js refuses. */
   warn(text: () => string): void;
   debug(text: () => string): void;
 }
 
-/** What grpc-js says is logged up to this many characters: it quotes backends. */
+/** A text of grpc-js is logged up to this many characters, since it may quote backends. */
 const LOGGED_LENGTH = 500;
 
 /**
  * Prepares this process for grpc-js. To be called once, before the first client is made.
  *
- * @param log takes what grpc-js would print on stderr by itself: between the lines of the log, and
- * synchronously, so that a full pipe would stop the agent; `undefined` for nowhere
+ * @param log takes what grpc-js would otherwise print on stderr itself, synchronously, so that a full pipe would stop
+ * the agent; `undefined` for nowhere
  */
 export function setUpGrpcJs(log: GrpcJsLog | undefined): void {
   installGoawayGuard();
@@ -43,30 +43,29 @@ export function setUpGrpcJs(log: GrpcJsLog | undefined): void {
 }
 
 /**
- * The client of `grpc_client = "grpc-js"`: gRPC's library for Node, for a backend on which the agent's own
- * client should fail, and for tests to hold that one against.
+ * The client of `grpc_client = "grpc-js"`: gRPC's library for Node, for backends on which the native client might
+ * fail, and for tests that compare the two.
  *
- * A channel per destination, kept for the next check and dropped at the first failure, since grpc-js
- * connects again by itself only after a pause, and answers from memory meanwhile. A call that fails on a
- * kept channel without an answer is made once more on a new one. The addresses of a name are tried in
- * turn, those with a channel first.
+ * It has one {@linkcode Channel} for each destination, kept for the next check and dropped at the first failure. A call
+ * that fails on a kept channel without an answer is made once more on a new one. The addresses of a name are tried one
+ * after the other, those with a channel first.
  *
  * Verdicts: a status is what the backend says; no connection, or one that ends without an answer, is
  * `backend_unreachable`, or `tls` where TLS is spoken and TCP was connected; every other error is `rpc` with
  * grpc-js's code and text.
  *
  * It does not do what the native client does beyond that:
- * - A GOAWAY needs `installGoawayGuard`, or it can kill the process; an attempt to connect needs
- *   `limitConnecting`, or it leaves its socket behind (workarounds.ts).
+ * - Without `installGoawayGuard` a GOAWAY can kill the process, and without `limitConnecting` an attempt to connect
+ *   leaves its socket behind (workarounds.ts).
  * - No second call beside a silent one, and no PING: a connection that a middlebox has dropped in silence
  *   costs one check. A server that answers only the first call of each connection costs some.
- * - Calls beyond the server's MAX_CONCURRENT_STREAMS wait for their turn inside their deadline.
+ * - Calls beyond the server's MAX_CONCURRENT_STREAMS wait, and the wait counts against their deadline.
  * - ALPN is not looked at: a server that speaks HTTP/2 without offering it passes, whatever `require_alpn`.
  * - A response is not read strictly: pages in place of gRPC's answer, two messages, a wrong content-type or
  *   malformed header fields have other codes and texts, and some pass.
- * - A client certificate that the server refuses is told as a lost connection, and a server that is checked by
- *   its IP address is sent a server name that is none.
- * - A peer that floods it has it read, and the agent do little else, until the connection is closed.
+ * - A client certificate that the server refuses shows as a lost connection, and a server that is checked by its IP
+ *   address is sent a made-up server name.
+ * - While a peer floods a connection, the agent does little else than read it.
  * - Nothing is kept over a reload, and no connection is replaced because of its age.
  */
 export class GrpcJsClient implements HealthClient {
@@ -105,7 +104,7 @@ export class GrpcJsClient implements HealthClient {
     return {
       verdict,
       progress: () => ({ answer: undefined, lack: undefined, waitsFor: calls.waitsFor }),
-      joined: () => {}, // nothing is asked twice
+      joined: () => {}, // there are no second calls that could be made earlier
       cancel: () => calls.cancel(),
     };
   }
@@ -122,7 +121,7 @@ export class GrpcJsClient implements HealthClient {
   }
 
   async #run(destinations: readonly Destination[], calls: Calls): Promise<Verdict> {
-    // All are the addresses of one name, with one profile.
+    // All destinations are addresses of one name, with the same profile.
     const detail = contextProblem(destinations[0]);
     if (detail !== undefined) return { kind: "tls", detail };
     const rank = (destination: Destination) => this.stateOf(destination) === "ready" ? 0 : 1;

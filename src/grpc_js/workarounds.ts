@@ -3,13 +3,13 @@ import http2 from "node:http2";
 import net, { type Socket } from "node:net";
 
 /**
- * Keeps a GOAWAY from killing a process: the agent's own, and that of a backend.
+ * Keeps a GOAWAY from killing a process: the agent's own, and that of a backend. To be called once, before the first
+ * connection.
  *
- * Deno 2.9.4 and later emit a session's `goaway` event while nghttp2 is still reading the frame. grpc-js
- * closes the session inside that event, which frees nghttp2's session under its feet: SIGSEGV or
- * SIGABRT, and no JavaScript handler sees it. Here each client session gets its `close` and `destroy`
- * put off to the next tick, when the frame has been read. grpc-js calls `http2.connect` as a property,
- * so replacing the property reaches it. To be called once, before the first connection.
+ * Deno 2.9.4 and later emit a session's `goaway` event while nghttp2 is still reading the frame. grpc-js closes the
+ * session inside that event, which frees nghttp2's session while it is in use: SIGSEGV or SIGABRT, which no JavaScript
+ * can catch. So `close` and `destroy` of each client session are put off to the next tick, when the frame has been
+ * read. grpc-js calls `http2.connect` as a property, so replacing the property reaches it.
  *
  * Deno's HTTP/2 servers have the same fault, and a health check must not kill a backend, so the agent
  * sends no GOAWAY of its own: it closes a connection on which no stream is open, which says the same.
@@ -41,16 +41,16 @@ export function putOffClosing(session: http2.Http2Session): void {
   };
 }
 
-/** How long a closed channel has for saying goodbye, in milliseconds. A frozen peer would hold it for ever. */
+/** How long a closed channel may take to end its connection, in milliseconds: a frozen peer would keep it for ever. */
 const GOODBYE_MS = 1000;
 
 /** A socket that has not connected after this time is given up, in milliseconds. */
 const GIVE_UP_CONNECTING_MS = 5000;
 
 /**
- * Ends attempts to connect that nobody ends: grpc-js has no limit for them, and closing a channel leaves
- * them to the kernel, which tries for two minutes. grpc-js calls `net.connect` as a property, so replacing
- * the property reaches it. To be called once, before the first connection.
+ * Ends attempts to connect: grpc-js sets them no limit, and leaves them to the kernel when a channel is closed, which
+ * tries for two minutes. grpc-js calls `net.connect` as a property, so replacing the property reaches it. To be called
+ * once, before the first connection.
  */
 export function limitConnecting(): void {
   const { connect } = net;

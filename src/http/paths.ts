@@ -32,7 +32,7 @@ export function httpPaths(metrics: Metrics, sources: StatusSources): HttpPaths {
   ]);
 }
 
-/** What is costly to make is made no more often than this, in milliseconds, however often it is asked for. */
+/** How long what is costly to make is kept, in milliseconds: requests without a pause make it no more often. */
 const KEPT_MS = 1000;
 
 /** Something that is costly to make, kept for a moment. */
@@ -46,7 +46,7 @@ class Rendered {
     this.#render = render;
   }
 
-  /** @returns it, a second old at most */
+  /** @returns what was rendered, at most {@linkcode KEPT_MS} ago */
   get(): Uint8Array {
     const now = performance.now();
     if (this.#bytes === undefined || now - this.#at >= KEPT_MS) {

@@ -8,7 +8,7 @@ import {
 import type { Socket } from "node:net";
 import { loopbackOf } from "../protocol/host.ts";
 
-/** Open connections; one more pushes out the one that is open longest. */
+/** How many connections may be open; one more closes the one that has been open longest. */
 const MAX_CONNECTIONS = 64;
 
 /** The longest header of a request, in bytes. */
@@ -26,10 +26,10 @@ export interface HttpLimits {
 
 const LIMITS: HttpLimits = { headersMs: 5000, requestMs: 10_000, answerMs: 30_000 };
 
-/** How long a connection is kept for the next request: longer than scrapes are apart. */
+/** How long a connection is kept for the next request, in milliseconds: longer than from scrape to scrape. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** How long requests under way may take at the end, in milliseconds. */
+/** How long requests under way may take when the server stops, in milliseconds. */
 const STOP_MS = 100;
 
 /** How often a server asks itself whether it still answers, in milliseconds. */
@@ -38,10 +38,10 @@ const PROBE_MS = 5000;
 /** How long it may take over that answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 2000;
 
-/** How long to wait after a failed attempt to listen again, in milliseconds. */
+/** How long to wait between attempts to listen again, in milliseconds. */
 const RELISTEN_MS = 1000;
 
-/** What every response carries: a page that shows the inside must not be kept, framed or sniffed. */
+/** What every response carries: pages that show the agent's inside must not be cached, framed or sniffed. */
 const SECURITY_HEADERS = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -61,7 +61,7 @@ export interface HttpAnswer {
   readonly body: string | Uint8Array;
 }
 
-/** What there is to see: the answer of each path, given what follows `?` in the request. */
+/** The answer of each path, given what follows `?` in the request. */
 export type HttpPaths = ReadonlyMap<string, (query: string) => HttpAnswer | Promise<HttpAnswer>>;
 
 /** What a server tells its owner. */
@@ -80,9 +80,9 @@ export interface HttpObserver {
  * It is built on node:http because `Deno.serve` bounds neither connections nor the time that a request
  * takes: whoever reaches the port must not be able to use up what checks need.
  *
- * Once no file descriptor was left for a connection, Deno's HTTP servers (node:http, and `Deno.serve` too)
- * accept none any more and say nothing of it, and probes that are refused for ever have a healthy agent
- * killed. So it asks itself now and then, and listens anew where it gets no answer. This can go when
+ * When there was once no file descriptor for a connection, Deno's HTTP servers (node:http and `Deno.serve`) accept no
+ * further one, without an error, and failing probes would have a healthy agent killed. So the server sends itself a
+ * request now and then, and listens anew where it gets no answer. This can go when
  * tests/integration/descriptors_test.ts passes without it.
  */
 export class HttpServer {
@@ -177,8 +177,8 @@ export class HttpServer {
   }
 
   /**
-   * One request at a time: whoever sends another before the answer to the first (no browser and no
-   * Prometheus does) could have any number of pages waiting in memory.
+   * One request at a time: a client that sends another before the answer to the first (neither browsers nor
+   * Prometheus do) could have any number of pages waiting in memory.
    */
   #respond(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
@@ -215,8 +215,8 @@ export class HttpServer {
 /**
  * Asks a server of this process whether it still answers.
  *
- * @returns the failure where it was silent until the time was up. `undefined` where it has answered, whatever it
- * said, and where the question itself has failed, which says nothing of the server
+ * @returns an error where it gave no answer in time; `undefined` where it gave any, and also where the request itself
+ * failed, which says nothing of the server
  */
 function failureToAnswer(hostname: string, port: number): Promise<Error | undefined> {
   const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);

@@ -6,14 +6,14 @@ import type { OwnCertificate } from "../tls/client_certificate.ts";
 import { VERSION } from "../version.ts";
 import { addCounter, addGauge, Gauge, type Registry } from "./metrics.ts";
 
-/** Series of `backend_up`: their labels come from whoever asks, so there is an end to them. */
+/** How many series `backend_up` may have: clients choose their labels, so they must be bounded. */
 const MAX_SERIES = 1000;
 
 /**
- * Adds what is known of the backends, looked up at each scrape: a backend that nobody asks about any more
- * has no series.
+ * Adds what is known of the backends, collected at each scrape: a backend that nobody asks about any more has no
+ * series.
  *
- * @param single whether there is a series per backend
+ * @param single whether there is a series for each backend
  */
 export function addBackendMetrics(
   registry: Registry,
@@ -55,7 +55,7 @@ export function addBackendMetrics(
   });
 }
 
-/** One series. */
+/** One series of `backend_up`. */
 interface BackendUp {
   readonly backend: string;
   readonly service: string;
@@ -63,8 +63,8 @@ interface BackendUp {
 }
 
 /**
- * @returns the backends known longest, so that a flood of new ones pushes none of them out; what is asked
- * with several authorities is up when all of them are
+ * @returns the backends known longest, so that a flood of new ones pushes none of them out. A backend that is asked
+ * about with several authorities is up when all of them are
  */
 function backendsUp(history: BackendHistory): Iterable<BackendUp> {
   const series = new Map<string, BackendUp>();
@@ -80,7 +80,7 @@ function backendsUp(history: BackendHistory): Iterable<BackendUp> {
   return series.values();
 }
 
-/** Adds of how many clients and lines it is learnt that the client does not wait. */
+/** Adds for how many clients and lines a patience is learnt. */
 export function addPatienceMetrics(registry: Registry, learnt: () => number): void {
   addGauge(
     registry,
@@ -100,7 +100,7 @@ export function addLogMetrics(registry: Registry, dropped: () => number): void {
   );
 }
 
-/** Adds when the certificates end, looked up at each scrape. */
+/** Adds when the client certificates expire, collected at each scrape. */
 export function addCertificateMetrics(
   registry: Registry,
   certificates: () => readonly OwnCertificate[],
@@ -120,10 +120,10 @@ export function addCertificateMetrics(
 }
 
 /**
- * Adds what every process tells of itself.
+ * Adds the usual metrics of a process.
  *
- * prom-client's own collectors read /proc, which Deno opens to nobody without `--allow-all`; these
- * figures need no permission. Open file descriptors cannot be had that way.
+ * prom-client's own collectors read /proc, which Deno allows only with all permissions. These figures need none; open
+ * file descriptors cannot be counted without.
  */
 export function addProcessMetrics(registry: Registry): void {
   addGauge(

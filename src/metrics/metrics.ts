@@ -10,15 +10,14 @@ import { type Rejection, REJECTIONS, type ServerObserver } from "../server/serve
 import type { AnswerCounts, StatusFigures } from "../status/status.ts";
 
 /**
- * Only those files of prom-client are imported that the agent uses. Its main module loads Node's cluster, HTTP and
- * performance hooks as well, which takes 2 MB of memory for default metrics that nobody shows here.
+ * Only the files of prom-client that the agent uses are imported. Its main module also loads Node's cluster, HTTP and
+ * performance hooks, which takes 2 MB of memory for default metrics that are not shown here.
  */
 
-export type Counter<Label extends string = string> = prom.Counter<Label>;
 export type Gauge<Label extends string = string> = prom.Gauge<Label>;
 export type Registry = prom.Registry;
 
-export const Counter: typeof prom.Counter = counter;
+const Counter: typeof prom.Counter = counter;
 export const Gauge: typeof prom.Gauge = gauge;
 const Histogram: typeof prom.Histogram = histogram;
 export const Registry: typeof prom.Registry = registry;
@@ -26,11 +25,11 @@ export const Registry: typeof prom.Registry = registry;
 /** How a line was answered: `up`, `down` (a backend said so), or without a word from the backend. */
 export type CheckResult = "up" | "down" | "error";
 
-/** The agent's metrics. Those without `haproxy_grpc_agent_` have the Rust agent's names: dashboards know them. */
+/** The agent's metrics. Those without `haproxy_grpc_agent_` have the names that dashboards know from the Rust agent. */
 export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
-  /** Where collectors that look at something at each scrape register themselves. */
+  /** Also for metrics that are collected elsewhere, at each scrape. */
   readonly registry = new Registry();
-  /** Counted here, and shown at a scrape: a labelled counter of the library costs a microsecond a check. */
+  /** Counted here and handed on at a scrape: a labelled counter of the library costs a microsecond a check. */
   readonly #results = { up: 0, down: 0, error: 0 };
   readonly #errors = Object.fromEntries(ERROR_TYPES.map((type) => [type, 0])) as Record<
     ErrorType,
@@ -106,13 +105,13 @@ export class Metrics implements PoolObserver, ServerObserver, StatusFigures {
     return this.registry.contentType;
   }
 
-  /** Counts one line; `errorType` exactly with the result `error`. */
+  /** Counts one line. @param errorType given exactly where the result is `error` */
   countAnswer(result: CheckResult, errorType: ErrorType | undefined): void {
     this.#results[result]++;
     if (errorType !== undefined) this.#errors[errorType]++;
   }
 
-  /** Counts a bug that no check could be blamed for. */
+  /** Counts a bug that showed outside any check. */
   countBug(): void {
     this.#errors.internal++;
   }

@@ -28,7 +28,7 @@ const LOGGED_ERROR_LENGTH = 2000;
 /** Clients and backends whose last hang-up is remembered. */
 const MAX_HANG_UPS = 10_000;
 
-/** Two hang-ups come after the same time if they differ by less than this part of it. */
+/** The times of two hang-ups are the same if they differ by less than this part. */
 const SAME_AGE = 0.1;
 
 /** Counts, logs and remembers what came of each line. */
@@ -41,7 +41,7 @@ export class Recorder implements CheckRecorder, PatienceObserver {
     readonly noVerdict: ThrottledWarnings;
     readonly hangUps: ThrottledWarnings;
   };
-  /** When each client hung up on each backend last, and when it was told of, in milliseconds after the line. */
+  /** After how long each client hung up on each backend last, and when that was last logged as a warning. */
   readonly #hangUps = new LruMap<string, { ageMs: number; toldMs: number }>(MAX_HANG_UPS);
   readonly #history: BackendHistory;
   /** Which answers are logged at level `info`. */
@@ -121,7 +121,7 @@ export class Recorder implements CheckRecorder, PatienceObserver {
     });
     const key = `${peer.host} ${request.key}`;
     const last = this.#hangUps.get(key);
-    // What was told may have been HAProxy being stopped; two after the same time are its patience.
+    // The first may come of HAProxy being stopped; a second one after the same time shows its patience.
     const isTold = last === undefined ||
       isSameAge(ageMs, last.ageMs) && !isSameAge(ageMs, last.toldMs);
     this.#hangUps.set(key, { ageMs, toldMs: isTold ? ageMs : last.toldMs });

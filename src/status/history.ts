@@ -14,13 +14,13 @@ const FORGET_AFTER_MS = 10 * 60_000;
 /** How often to look for those, in milliseconds. */
 const FORGET_EVERY_MS = 60_000;
 
-/** How many are remembered; then those longest not asked about go. */
+/** How many backends are remembered; beyond that those go whose last check is longest ago. */
 const MAX_BACKENDS = 10_000;
 
-/** After so long without a check that could be made, a backend is reported, in milliseconds. */
+/** After so long without a check that could be made, the lack is reported, in milliseconds. */
 const UNASKED_LONG_MS = 60_000;
 
-/** What a backend says in its error is kept up to this many characters. */
+/** An error is kept up to this many characters. */
 const MAX_DETAIL_LENGTH = 300;
 
 /** Why a check was not good. */
@@ -29,17 +29,17 @@ export interface Failure {
   readonly at: number;
   /** The `error_type`, or `not_serving` where the backend itself has spoken. */
   readonly type: Exclude<ReturnType<typeof errorType>, undefined> | "not_serving";
-  /** What there is to say beyond that, for people. May come from the wire. */
+  /** The error for people. It may hold text from the wire. */
   readonly detail: string;
 }
 
-/** Why the last check could not be made, and since when none could: the agent itself lacked something. */
+/** Why the last check could not be made, since the agent itself lacked something, and since when none could. */
 export interface Unasked extends Failure {
   /** When the first of the checks in a row could not be made, in milliseconds of the history's clock. */
   readonly since: number;
 }
 
-/** A check that was answered, as far as the history goes. */
+/** What the history needs of a check that was answered. */
 interface HistoricCheck {
   readonly verdict: BackendVerdict;
   /** What HAProxy was told. */
@@ -63,7 +63,7 @@ interface LastHangUp {
 /** What is remembered of one backend (and service). Times in milliseconds of the history's clock. */
 export interface BackendRecord {
   readonly question: BackendQuestion;
-  /** Counts the backends, in the order in which they came to be known. */
+  /** Ascends in the order in which the backends became known. */
   readonly number: number;
   /**
    * What HAProxy is told. Damping counts for each client by itself; the state changes here as soon as it has
@@ -71,7 +71,7 @@ export interface BackendRecord {
    * `unanswered` before the first answer: every client has hung up before its own, or the agent could not ask.
    */
   readonly state: AgentState | "unanswered";
-  /** When it became so, or when the backend was first asked about. */
+  /** When the state last changed, or when the backend was first asked about. */
   readonly since: number;
   readonly lastAskedAt: number;
   /** Who asked last. */
@@ -85,7 +85,7 @@ export interface BackendRecord {
   /** How often the state has changed. */
   readonly changes: number;
   readonly lastFailure: Failure | undefined;
-  /** Of checks that could not be made, until one is made again; `checks` and `failures` do not count them. */
+  /** Set while checks cannot be made; `checks` and `failures` do not count these. */
   readonly unasked: Unasked | undefined;
   /** Checks whose client went before the answer; `checks` does not count them. */
   readonly hangUps: number;
@@ -241,8 +241,8 @@ export class BackendHistory {
   }
 
   /**
-   * Now and then over all of them: a map kept in the order of the last use would slow each check by the
-   * holes that its moved entries leave.
+   * Goes over all of them now and then. A map kept in the order of the last use would need no such search, but its
+   * moved entries leave holes that slow down each check.
    */
   #forget(now: number): void {
     this.#forgetAt = now + FORGET_EVERY_MS;
@@ -265,23 +265,26 @@ function isLong(unasked: Unasked | undefined): boolean {
   return unasked !== undefined && unasked.at - unasked.since >= UNASKED_LONG_MS;
 }
 
-/** Whether the last of the checks that could not be made is a minute old: the next one is not in a row with it. */
+/** Whether the last of the checks that could not be made is so long ago that the next one begins a new row. */
 function isOver(unasked: Unasked | undefined, now: number): boolean {
   return unasked !== undefined && now - unasked.at >= UNASKED_LONG_MS;
 }
 
-/** @param before the one kept so far, kept further where it is the same */
+/**
+ * @param before the text kept so far
+ * @returns a text to keep: the same object as before where nothing has changed
+ */
 function keptText(text: string, before: string | undefined): string {
   if (text.length > MAX_DETAIL_LENGTH) return copyOf(text.slice(0, MAX_DETAIL_LENGTH)) + "…";
   return text === before ? before : copyOf(text);
 }
 
-/** V8 keeps the whole text alive for the sake of a part of it; a copy holds no more than itself. */
+/** A substring keeps its whole string alive in V8; a copy does not. */
 function copyOf(text: string): string {
   return ` ${text}`.slice(1);
 }
 
-/** Checks whose durations are kept. Failures are bits of one number, so no more than 31. */
+/** How many checks are kept. Their failures are bits of one number, so it can be 31 at most. */
 export const RECENT_CHECKS = 30;
 
 /** How long one check took, and whether it failed. */
@@ -290,7 +293,7 @@ export interface TimedCheck {
   readonly failed: boolean;
 }
 
-/** How long the last checks of a backend took. It grows with the first checks, then never again. */
+/** How long the last checks of a backend took, in a ring buffer. */
 export class RecentDurations {
   readonly #durationsMs: number[] = [];
   /** Where the next one goes once all places are taken. */

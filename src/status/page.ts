@@ -133,7 +133,7 @@ server line has <code>agent-check</code>, <code>agent-addr</code> and <code>agen
 <code>agent-send "HOST PORT no-ssl AUTHORITY\\n"</code> for the backend.</p>`;
 }
 
-/** Escaped line by line: a line end is the one control character that is meant here. */
+/** Escapes a text line by line, so that its line ends stay; other control characters are replaced. */
 function linesOf(text: string): readonly Html[] {
   return text.split("\n").map((line) => new Html(`${markup`${line}`.text}\n`));
 }
@@ -207,7 +207,7 @@ function unasked({ unasked: lack }: BackendStatus, now: string): Html {
   }</time>)</p><p class="said mono">${error}</p>`;
 }
 
-/** In full while there is trouble; afterwards a line that tells what it was. */
+/** The last failure: in full while the trouble lasts, and afterwards in one line. */
 function why({ state, last_check: last, last_failure: failure }: BackendStatus, now: string): Html {
   if (failure === null) return markup``;
   const type = markup`<code class="type">${failure.error_type}</code>`;
@@ -220,7 +220,7 @@ function why({ state, last_check: last, last_failure: failure }: BackendStatus, 
   return markup`<p>${type} ${failure.advice}</p><p class="said mono">${failure.error}</p>`;
 }
 
-/** In full while the last check has ended so; afterwards a line that tells of it. */
+/** The last hang-up: in full if the last check ended so, and afterwards in one line. */
 function hangUps({ hang_ups: count, last_hang_up: last }: BackendStatus, now: string): Html {
   if (last === null) return markup``;
   const at = markup`<time datetime="${last.at}" title="${last.at}">${
@@ -258,21 +258,21 @@ function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
-/** The picture's height, and how far its bars are apart. */
+/** The height of the sparkline, and the distance of its bars. */
 const HEIGHT = 20;
 const STEP = 4;
 
-/** What fills the height at least, in milliseconds: quick checks look quick. */
+/** The full height stands for this long at least, in milliseconds, so that quick checks look quick. */
 const LEAST_FULL_MS = 20;
 
-/** A bar is never lower; a failed check must be seen however quickly it failed. */
+/** The least height of a bar: a failed check must be seen, however quickly it failed. */
 const LEAST_HEIGHT = { good: 1, failed: 4 };
 
 /**
  * Draws the durations of checks as bars, the last on the right; a failed check has a bar of its own
  * class, `f`. Heights go with the square root, so that one slow check does not flatten all others.
  *
- * @param places room for so many checks; fewer leave room on the left
+ * @param places how many checks there is room for; where there are fewer, the room is on the left
  */
 export function sparkline(checks: readonly TimedCheck[], places: number): Html {
   const fullMs = Math.max(LEAST_FULL_MS, ...checks.map(({ durationMs }) => durationMs));
@@ -302,7 +302,7 @@ function summary(checks: readonly TimedCheck[]): string {
   return `Last ${checks.length} checks: longest ${longest} ms, ${failed} failed`;
 }
 
-/** Units with their length in seconds, and up to how many of them they are told. */
+/** Units with their length in seconds, and from how many of them on the next unit is used. */
 const UNITS = [
   ["s", 1, 120],
   ["min", 60, 120],

@@ -7,10 +7,10 @@ import { certificateWarning, type OwnCertificate } from "../tls/client_certifica
 import { VERSION } from "../version.ts";
 import type { BackendHistory, BackendRecord, Failure } from "./history.ts";
 
-/** Backends that are shown. Those in trouble come first, so what is left out is well. */
+/** How many backends are shown. Those in trouble come first, so that those left out are well. */
 const MAX_SHOWN = 1000;
 
-/** Clients whose patience is shown at a backend. */
+/** How many clients' patience is shown for a backend. */
 const MAX_CLIENTS_SHOWN = 10;
 
 /** Lines answered: how many of each kind. */
@@ -19,7 +19,7 @@ export interface AnswerCounts {
   readonly errors: Readonly<Record<string, number>>;
 }
 
-/** What is counted since the start, and how much there is of what. */
+/** What is counted since the start, and what there is at the moment. */
 export interface StatusFigures {
   /** Lines answered: how many of each kind. */
   counts(): AnswerCounts;
@@ -34,12 +34,12 @@ export interface StatusFigures {
 export interface StatusSources {
   readonly history: BackendHistory;
   readonly metrics: StatusFigures;
-  /** How far the kept connection is on which this would be asked, if there is one. */
+  /** How far the kept connection is on which a check would be made, if there is one. */
   readonly channelFor: (question: BackendQuestion) => "ready" | "connecting" | undefined;
   /** What was learnt of clients that do not wait for their answers. */
   readonly learntPatience: () => Iterable<LearntPatience>;
   readonly configuration: () => EffectiveConfiguration;
-  /** What the agent shows to backends. */
+  /** The client certificates. */
   readonly certificates: () => readonly OwnCertificate[];
   readonly ready: () => boolean;
   /** The time in milliseconds since 1970. */
@@ -60,7 +60,7 @@ export function collectStatus(sources: StatusSources) {
   const records = [...history.records()].sort(compare);
   const now = sources.now();
   const uptime = sources.uptime();
-  // By its age: the time of day may have been set since.
+  // From its age, since the clock may have been set meanwhile.
   const dateOf = (at: number) => iso(now - (uptime - at));
   const counts = metrics.counts();
   const patience = Map.groupBy(sources.learntPatience(), ({ question }) => question.key);

@@ -11,15 +11,15 @@ import {
 } from "./encoding.ts";
 import { identityProblem } from "./server_identity.ts";
 
-/** Distinguished names are the peer's own words. */
+/** How many characters are shown of a distinguished name, which is the peer's own text. */
 const MAX_NAME_LENGTH = 200;
 
-/** A longer chain is not looked through: nobody's is. */
+/** How many certificates of a chain are looked at: real chains are shorter. */
 const MAX_CHAIN = 10;
 
 /**
- * Judges the certificate that a peer has shown. Deno has one text for most of what can be the matter, and
- * in part a misleading one; whoever is woken by it needs to know which.
+ * Judges the certificate that a peer has shown. Deno has one message for most causes, and for some a misleading one;
+ * whoever is woken by a failure needs to know the cause.
  *
  * @param secured after its handshake, made with `rejectUnauthorized: false`
  * @param serverName the name or IP address that the certificate must be for
@@ -30,7 +30,7 @@ export function refusalOf(secured: TLSSocket, serverName: string): string | unde
     const reason = String(secured.authorizationError);
     try {
       return describeRefusal(chainOf(secured), reason, new Date());
-    } catch { // Node's X509Certificate throws at what it does not know, and all of that is the peer's.
+    } catch { // X509Certificate throws where it cannot parse what the peer has sent.
       return reason;
     }
   }
@@ -40,7 +40,7 @@ export function refusalOf(secured: TLSSocket, serverName: string): string | unde
 /**
  * Says why a certificate chain is not accepted.
  *
- * @param chain the peer's certificate first; then those of the CAs, as far as they are known
+ * @param chain the peer's certificate, then those of the CAs above it, as far as they are known
  * @param reason what Deno says
  * @param now for the certificates' validity
  */
@@ -60,10 +60,8 @@ function describeRefusal(
   const unsupported = unsupportedInServer(leaf);
   if (unsupported !== undefined) return `The certificate ${unsupported}`;
   for (const ca of cas) {
-    const unsupported = oddityOfCa(ca, now);
-    if (unsupported !== undefined) {
-      return `The certificate of the CA ${nameIn(ca.subject)} ${unsupported}`;
-    }
+    const problem = problemOfCa(ca, now);
+    if (problem !== undefined) return `The certificate of the CA ${nameIn(ca.subject)} ${problem}`;
   }
   const refused = `The certificate, issued by ${nameIn(leaf.issuer)}, is not trusted`;
   if (!isSelfIssued(last)) {
@@ -74,8 +72,8 @@ function describeRefusal(
     : `${refused}: ${reason}`;
 }
 
-/** A self-issued certificate is trusted, or not, as it is: only its key counts. */
-function oddityOfCa(ca: X509Certificate, now: Date): string | undefined {
+/** Of a self-issued certificate, which is a root, only the key counts. */
+function problemOfCa(ca: X509Certificate, now: Date): string | undefined {
   if (isSelfIssued(ca)) return unsupportedKey(ca);
   return outdatedness(ca, now) ?? (ca.ca ? unsupportedIn(ca) : "is not that of a CA");
 }
@@ -84,11 +82,7 @@ function isSelfIssued({ issuer, subject }: X509Certificate): boolean {
   return issuer === subject;
 }
 
-/**
- * What an error means that Deno raises in the midst of a handshake, before it shows the peer's certificate.
- *
- * @returns it in words, or the error's own words
- */
+/** @returns what an error means that ended a handshake before the peer's certificate was shown; else its own text */
 export function describeHandshakeFailure(error: Error): string {
   const { code = "" } = error as NodeJS.ErrnoException;
   if (NOT_TRUSTED.includes(code)) return CANNOT_BE_USED;
@@ -97,8 +91,8 @@ export function describeHandshakeFailure(error: Error): string {
 }
 
 /**
- * Where trust is judged only after the handshake, these come of a certificate that cannot be used at all,
- * with verification or without: Deno has no code of its own for that.
+ * Trust is judged only after the handshake, so within it these codes mean that a certificate cannot be used at all,
+ * with or without verification: Deno has no code of its own for that.
  */
 const NOT_TRUSTED = [
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
@@ -116,16 +110,16 @@ const NOTHING_IN_COMMON =
   "(a key that is RSA-PSS, Ed448 or on secp256k1 is not supported here, one on P-521 with TLS 1.3 only), " +
   "or demands a client certificate";
 
-/** The first byte is that of no TLS record: so begin HTTP/1.1, HTTP/2 and whatever else is sent in the clear. */
+/** The first byte begins no TLS record: the peer speaks plaintext, such as HTTP/1.1 or HTTP/2. */
 const NO_TLS_RECORD = /\bInvalidContentType\b/;
 const NO_TLS = "The peer does not speak TLS: should the line say no-ssl?";
 
-/** The peer's certificate, and those above it, be they sent by the peer or trusted here. */
+/** @returns the peer's certificate, and those above it, whether sent by the peer or trusted here */
 function chainOf(secured: TLSSocket): readonly X509Certificate[] {
   const chain = new Map<string, X509Certificate>();
   let certificate: DetailedPeerCertificate | undefined = secured.getPeerCertificate(true);
   for (let steps = 0; steps < MAX_CHAIN && certificate?.raw !== undefined; steps++) {
-    // Deno gives the peer's own certificate once more as its issuer.
+    // Deno gives the peer's own certificate once more, as its issuer.
     const parsed = new X509Certificate(certificate.raw);
     chain.set(parsed.fingerprint256, parsed);
     certificate = certificate.issuerCertificate;
@@ -143,7 +137,7 @@ function nameIn(distinguishedName: string): string {
   return distinguishedName.replaceAll("\n", ", ").slice(0, MAX_NAME_LENGTH);
 }
 
-/** Extensions that rustls' verifier, webpki, reads: others must not be critical. */
+/** The extensions that webpki, the verifier of rustls, understands: no others may be critical. */
 const UNDERSTOOD = [
   "2.5.29.15", // keyUsage
   "2.5.29.17", // subjectAltName
@@ -166,14 +160,14 @@ const NAME_CONSTRAINTS = "2.5.29.30";
 const EXTENDED_KEY_USAGE = "2.5.29.37";
 const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 
-/** What an RSA key with fewer bits has signed is not accepted. */
+/** Signatures of shorter RSA keys are not accepted. */
 const MIN_RSA_BITS = 2048;
 
 /**
- * Says what TLS in Deno (rustls) does not take in a certificate, whatever CA has issued it, though
- * OpenSSL does in most cases. docs/operations.md has a table of it.
+ * Says what TLS in Deno (rustls) does not accept in a certificate, whichever CA has issued it, though OpenSSL mostly
+ * does. docs/operations.md has a table of it.
  *
- * @returns what is the matter, to be read after "The certificate"; `undefined` where nothing is known
+ * @returns the problem, to be read after "The certificate"; `undefined` where none is known
  */
 export function unsupportedIn(certificate: X509Certificate): string | undefined {
   const unknown = extensionsOf(certificate.raw)
@@ -185,7 +179,7 @@ export function unsupportedIn(certificate: X509Certificate): string | undefined 
   return unsupportedKey(certificate);
 }
 
-/** @returns what is the matter with the key of a certificate, to be read after "The certificate" */
+/** @returns the problem with a certificate's key, to be read after "The certificate" */
 function unsupportedKey(certificate: X509Certificate): string | undefined {
   try {
     const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey;
@@ -193,12 +187,12 @@ function unsupportedKey(certificate: X509Certificate): string | undefined {
     return type === "rsa" && bits < MIN_RSA_BITS
       ? `has an RSA key of ${bits} bits: ${MIN_RSA_BITS} are the least that is accepted here`
       : undefined;
-  } catch { // Node's X509Certificate knows fewer kinds of keys than TLS does, so that says nothing
+  } catch { // X509Certificate knows fewer kinds of keys than TLS does, so this is no problem.
     return undefined;
   }
 }
 
-/** Whether TLS 1.2 cannot be spoken with the key of a certificate: rustls has P-521 for TLS 1.3 alone. */
+/** Whether a certificate's key can be used with TLS 1.3 only, as P-521 in rustls. */
 export function needsTls13(certificate: X509Certificate): boolean {
   try {
     return certificate.publicKey.asymmetricKeyDetails?.namedCurve === "secp521r1";
@@ -207,7 +201,7 @@ export function needsTls13(certificate: X509Certificate): boolean {
   }
 }
 
-/** @returns {@linkcode unsupportedIn}, and what speaks against a certificate as that of a server */
+/** @returns the problem of {@linkcode unsupportedIn}, or one with a certificate as that of a server */
 export function unsupportedInServer(certificate: X509Certificate): string | undefined {
   const unsupported = unsupportedIn(certificate) ?? unsupportedSignature(certificate);
   if (unsupported !== undefined) return unsupported;
@@ -226,7 +220,7 @@ function hasNameConstraints({ raw }: X509Certificate): boolean {
   return extensionsOf(raw).some(({ oid }) => oid === NAME_CONSTRAINTS);
 }
 
-/** Signatures that are verified; that of RSASSA-PSS depends on its parameters. */
+/** Signatures that can be verified; for RSASSA-PSS that depends on its parameters. */
 const VERIFIED_SIGNATURES = [
   "1.2.840.10045.4.3.2", // ecdsa-with-SHA256
   "1.2.840.10045.4.3.3", // ecdsa-with-SHA384
@@ -247,14 +241,14 @@ const SIGNATURE_NAMES: Readonly<Record<string, string>> = {
   "1.3.101.113": "Ed448",
 };
 
-/** By the hash, how long the salt of RSASSA-PSS has to be: as long as the hash (RFC 8017, section 9.1). */
+/** The length of the salt of RSASSA-PSS by the hash: it has to be that of the hash (RFC 8017, section 9.1). */
 const PSS_SALT_BYTES: Readonly<Record<string, number>> = {
   "2.16.840.1.101.3.4.2.1": 32, // SHA-256
   "2.16.840.1.101.3.4.2.2": 48, // SHA-384
   "2.16.840.1.101.3.4.2.3": 64, // SHA-512
 };
 
-/** @returns what is the matter with how a certificate was signed, to be read after "The certificate" */
+/** @returns the problem with a certificate's signature, to be read after "The certificate" */
 function unsupportedSignature({ raw }: X509Certificate): string | undefined {
   const [, algorithm] = contentsOf(raw);
   if (algorithm === undefined) return undefined;
@@ -269,7 +263,7 @@ function unsupportedSignature({ raw }: X509Certificate): string | undefined {
     : "is signed with RSASSA-PSS and a salt that is not as long as the hash, which is not accepted here";
 }
 
-/** Whether the parameters of RSASSA-PSS (RFC 4055, section 3.1) are those in use: salt like hash. */
+/** Whether RSASSA-PSS has the usual parameters (RFC 4055, section 3.1): a salt as long as the hash. */
 function isUsualPss(parameters: DerValue | undefined): boolean {
   const fields = parameters === undefined ? [] : [...readDerValues(parameters.content)];
   const field = (tag: number) => fields.find((value) => value.tag === tag)?.content;

@@ -13,7 +13,7 @@ export function keyMismatch(chain: readonly X509Certificate[], key: KeyObject): 
     : `this is the key of certificate ${owner + 1} in cert_file, and has to be that of the first`;
 }
 
-/** No handshake in memory takes so long, in milliseconds; the machine may be busy. */
+/** How long the handshake in memory may take, in milliseconds: long, since the machine may be busy. */
 const TIMEOUT_MS = 10_000;
 
 const ACCEPTED_KEYS =
@@ -21,10 +21,8 @@ const ACCEPTED_KEYS =
   "(with TLS 1.3 only) P-521, and Ed25519";
 
 /**
- * Tries a certificate with its key out: Node takes many that no handshake can be made with, and to find
- * that out at the first check takes every backend down.
- *
- * Both ends of the handshake are here, in memory, and both show the certificate.
+ * Tries a certificate and its key out by a handshake in memory, in which both ends show the certificate. Node accepts
+ * many with which no handshake can be made: if that showed only at the first check, every backend would be down.
  *
  * @param pem the certificate with its chain, and the key
  * @param chain the same certificates
@@ -72,19 +70,19 @@ async function shakeHands(pem: { readonly cert?: string; readonly key?: string }
   }
 }
 
-/** @returns what speaks against the key of a profile's certificate, though handshakes can be made with it */
+/** @returns a warning of a key with which handshakes can be made, but not with every server */
 export function keyWarning({ name, chain: [own] }: ProfileWithChain): string | undefined {
   if (own === undefined || !needsTls13(own)) return undefined;
-  return `${certificateLabel(name, own.subject)} has a key on P-521, which can be used with ` +
+  return `${certificateLabel(name, subjectOf(own))} has a key on P-521, which can be used with ` +
     "TLS 1.3 only: servers with TLS 1.2 end the handshake";
 }
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** A certificate that ends within so many days is warned of. */
+/** How many days before its end a certificate is warned of. */
 const SOON_DAYS = 14;
 
-/** What is needed of a TLS profile here. */
+/** The part of a TLS profile that concerns its client certificate. */
 interface ProfileWithChain {
   readonly name: string;
   /** The client certificate, and those of CAs that are sent along; empty without one. */
@@ -103,16 +101,16 @@ export interface OwnCertificate {
 /** @returns the certificates that some profiles show, those of CAs that they send along included */
 export function ownCertificates(profiles: Iterable<ProfileWithChain>): OwnCertificate[] {
   return [...profiles].flatMap(({ name, chain }) =>
-    chain.map(({ subject, validFrom, validTo }) => ({
+    chain.map((certificate) => ({
       profile: name,
-      subject: subject.replaceAll("\n", ", "),
-      validFrom: new Date(validFrom),
-      validTo: new Date(validTo),
+      subject: subjectOf(certificate),
+      validFrom: new Date(certificate.validFrom),
+      validTo: new Date(certificate.validTo),
     }))
   );
 }
 
-/** @returns what speaks against a certificate at a time: it is over, has not begun, or ends soon */
+/** @returns a warning of a certificate that has expired, is not valid yet, or expires soon */
 export function certificateWarning(
   { profile, subject, validFrom, validTo }: OwnCertificate,
   now: Date,
@@ -128,5 +126,10 @@ export function certificateWarning(
 
 function certificateLabel(profile: string, subject: string): string {
   const setting = profile === "" ? "tls_cert_file" : `tls.${profile}.cert_file`;
-  return `${setting}: the certificate ${subject.replaceAll("\n", ", ")}`;
+  return `${setting}: the certificate ${subject}`;
+}
+
+/** @returns the subject in one line */
+function subjectOf({ subject }: X509Certificate): string {
+  return subject.replaceAll("\n", ", ");
 }

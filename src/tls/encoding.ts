@@ -8,16 +8,16 @@ interface PemBlock {
   readonly body: string;
 }
 
-/** One that is cut off ends where the next begins. */
+/** A block that is cut off does not reach into the next one. */
 const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----((?:(?!-----BEGIN ).)*?)-----END \1-----/gs;
 const BEGIN = /-----BEGIN [A-Z0-9 ]+-----/g;
 
-/** `TRUSTED` is OpenSSL's own: the certificate, and behind it what it is trusted for. */
+/** `TRUSTED CERTIFICATE` is OpenSSL's own: behind the certificate stands what it is trusted for. */
 const CERTIFICATE_LABELS = ["CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE"];
 
 /**
- * Takes the certificates out of a PEM text. What else stands there is passed over: keys, comments, blank
- * lines, a byte order mark.
+ * Takes the certificates out of a PEM text. Everything else is ignored: keys, comments, blank lines, a byte order
+ * mark.
  *
  * @returns each certificate as a PEM block of its own, written anew
  * @throws when there is none, or one that cannot be read
@@ -30,18 +30,17 @@ export function certificatesOf(text: string): string[] {
   });
 }
 
-/** The certificates of a text that is not refused where some of it is broken. */
+/** The certificates of a text of which a part may be broken. */
 export interface UsableCertificates {
   /** The DER of each. */
   readonly certificates: readonly Uint8Array[];
-  /** What is the matter with the first thing that is left out, or why there are none. */
+  /** What is wrong with the first certificate that is left out, or why there are none. */
   readonly problem: string | undefined;
 }
 
 /**
- * Takes those certificates out of a PEM text that have the form of one, and leaves out what is cut off or
- * broken. Whether each {@linkcode canBeParsed} is not tried: for the CAs of a machine that takes Deno 20 ms
- * and 6 MB.
+ * Takes those certificates out of a PEM text that look like one, and leaves out what is cut off or broken. It does
+ * not try whether each {@linkcode canBeParsed}: for a machine's CAs that takes Deno 20 ms and 6 MB.
  *
  * @returns what there is; never throws
  */
@@ -104,15 +103,15 @@ function readCertificate({ label, body }: PemBlock, number: number): Uint8Array 
   return certificate;
 }
 
-/** Whether there is a private key in a PEM text, be it one that can be used or not. */
+/** Whether there is a private key in a PEM text, usable or not. */
 export function holdsPrivateKey(text: string): boolean {
   return Array.from(text.matchAll(BLOCK)).some(([, label]) => isPrivateKey(label ?? ""));
 }
 
-/** A private key; `KeyObject` cannot write all that it can read. */
+/** A private key. */
 export interface PrivateKey {
   readonly key: KeyObject;
-  /** The PEM block of it, written anew. */
+  /** Its PEM block, written anew: `KeyObject` cannot write all that it can read. */
   readonly pem: string;
 }
 
@@ -151,7 +150,7 @@ function blocksOf(text: string): readonly PemBlock[] {
   return blocks;
 }
 
-/** @returns the blocks that are whole, and what is the matter with the text as a whole, if anything is */
+/** @returns the blocks that are whole, and what is wrong with the text as a whole, if anything is */
 function parseBlocks(
   text: string,
 ): { readonly blocks: readonly PemBlock[]; readonly problem?: string } {
@@ -165,7 +164,7 @@ function parseBlocks(
   if (text.includes("\0-\0-")) {
     return { blocks, problem: "it is UTF-16: save it as ASCII or UTF-8" };
   }
-  // Read as text: the tag of a sequence, and lengths that are no characters.
+  // DER that was read as text: the tag of a sequence, and a byte of a length that is no character.
   if (/^0[\x80-\x84\ufffd]/.test(text)) {
     const problem = "it is binary (DER or PKCS #12), not PEM: convert it with openssl";
     return { blocks, problem };
@@ -173,13 +172,13 @@ function parseBlocks(
   return { blocks };
 }
 
-/** What else there is, to be read after "there is no ... in it". */
+/** @returns what there is instead, to be read after "there is no ... in it" */
 function onlyOf(blocks: readonly PemBlock[]): string {
   const labels = new Set(blocks.map(({ label }) => label));
   return labels.size === 0 ? "" : `, only ${[...labels].join(", ")}`;
 }
 
-/** @returns the bytes that Base64 stands for, its lines ended and indented as they like */
+/** @returns the bytes of a Base64 text, with line ends and blanks of any kind; `undefined` where it is none */
 function bytesOf(body: string): Uint8Array<ArrayBuffer> | undefined {
   try {
     return Uint8Array.fromBase64(body);
@@ -213,19 +212,19 @@ export const DER = {
   context3: 0xa3,
 };
 
-/** Longer lengths than of four bytes have no place in a certificate. */
+/** How many bytes a length may have: no certificate needs more. */
 const MAX_LENGTH_BYTES = 4;
 
 /**
  * Reads the value at the beginning of some bytes.
  *
- * @returns it, or `undefined` where the bytes are none or end too early; never throws
+ * @returns the value, or `undefined` where there is none or the bytes end too early; never throws
  */
 export function readDer(bytes: Uint8Array): DerValue | undefined {
   const [tag, first] = bytes;
   if (tag === undefined || first === undefined) return undefined;
   const more = first < 0x80 ? 0 : first - 0x80;
-  // 0x80 is a length that the end of the content tells: not in DER (X.690, section 10.1).
+  // 0x80 is the indefinite form, which DER does not have (X.690, section 10.1).
   if (first === 0x80 || more > MAX_LENGTH_BYTES || bytes.length < 2 + more) return undefined;
   const length = more === 0 ? first : bytes.subarray(2, 2 + more)
     .reduce((value, byte) => value * 256 + byte, 0);
@@ -234,7 +233,7 @@ export function readDer(bytes: Uint8Array): DerValue | undefined {
   return { tag, content: bytes.subarray(2 + more, size), bytes: bytes.subarray(0, size) };
 }
 
-/** Reads the values that follow each other in the content of a sequence, up to what is none. */
+/** Reads the values in the content of a sequence, up to the first that cannot be read. */
 export function* readDerValues(content: Uint8Array): Generator<DerValue> {
   let rest = content;
   for (let value = readDer(rest); value !== undefined; value = readDer(rest)) {

@@ -2,8 +2,8 @@ import { codeOf, reasonOf } from "../describe_error.ts";
 import { canBeParsed, pemOf, usableCertificatesOf } from "./encoding.ts";
 
 /**
- * Where the systems keep the CAs of the machine in one file: those of Go (crypto/x509, root_linux.go and
- * root_bsd.go), and what they are links to where the link may be missing.
+ * The files in which systems keep the machine's CAs: those that Go reads (crypto/x509, root_linux.go and
+ * root_bsd.go), and the targets of those that are links, since the link may be missing.
  */
 const FILES = [
   "/etc/ssl/certs/ca-certificates.crt", // Debian, Ubuntu, Alpine, Arch, Gentoo, NixOS
@@ -30,11 +30,11 @@ interface FoundCas {
 }
 
 /**
- * The CAs of the machine: those of the file that `SSL_CERT_FILE` names, as for OpenSSL, or else of the first
- * that is found where the systems keep it. Nothing stands in where there are none: Deno has Mozilla's list
- * and gives it only with a permission (`--allow-sys`) that shows far more of the machine.
+ * The CAs of the machine: those in the file that `SSL_CERT_FILE` names, as for OpenSSL, or else in the first that is
+ * found of {@linkcode FILES}. There is no other list to fall back on: Deno gives Mozilla's only with a permission
+ * (`--allow-sys`) that shows far more of the machine.
  *
- * What is cut off or broken in the file is left out, since it may be a single one of many.
+ * What is cut off or broken in the file is left out, since it may be one certificate of many.
  */
 export class MachineCas {
   readonly #files: readonly string[];
@@ -61,9 +61,9 @@ export class MachineCas {
   }
 
   /**
-   * Looks for them, once. Nothing is read after it.
+   * Looks for them at the first call. Nothing is read later.
    *
-   * @throws what reading a file throws for want of a descriptor: nothing is known of the file then
+   * @throws where a file cannot be read because no descriptor is left; then the next call tries again
    */
   find(): FoundCas {
     return this.#found ??= this.#look();
@@ -74,12 +74,12 @@ export class MachineCas {
     return this.find().problem;
   }
 
-  /** What cannot be used of them; `undefined` where all can, and before they have been looked for. */
+  /** Which of them cannot be used; `undefined` where all can, and before {@linkcode find}. */
   get warning(): string | undefined {
     return this.#found?.warning;
   }
 
-  /** Each as a PEM block; parsed at the first call: most agents never speak TLS. */
+  /** Each as a PEM block. They are parsed at the first use, since most agents never speak TLS. */
   get certificates(): readonly string[] {
     if (this.#certificates !== undefined) return this.#certificates;
     const { certificates } = this.find();

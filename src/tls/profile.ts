@@ -5,16 +5,17 @@ import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
 import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./encoding.ts";
 import type { MachineCas } from "./machine_cas.ts";
 
-/** What a TLS profile is made of: paths of PEM files and how to check the backend. */
+/** The settings of a TLS profile: paths of PEM files, and how the backend is verified. */
 export interface TlsProfileSettings {
-  /** CAs to trust; without it, those of the machine. */
+  /** CAs to trust. @default those of the machine */
   readonly caFile?: string | undefined;
-  /** Client certificate with its chain; comes with `keyFile`. */
+  /** Client certificate with its chain. */
   readonly certFile?: string | undefined;
+  /** Its key. @default {certFile} */
   readonly keyFile?: string | undefined;
   /** SNI and the name looked for in the certificate, instead of the request's. */
   readonly serverName?: string | undefined;
-  /** Takes any certificate. */
+  /** Accepts any certificate. @default {false} */
   readonly insecureSkipVerify?: boolean | undefined;
   /** Refuses a server that does not offer HTTP/2 (ALPN). @default {true} */
   readonly requireAlpn?: boolean | undefined;
@@ -42,21 +43,21 @@ export interface TlsProfile {
    */
   readonly context: () => SecureContext;
   /**
-   * Equal for two profiles exactly when the same is trusted, shown and demanded: the certificates and
-   * the key themselves, whatever their files are called, and the settings. So connections can be kept
-   * where a reload changes nothing for them. Worked out when first asked for; never throws.
+   * Equal for two profiles exactly if they trust, show and demand the same: the content of their files counts, not
+   * the files' names. By it a reload keeps the connections for which it changes nothing. Computed at the first use;
+   * never throws.
    */
   readonly fingerprint: string;
 }
 
-/** A TLS profile, or all of its files that cannot be used. */
+/** A TLS profile, or what is wrong with its files. */
 export type LoadedTlsProfile =
   | { readonly ok: true; readonly profile: TlsProfile }
   | { readonly ok: false; readonly mistakes: readonly TlsFileMistake[] };
 
 /**
- * Reads the files of a TLS profile, and tries a client certificate out. Node takes any text for CAs,
- * certificate and key, and fails at each handshake instead.
+ * Reads the files of a TLS profile, and tries a client certificate out. Node would accept any text as CAs, certificate
+ * and key, and fail at each handshake.
  *
  * @param name the profile's name in requests (`tls=NAME`); empty for the one without a name
  * @param readTextFile reads a file; throws when it cannot
@@ -81,7 +82,7 @@ export async function loadTlsProfile(
   };
   const ca = read("ca_file", caFile, certificatesOf);
   let client = readClientCertificate(settings, read);
-  // Both may have been replaced after one was read and before the other was, as Kubernetes does it.
+  // Both files may have been replaced between the two reads, as Kubernetes does it: once more.
   if (client.mismatch !== undefined) client = readClientCertificate(settings, read);
   const { chain, pems, key, mismatch } = client;
   const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
@@ -94,14 +95,14 @@ export async function loadTlsProfile(
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
   const needsMachineCas = ca === undefined && !insecureSkipVerify;
-  // Not at the first check: by then the file may be gone, or no descriptor be left to read it.
+  // Now and not at the first check: by then the file may be gone, or there may be no descriptor to read it.
   if (needsMachineCas) machineCas.find();
-  // Without verification no CA is asked about anything.
+  // Without verification no CAs are needed.
   const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
   let made: (Period & { readonly context: SecureContext }) | undefined;
   const context = () => {
     const now = Date.now();
-    // A clock that was wrong may be set back as well.
+    // The clock may also have been set back.
     if (made !== undefined && made.since <= now && now < made.until) return made.context;
     const { inDate, ...period } = inDateAt(now, trusted());
     const { lacksCas } = profile;
@@ -133,7 +134,7 @@ export async function loadTlsProfile(
 }
 
 /**
- * Reads a file and makes something of its text; notes what is wrong with it.
+ * Reads and parses a file, and notes what is wrong with it.
  *
  * @returns `undefined` where no path is set, or something is wrong
  */
@@ -180,7 +181,7 @@ function fingerprintOf(
   chain: readonly string[],
   key: string,
 ): string {
-  // JSON keeps apart what stands in different places; the names of files are left out.
+  // JSON, unlike plain joining, cannot give two different lists the same text.
   const flags = [serverName ?? null, insecureSkipVerify === true, requireAlpn !== false];
   return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
 }
@@ -192,7 +193,8 @@ interface Period {
 }
 
 /**
- * OpenSSL, and so HAProxy, takes nothing that a CA has issued which is out of date itself; rustls does not look.
+ * Leaves out CAs that have expired or are not valid yet: OpenSSL, and so HAProxy, accepts nothing that they have
+ * issued, while rustls does not look at their dates.
  *
  * @param now in milliseconds since 1970
  * @returns the CAs that are in date, and the period around `now` in which just these are

@@ -8,25 +8,26 @@ const COMMON_NAME = "2.5.4.3";
 const DNS_NAME = 0x82;
 const IP_ADDRESS = 0x87;
 
-/** Tags of a certificate's version, and of the strings of which each byte is a character, if it is ASCII. */
+/** The tag of a certificate's version. */
 const VERSION = 0xa0;
+
+/** The tags of strings in which an ASCII character is one byte. */
 const STRINGS = [0x0c, 0x13, 0x14, 0x16]; // UTF8String, PrintableString, TeletexString, IA5String
 
-/** RFC 1035, section 2.3.4: the longest name, in bytes, and a dot behind it. */
+/** The longest name (RFC 1035, section 2.3.4) with a dot behind it, in bytes. */
 const MAX_NAME_LENGTH = 254;
 
-/** Labels of letters, digits, `-` and `_`; in the first one a `*` too, which stands for others. */
+/** Labels of letters, digits, `-` and `_`; the first one may have a `*` as a wildcard. */
 const WELL_FORMED = /^[a-z0-9_*-]+(?:\.[a-z0-9_-]+)*\.?$/i;
 
 /**
- * Says why a certificate is not for a server. Names count as Node has it: those of the subjectAltName, and
- * the common name where there is no dNSName.
+ * Says why a certificate is not for a server. The names that count are those of the subjectAltName and, where it has
+ * no dNSName, the common name, as in Node.
  *
- * They are read from the certificate itself. `checkServerIdentity` of node:tls takes them from one text that
- * has them all, joined by commas, and Deno (2.9.6) writes that text without quotes: a URI that holds
- * `, DNS:other.test` would make the certificate one for other.test (CVE-2021-44532), and one that holds a
- * quote would fail the check. So the text that it is given here has nothing but well-formed names of hosts
- * and addresses, of which none can be taken for two.
+ * They are read from the certificate itself. `checkServerIdentity` of node:tls takes them from one text that joins
+ * them by commas, and Deno (2.9.6) writes that text without quotes: a URI that holds `, DNS:other.test` would make
+ * the certificate one for other.test (CVE-2021-44532), and one that holds a quote would fail the check. So the text
+ * that is given to it here has only well-formed host names and addresses, none of which can pass for two.
  *
  * @param serverName a DNS name or an IP address
  * @param der the server's certificate; its signature has been verified
@@ -40,7 +41,7 @@ export function identityProblem(serverName: string, der: Uint8Array): Error | un
     ...names.addresses.map((address) => `IP Address:${address}`),
   ];
   const commonNames = names.commonNameCounts ? commonNamesOf(der).filter(isWellFormed) : [];
-  // Node takes several common names, which its types do not know of.
+  // Node accepts several common names, though its types do not say so.
   const certificate: unknown = {
     subject: commonNames.length > 0 ? { CN: commonNames } : {},
     subjectaltname: altNames.join(", "),
@@ -52,7 +53,7 @@ function isWellFormed(name: string): boolean {
   return name.length <= MAX_NAME_LENGTH && WELL_FORMED.test(name);
 }
 
-/** What the subjectAltName of a certificate says of hosts. */
+/** The hosts in the subjectAltName of a certificate. */
 interface AlternativeNames {
   /** As they stand there, well-formed or not. */
   readonly dns: readonly string[];
@@ -67,7 +68,7 @@ function alternativeNames(der: Uint8Array): AlternativeNames {
   const dns = names.filter(({ tag }) => tag === DNS_NAME).map(({ content }) => textOf(content));
   const addresses = names.filter(({ tag }) => tag === IP_ADDRESS)
     .flatMap(({ content }) => formatAddress(content) ?? []);
-  // What cannot be read to its end may have a dNSName there.
+  // Where the end cannot be read, there may be a dNSName in it.
   const isRead = extensions.every(({ value }) => isWhole(value));
   return { dns, addresses, commonNameCounts: isRead && dns.length === 0 };
 }
@@ -93,7 +94,7 @@ function commonNamesOf(der: Uint8Array): string[] {
     });
 }
 
-/** @returns one character for each byte, so that nothing but ASCII can pass for it */
+/** @returns one character for each byte, so that no other character can pass for an ASCII one */
 function textOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
 }
