@@ -37,7 +37,7 @@ export class ClientRules {
   }
 
   /** Whether everybody may ask, because no rule was given. */
-  get open(): boolean {
+  get #open(): boolean {
     return this.#networks.length === 0;
   }
 
@@ -46,7 +46,7 @@ export class ClientRules {
    * @returns whether that client may ask
    */
   allows(address: string): boolean {
-    if (this.open) return true;
+    if (this.#open) return true;
     const parsed = parseIpAddress(address);
     return parsed !== undefined && this.#networks.some((network) => network.contains(parsed));
   }
@@ -214,7 +214,7 @@ export class BackendRules {
   }
 
   /** Whether everything may be checked, because no rule was given. */
-  get open(): boolean {
+  get #open(): boolean {
     return this.#rules.length === 0;
   }
 
@@ -226,7 +226,7 @@ export class BackendRules {
    * @param port a TCP port, 1 to 65535
    */
   mayPermit(host: string, port: number): boolean {
-    if (this.open) return true;
+    if (this.#open) return true;
     const address = parseIpAddress(host);
     return this.#rules.some((rule) =>
       hasPort(rule, port) &&
@@ -245,7 +245,7 @@ export class BackendRules {
    * @returns the addresses that are permitted, in their order; none when the request is denied
    */
   permitted(host: string, port: number, addresses: readonly string[]): readonly string[] {
-    if (this.open) return addresses;
+    if (this.#open) return addresses;
     const rules = this.#rules.filter((rule) => hasPort(rule, port));
     if (rules.some((rule) => rule.kind === "names" && rule.pattern.matches(host))) return addresses;
     return addresses.filter((text) => {

@@ -3,9 +3,9 @@ import type { Configuration } from "../config/configuration.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import { formatReply, stateFor } from "../protocol/reply.ts";
 import type { CheckRequest } from "../protocol/request.ts";
-import { describeVerdict, isAgentFailure } from "../protocol/verdict.ts";
+import { describeVerdict, isAgentFailure, type Verdict } from "../protocol/verdict.ts";
 
-/** The steps in their order, and how they are called. */
+/** The steps in their order, and their names in the text. */
 const STEPS = { resolve: "resolve", connect: "connect", tls: "TLS", rpc: "RPC" };
 
 /** What came of a check by hand, or why there was none. */
@@ -31,6 +31,33 @@ export async function checkByHand(
 ): Promise<CheckedByHand> {
   const mistake = await loadClient(configuration, undefined);
   if (mistake !== undefined) return { ok: false, mistake };
+  const check = await timedCheck(request, configuration);
+  const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
+  const verdict = isAgentFailure(check.verdict) ? undefined : check.verdict;
+  const state = verdict && stateFor(verdict, notServingReply);
+  const reply = verdict && state &&
+    formatReply(state, verdict, "", { notServingReply, reason }).trimEnd();
+  const result = resultOf(request, check, reply);
+  return {
+    ok: true,
+    up: state === undefined ? undefined : state === "up",
+    text: json ? JSON.stringify(result) : textOf(result),
+  };
+}
+
+/** A check, and what its time went into. */
+interface TimedCheck {
+  readonly verdict: Verdict;
+  /** The whole check, in milliseconds. */
+  readonly durationMs: number;
+  /** By step, in milliseconds. */
+  readonly steps: Readonly<Record<string, number>>;
+}
+
+async function timedCheck(
+  request: CheckRequest,
+  configuration: Configuration,
+): Promise<TimedCheck> {
   let dialledMs: number | undefined;
   let connected: Connected | undefined;
   const elapsedMs = () => performance.now() - startedAt;
@@ -45,16 +72,19 @@ export async function checkByHand(
   const startedAt = performance.now();
   const { verdict } = await checker.check(request).observation;
   const durationMs = elapsedMs();
+  backends.close();
   // With grpc-js nobody tells when there is a connection.
   const afterName = configuration.settings.grpc_client === "native" ? "connect" : "rpc";
-  const steps = stepsOf(dialledMs, connected, durationMs, afterName);
-  backends.close();
-  const { not_serving_reply: notServingReply, reply_reason: reason } = configuration.settings;
-  const told = isAgentFailure(verdict) ? undefined : verdict;
-  const state = told && stateFor(told, notServingReply);
-  const reply = told && state &&
-    formatReply(state, told, "", { notServingReply, reason }).trimEnd();
-  const result = {
+  return { verdict, durationMs, steps: stepsOf(dialledMs, connected, durationMs, afterName) };
+}
+
+/** @returns the form of `--json` */
+function resultOf(
+  request: CheckRequest,
+  { verdict, durationMs, steps }: TimedCheck,
+  reply: string | undefined,
+) {
+  return {
     backend: formatHostPort(request.host, request.port),
     ssl_flag: request.tls ? "ssl" : "no-ssl",
     authority: request.authority,
@@ -67,19 +97,21 @@ export async function checkByHand(
       Object.entries(steps).map(([step, ms]) => [step, round(ms)]),
     ),
   };
-  const up = state === undefined ? undefined : state === "up";
-  if (json) return { ok: true, up, text: JSON.stringify(result) };
-  const shown = Object.entries(STEPS)
+}
+
+/** @returns the same for people */
+function textOf(result: ReturnType<typeof resultOf>): string {
+  const { backend, ssl_flag: flag, authority, service, verdict, detail, reply } = result;
+  const steps = Object.entries(STEPS)
     .filter(([step]) => step in result.timings_ms)
     .map(([step, label]) => `${label} ${result.timings_ms[step]} ms`);
-  const lines = [
-    `backend   ${result.backend} ${result.ssl_flag} ${result.authority}`,
-    `service   ${result.service === "" ? "(the server as a whole)" : result.service}`,
-    `verdict   ${result.verdict}${result.detail === "" ? "" : `: ${result.detail}`}`,
-    `timings   ${[...shown, `whole check ${result.duration_ms} ms`].join(", ")}`,
+  return [
+    `backend   ${backend} ${flag} ${authority}`,
+    `service   ${service === "" ? "(the server as a whole)" : service}`,
+    `verdict   ${verdict}${detail === "" ? "" : `: ${detail}`}`,
+    `timings   ${[...steps, `whole check ${result.duration_ms} ms`].join(", ")}`,
     `reply     ${reply ?? "(none: the agent could not ask)"}`,
-  ];
-  return { ok: true, up, text: lines.join("\n") };
+  ].join("\n");
 }
 
 /** When a connection was there, in milliseconds since the check began, and how much of that TLS took. */

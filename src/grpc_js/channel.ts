@@ -99,8 +99,6 @@ export interface ChannelCall {
  * would connect again only after a pause, and let calls fail with the last error meanwhile.
  */
 export class Channel {
-  /** Whether the server has answered a call on it. */
-  hasAnswered = false;
   readonly #client: HealthService;
   readonly #sockets = new HeldSockets();
   readonly #options: PoolOptions;
@@ -110,6 +108,8 @@ export class Channel {
   readonly #calls = new Set<(end: CallEnd) => void>();
   readonly #connecting: Deadline;
   #idle: Deadline | undefined;
+  /** Whether the server has answered a call on it. */
+  #hasAnswered = false;
   #closeReason: CloseReason | undefined;
 
   /** @param onClosed called once, when it is closed and no call is on it any more */
@@ -138,7 +138,7 @@ export class Channel {
   get state(): "connecting" | "ready" | "broken" {
     if (this.#closeReason !== undefined) return "broken";
     if (this.#connected) return "ready";
-    return this.hasAnswered ? "broken" : "connecting";
+    return this.#hasAnswered ? "broken" : "connecting";
   }
 
   /** Calls under way. */
@@ -170,7 +170,7 @@ export class Channel {
       deadline.cancel();
       call.cancel();
       if (how?.kind === "response" || how?.kind === "error" && how.answered) {
-        this.hasAnswered = true;
+        this.#hasAnswered = true;
       } // A call that is given up while connecting leaves its connection to the next one.
       else if (how !== undefined || this.#connected) this.#closeReason ??= "peer";
       if (how !== undefined) resolve(how);
