@@ -19,8 +19,8 @@ const MAX_CONNECTION_AGE_MS = 300_000;
 let grpcJs: typeof import("./grpc_js/client.ts") | undefined;
 
 /**
- * Loads what a configuration needs and most do not: grpc-js, where it is chosen. To be awaited before
- * {@linkcode Backends} are given the configuration.
+ * Loads grpc-js where a configuration chooses it, which most do not. To be awaited before {@linkcode Backends} get the
+ * configuration.
  *
  * @param log takes what grpc-js says from then on; `undefined` for nowhere
  * @returns why it cannot be loaded, if so
@@ -68,8 +68,8 @@ export class Backends {
   }
 
   /**
-   * @returns what checks under a configuration. It shares the known addresses, and the native client's connections,
-   * with the checkers of other configurations
+   * @returns a checker for a configuration. It shares the known addresses, and the native client's connections, with
+   * those of other configurations
    */
   checkerFor(configuration: Configuration): Checker {
     const { settings, tlsProfiles, backendRules } = configuration;

@@ -247,7 +247,7 @@ class Semaphore {
     this.#deadlines = deadlines;
   }
 
-  /** @returns ends the step, idempotent; `undefined` where it would have to wait */
+  /** @returns a function that ends the step, idempotent; `undefined` where it would have to wait */
   tryAcquire(): (() => void) | undefined {
     if (this.#atWork >= this.#limit.maxAtWork) return undefined;
     this.#atWork++;
@@ -257,7 +257,7 @@ class Semaphore {
   /**
    * Waits until the step may begin.
    *
-   * @returns ends it; idempotent
+   * @returns a function that ends it, idempotent
    * @throws {Error} when the signal is aborted first
    */
   async acquire(signal: AbortSignal): Promise<() => void> {

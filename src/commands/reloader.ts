@@ -46,7 +46,7 @@ export class Reloader {
     return this.#configuration;
   }
 
-  /** Reads the configuration again. While a reload is under way, one more is made for all that are asked for. */
+  /** Reads the configuration again. However often it is called while a reload is under way, one more is made. */
   reload(): void {
     if (this.#isNextDue) return;
     this.#isNextDue = true;

@@ -157,16 +157,19 @@ function surviveBugs(log: Logger, metrics: Pick<Metrics, "countBug">): void {
   });
 }
 
-/** What would end the agent, and is sent by mistake: SIGUSR2 reloads HAProxy's master, SIGUSR1 rotates logs. */
+/**
+ * Signals that would end the agent, and may be sent to it by mistake: SIGUSR2 reloads HAProxy's master, and SIGUSR1
+ * has other programs rotate their logs.
+ */
 const MEANINGLESS_SIGNALS = ["SIGUSR1", "SIGUSR2", "SIGALRM"] as const;
 
 /**
- * What the kernel sends at a limit of a file's size or of processor time (setrlimit(2)), and would end the agent.
- * Where the first is caught the write fails, as on a full disk.
+ * Signals that the kernel sends at a limit of file size or of processor time (setrlimit(2)), and that would end the
+ * agent. Where the first is caught, the write fails as on a full disk.
  */
 const LIMIT_SIGNALS = ["SIGXFSZ", "SIGXCPU"] as const;
 
-/** Stays alive at the signals of limits, and at those that mean nothing here, which it says once for each. */
+/** Keeps these signals from ending the agent. Of each that means nothing here it warns once. */
 function surviveSignals(log: Logger): void {
   for (const signal of LIMIT_SIGNALS) Deno.addSignalListener(signal, () => {});
   for (const signal of MEANINGLESS_SIGNALS) {
@@ -178,7 +181,7 @@ function surviveSignals(log: Logger): void {
   }
 }
 
-/** The bundle's program blocks SIGUSR1 where it can: then it never comes here, nor to Deno. */
+/** Where the bundle's program can, it blocks SIGUSR1: then it reaches neither the agent nor Deno. */
 function meaninglessSignal(signal: Deno.Signal): string {
   return signal === "SIGUSR1" && !Deno.build.standalone
     ? "SIGUSR1 has Deno open its debugger on 127.0.0.1:9229, to all users of this machine: restart " +

@@ -292,7 +292,7 @@ export class Connection {
     }
   }
 
-  /** HAProxy resets the connection as soon as it has its reply: that is nothing to tell. */
+  /** HAProxy resets the connection as soon as it has its reply: that is not worth a warning. */
   #logBroken(error: unknown): void {
     if (this.#closed) return;
     // A reply that is being written may well have arrived: the reset can overtake the write's end.

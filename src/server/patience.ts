@@ -14,7 +14,10 @@ const RESETS_THAT_TEACH = 3;
 const MIN_MARGIN_MS = 25;
 const MARGIN_PART = 0.05;
 
-/** How often a check runs to its usual deadline although the client would not wait, in milliseconds. */
+/**
+ * How often a check runs to its usual deadline although the client would not wait, in milliseconds: otherwise the
+ * client could not show that it waits longer by now.
+ */
 const PROBE_EVERY_MS = 60_000;
 
 /** How long after its last reset an age is forgotten, in milliseconds. */
@@ -23,7 +26,7 @@ const FORGET_AFTER_MS = 10 * 60_000;
 /** Ages that are remembered of a client and line: several HAProxies may share an address. */
 const MAX_AGES = 4;
 
-/** Lines that are remembered of a client, and of all clients together; and clients. */
+/** How many lines are remembered of one client, and of all together; and how many clients. */
 const MAX_LINES_OF_CLIENT = 2000;
 const MAX_LINES = 10_000;
 const MAX_CLIENTS = 1000;
