@@ -48,9 +48,9 @@ const GOODBYE_MS = 1000;
 const GIVE_UP_CONNECTING_MS = 5000;
 
 /**
- * Ends attempts to connect: grpc-js sets them no limit, and leaves them to the kernel when a channel is closed, which
- * tries for two minutes. grpc-js calls `net.connect` as a property, so replacing the property reaches it. To be called
- * once, before the first connection.
+ * Limits how long connecting may take: grpc-js sets no limit, and when a channel is closed leaves the attempt to the
+ * kernel, which tries for two minutes. grpc-js calls `net.connect` as a property, so replacing the property reaches
+ * it. To be called once, before the first connection.
  */
 export function limitConnecting(): void {
   const { connect } = net;

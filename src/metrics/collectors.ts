@@ -122,8 +122,8 @@ export function addCertificateMetrics(
 /**
  * Adds the usual metrics of a process.
  *
- * prom-client's own collectors read /proc, which Deno allows only with all permissions. These figures need none; open
- * file descriptors cannot be counted without.
+ * prom-client's own collectors read /proc, which Deno allows only with all permissions. These figures need none; the
+ * number of open file descriptors is left out, since it cannot be had without /proc.
  */
 export function addProcessMetrics(registry: Registry): void {
   addGauge(
