@@ -135,7 +135,7 @@ Deno.test("A deadline passes after what has come from a thousand others was read
   await marker.close();
 });
 
-Deno.test("Of deadlines that fire at once only those held up long say so", async () => {
+Deno.test("Of deadlines that fire together, only those that were held up for long say so", async () => {
   using time = new FakeTime();
   using deadlines = new Lab();
   const all = [4, 250, 360, 700, 800].map((ms) => deadlines.passed(ms));
@@ -143,7 +143,7 @@ Deno.test("Of deadlines that fire at once only those held up long say so", async
   assert.deepEqual(await Promise.all(all), [true, true, false, false, false]);
 });
 
-Deno.test("A late deadline can be taken back by what was read meanwhile", async () => {
+Deno.test("A late deadline can be cancelled by what was read meanwhile", async () => {
   using time = new FakeTime();
   const caughtUp = Promise.withResolvers<void>();
   using deadlines = new Lab(() => caughtUp.promise);
@@ -158,7 +158,7 @@ Deno.test("A late deadline can be taken back by what was read meanwhile", async 
   assert.equal(await other, false);
 });
 
-Deno.test("A deadline waits no longer than it may for what is to be read", async () => {
+Deno.test("A deadline is put off for reads no longer than it allows", async () => {
   using time = new FakeTime();
   using deadlines = new Lab(() => new Promise(() => {}));
   const passed = [deadlines.passed(5, 100), deadlines.passed(5, 2000)].map((passed) =>
@@ -171,7 +171,7 @@ Deno.test("A deadline waits no longer than it may for what is to be read", async
   assert.deepEqual(await Promise.all(passed), [false, "waits"]);
 });
 
-Deno.test("A deadline taken back twice, or after it has passed, disturbs no other", async () => {
+Deno.test("A deadline that is cancelled twice, or after it has passed, disturbs no other", async () => {
   using deadlines = new Lab();
   const taken = deadlines.set(() => assert.fail("It has passed"), 5);
   taken.cancel();
@@ -183,7 +183,7 @@ Deno.test("A deadline taken back twice, or after it has passed, disturbs no othe
   assert.equal(await deadlines.passed(5), false);
 });
 
-Deno.test("A deadline can be taken back by one that passes in the same moment", async () => {
+Deno.test("A deadline can be cancelled by one that passes in the same moment", async () => {
   using deadlines = new Lab();
   const passed = new Promise<void>((resolve) => {
     deadlines.set(() => {
@@ -196,7 +196,7 @@ Deno.test("A deadline can be taken back by one that passes in the same moment", 
   await deadlines.passed(10);
 });
 
-Deno.test("A late deadline can be taken back by another late one", async () => {
+Deno.test("A late deadline can be cancelled by another late one", async () => {
   using deadlines = new Lab();
   const passed = new Promise<void>((resolve) => {
     deadlines.set(() => {
@@ -223,7 +223,7 @@ Deno.test("A deadline can be set by one that passes", async () => {
   assert.equal(turns, 50);
 });
 
-Deno.test("Fifty thousand deadlines, half of them taken back, pass once each", async () => {
+Deno.test("Of fifty thousand deadlines, half of them cancelled, the others pass once each", async () => {
   using deadlines = new Lab();
   const passes = new Map<number, number>();
   let setting = 0;
@@ -241,7 +241,7 @@ Deno.test("Fifty thousand deadlines, half of them taken back, pass once each", a
   }
 });
 
-Deno.test("One that throws takes no other deadline with it", async () => {
+Deno.test("A deadline that throws keeps no other from passing", async () => {
   using deadlines = new Lab();
   const reported: unknown[] = [];
   const report = (event: ErrorEvent) => {
@@ -263,7 +263,7 @@ Deno.test("One that throws takes no other deadline with it", async () => {
   assert.deepEqual(reported, [bug]);
 });
 
-Deno.test("Deadlines that are closed pass no more, those that wait for reads included", async () => {
+Deno.test("Deadlines do not pass after close(), even those that wait for reads", async () => {
   using time = new FakeTime();
   const caughtUp = Promise.withResolvers<void>();
   const deadlines = new Lab(() => caughtUp.promise);

@@ -48,7 +48,7 @@ Deno.test("NameLookUp finds the names of this machine, and says why it does not 
   assert.equal((await names.find("does-not-exist.invalid")).ok, false);
 });
 
-Deno.test("NameLookUp refuses a name when ten thousand wait, for that is its own fault", async () => {
+Deno.test("NameLookUp refuses a name when ten thousand wait, as a fault of the agent", async () => {
   const { begun, names } = controlledNames();
   const asked = Array.from({ length: 10_016 }, (_, index) => names.find(`${index}`));
   const detail = "Too many names are being looked up";
@@ -257,7 +257,7 @@ Deno.test("NameLookUp has one name of a domain try IPv6 again after five minutes
   assert.equal(begun[4]?.family, 0, "IPv6 is answered again");
 });
 
-Deno.test("NameLookUp begins one look-up of IPv4 alone in a domain, and none in vain", async () => {
+Deno.test("NameLookUp begins one look-up of IPv4 alone in a domain, and none that is not needed any more", async () => {
   const { begun, names } = controlledNames();
   const answers = inDomain("slow", 3).map((name) => names.find(name));
   await ipv4IsAsked();

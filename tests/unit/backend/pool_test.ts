@@ -80,7 +80,7 @@ Deno.test("Pool opens more connections where a server takes one call on each, an
   assert.equal(peer.server.connections, 16);
 });
 
-Deno.test("Pool evicts the connection that was not used for longest, and none with a call on it", async () => {
+Deno.test("Pool evicts the connection whose last use is longest ago, and none with a call on it", async () => {
   await using peers = new AsyncDisposableStack();
   const [idle, busy, next, last] = Array.from({ length: 4 }, () => peers.use(new GatedPeer()));
   assert.ok(idle && busy && next && last);
@@ -125,7 +125,7 @@ Deno.test("Pool keeps nothing where connections are not kept", async () => {
 });
 
 for (const keep of [true, false]) {
-  Deno.test(`Pool has a dial go on that nobody waits for, and the next call find it (keep: ${keep})`, async () => {
+  Deno.test(`Pool lets a dial go on that nobody waits for, and the next call uses it (keep: ${keep})`, async () => {
     await using peer = healthy();
     await using lab = new PoolLab({ keep });
     lab.place([at(peer.port)]).leave();
@@ -201,7 +201,7 @@ function destinations(count: number, port: number): Destination[] {
   );
 }
 
-Deno.test("Pool has dials take turns: of many at once each has its whole time from its turn on", async () => {
+Deno.test("Pool has dials take turns, and counts the time of each from its turn on", async () => {
   await using hole = await blackHole(freePort(), "0.0.0.0");
   await using lab = new PoolLab({ connectTimeoutMs: 300 });
   const places = destinations(100, hole.port).map((destination) => lab.place([destination]));
@@ -286,7 +286,7 @@ Deno.test("Pool has calls wait for a connection that works when another cannot b
   assert.deepEqual([await first, await second], ["response", "response"]);
 });
 
-Deno.test("Pool tells a call that may not take the old connection that no new one can be made", async () => {
+Deno.test("Pool says that no new connection can be made to a call that may not take the old one", async () => {
   await using peer = new GatedPeer();
   await using lab = new PoolLab();
   let first: Promise<string> | undefined;
@@ -316,7 +316,7 @@ Deno.test("Pool makes a new connection for a call that may not take the silent o
   for (const { call } of [first, third, placed]) call.cancel();
 });
 
-Deno.test("Pool gives an exclusive call a connection that has carried none and takes no other", async () => {
+Deno.test("Pool gives an exclusive call a connection that has carried no other, and sends no other beside it", async () => {
   await using peer = new GatedPeer();
   await using lab = new PoolLab();
   const shared = lab.call([at(peer.port)]);
@@ -332,7 +332,7 @@ Deno.test("Pool gives an exclusive call a connection that has carried none and t
   assert.deepEqual(await Promise.all([shared, exclusive, beside]), Array(3).fill("response"));
 });
 
-Deno.test("Pool uses a connection no more that says GOAWAY, and lets its call end", async () => {
+Deno.test("Pool sends no further call on a connection that says GOAWAY, and lets its call end", async () => {
   await using peer = new GatedPeer();
   await using lab = new PoolLab();
   const first = lab.call([at(peer.port)]);
@@ -346,7 +346,7 @@ Deno.test("Pool uses a connection no more that says GOAWAY, and lets its call en
   assert.deepEqual(await Promise.all([first, second]), ["response", "response"]);
 });
 
-Deno.test("Pool ends at a reload what is not wanted any more, after its calls", async () => {
+Deno.test("Pool ends connections that a reload does not want, once their calls have ended", async () => {
   await using peer = new GatedPeer();
   await using other = healthy();
   const lab = new PoolLab();

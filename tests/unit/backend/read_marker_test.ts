@@ -11,7 +11,7 @@ Deno.test("ReadMarker tells each of those that ask at once", async () => {
   await marker.close();
 });
 
-Deno.test("ReadMarker tells before it is open and after it is closed, too, once others could be read", async () => {
+Deno.test("ReadMarker also tells before it is open and after it is closed, once others could be read", async () => {
   const marker = new ReadMarker();
   for (const what of ["before", "after"]) {
     const begun = performance.now();
@@ -21,7 +21,7 @@ Deno.test("ReadMarker tells before it is open and after it is closed, too, once 
   }
 });
 
-Deno.test("ReadMarker ends the wait of those whom it can no longer tell", async () => {
+Deno.test("ReadMarker ends the wait of all when it is closed", async () => {
   const marker = new ReadMarker();
   await marker.opened;
   const waiting = marker.caughtUp(10_000);

@@ -71,7 +71,7 @@ Deno.test("Resolver answers at once what needs no look-up or is known", async ()
   assert.equal(begun.length, 1);
 });
 
-Deno.test("Resolver holds each address of a known name to rules that came later", async () => {
+Deno.test("Resolver applies rules that came later to the addresses of a known name", async () => {
   const { begun, names } = controlledNames();
   const known = new DnsCache(names);
   const first = new Resolver(rules(), known, SILENT_MS).resolve("api", 1);
@@ -81,7 +81,7 @@ Deno.test("Resolver holds each address of a known name to rules that came later"
   assert.deepEqual(stricter.resolve("api", 1), { ok: true, addresses: ["10.1.0.1"] });
 });
 
-Deno.test("Resolver shows the look-up that is waited for only where nothing is known of the name", async () => {
+Deno.test("Resolver shows the look-up that it waits for only where no addresses of the name are known", async () => {
   using time = new FakeTime();
   const { begun, names } = controlledNames();
   const resolver = new Resolver(rules(), new DnsCache(names), SILENT_MS);
@@ -187,7 +187,7 @@ Deno.test("DnsCache waits without limit for a name that it does not know", async
   assert.deepEqual(await asked, FIRST);
 });
 
-Deno.test("DnsCache takes the last answer when the look-up takes longer than the patience", async () => {
+Deno.test("DnsCache gives the last answer when the look-up takes too long", async () => {
   using time = new FakeTime();
   const { begun, cache } = await knowing(FIRST, time, 5000);
   assert.deepEqual(await cache.find("api", 1), FIRST);
@@ -236,7 +236,7 @@ Deno.test("DnsCache forgets a name that is gone", async () => {
   assert.deepEqual(await again, SERVER_FAILED, "the old address is not given any more");
 });
 
-Deno.test("DnsCache does not let an answer stand for long while the agent is too busy to ask", async () => {
+Deno.test("DnsCache gives up the last answer when the agent is too busy to ask for long", async () => {
   using time = new FakeTime();
   const { begun, cache } = await knowing(FIRST, time, 5000);
   // Names of other domains that hang leave no thread.

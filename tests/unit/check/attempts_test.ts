@@ -165,7 +165,7 @@ for (const [what, answer, verdict, calls] of FRESH) {
   });
 }
 
-Deno.test("Attempts: that one service has used all attempts takes none from another", async () => {
+Deno.test("Attempts: a service that has used all attempts takes none from another service", async () => {
   await using peer = new Scripted(CLOSES, CLOSES, CLOSES);
   await using lab = new AttemptsLab();
   const other = encodeHealthCall({ ...QUESTION, service: "other" }, new Map());
@@ -174,7 +174,7 @@ Deno.test("Attempts: that one service has used all attempts takes none from anot
   assert.equal(peer.requests, 4);
 });
 
-Deno.test("Attempts: the last one has a connection to itself, also where there are two", async () => {
+Deno.test("Attempts: the last attempt has a connection to itself, even where there are only two", async () => {
   // Each connection serves one call.
   await using server = http2Peer({
     answer: async (call) => {
@@ -235,7 +235,7 @@ for (const [what, answer] of KEPT) {
   });
 }
 
-Deno.test("Attempts: what a new connection says again after a kept one holds", async () => {
+Deno.test("Attempts: NOT_SERVING on a connection that has served is asked again, on a new connection it is not", async () => {
   await using peer = new Scripted(SERVING, NOT_SERVING, NOT_SERVING, NOT_SERVING);
   await using lab = new AttemptsLab();
   await lab.check(peer.port);
@@ -253,7 +253,7 @@ Deno.test("Attempts: what a kept connection said holds where a new one has no an
   assert.equal(peer.requests, 5);
 });
 
-Deno.test("Attempts tell what a kept connection said also after a second call beside a silent one has failed", async () => {
+Deno.test("Attempts tell what a kept connection said even if the second call beside a silent one has failed", async () => {
   const { promise: end, resolve: endIt } = Promise.withResolvers<void>();
   const freezes: Answer = () => end;
   await using peer = new Scripted(SERVING, NOT_SERVING, freezes, RESETS);
@@ -395,7 +395,7 @@ Deno.test("Attempts: a silent connection is left for a new one within the same c
   assert.equal(peer.heard.length, 2);
 });
 
-Deno.test("Attempts: of two silent connections the check ends in time, without a third", async () => {
+Deno.test("Attempts: with two silent connections the check ends in time, without a third", async () => {
   await using peer = new DeafPeer(9);
   await using lab = new AttemptsLab();
   assert.equal(await lab.check(peer.server.port, {}, { ...HASTY, timeoutMs: 500 }), "timeout");
@@ -438,7 +438,7 @@ Deno.test("Attempts: eight slow calls at once share one PING", async () => {
   assert.deepEqual([peer.connections, lab.hedged], [1, 0]);
 });
 
-Deno.test("Attempts: GOAWAY on a call without an answer has it made on a new connection too", async () => {
+Deno.test("Attempts: after a GOAWAY a call without an answer is also made on a new connection", async () => {
   await using peer = new Scripted(({ send, streamId }) => send(goaway(streamId)));
   await using lab = new AttemptsLab();
   assert.equal(await lab.check(peer.port, {}, HASTY), "serving");
@@ -499,7 +499,7 @@ for (
   });
 }
 
-Deno.test("Attempts: cancelled, they take their call back and never settle; the connection lives on", async () => {
+Deno.test("Attempts that are cancelled cancel their call and never settle; the connection lives on", async () => {
   await using peer = new Scripted(NOTHING);
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port]);
@@ -512,7 +512,7 @@ Deno.test("Attempts: cancelled, they take their call back and never settle; the 
   assert.equal(peer.connections, 1);
 });
 
-Deno.test("Attempts: cancelled before there is a connection, they leave it to the next check", async () => {
+Deno.test("Attempts that are cancelled before there is a connection leave it to the next check", async () => {
   await using peer = silent();
   await using lab = new AttemptsLab();
   const attempts = lab.begin([peer.port]);
@@ -522,7 +522,7 @@ Deno.test("Attempts: cancelled before there is a connection, they leave it to th
   assert.equal(lab.closed.length, 0);
 });
 
-Deno.test("Attempts: cancelled in a pause, they make no further call and never settle", async () => {
+Deno.test("Attempts that are cancelled in a pause make no further call and never settle", async () => {
   await using peer = new Scripted(REFUSES, REFUSES, async (call) => {
     await REFUSES(call);
     setTimeout(() => attempts.cancel(), 10); // the pause before the fourth call takes 50 ms

@@ -191,7 +191,7 @@ for (
   });
 }
 
-Deno.test("Checker gives up on a name at the deadline too, and begins no run after it", async () => {
+Deno.test("Checker also gives up on a name at the deadline, and begins no run afterwards", async () => {
   using lab = new Lab({ checkTimeoutMs: 30 });
   const verdict = await lab.verdict(lab.check("api 1 no-ssl x"));
   assert.ok(verdict.kind === "timeout");
@@ -209,7 +209,7 @@ Deno.test("Checker blames the agent when a name waits for its turn to be looked 
   assert.equal(kinds[16], "local");
 });
 
-Deno.test("Checker blames the agent when a name's turn left too little time for the backend", async () => {
+Deno.test("Checker blames the agent when the wait for a name's turn has left the backend too little time", async () => {
   using lab = new Lab({ checkTimeoutMs: 100 });
   const looked = Array.from({ length: 17 }, (_, nth) => lab.check(`api-${nth} 1 no-ssl x`));
   await new Promise((resolve) => setTimeout(resolve, 50));
@@ -259,7 +259,7 @@ Deno.test("Checker shares nothing where checks are not coalesced", () => {
   assert.deepEqual([lab.runs.length, lab.coalesced], [2, 0]);
 });
 
-Deno.test("Checker: one that waits less long leaves a shared run to the others", async () => {
+Deno.test("Checker leaves a shared run to the others when one with a shorter deadline gives up", async () => {
   using lab = new Lab();
   const patient = lab.check("10.0.0.1 1 no-ssl x");
   const hasty = lab.check("10.0.0.1 1 no-ssl x timeout=30");
@@ -293,7 +293,7 @@ Deno.test("Checker begins no run for a check that was abandoned while its name w
   assert.equal(lab.runs.length, 0);
 });
 
-Deno.test("Checker answers again with a verdict that is young enough, and holds it to the rules", async () => {
+Deno.test("Checker answers again with a verdict that is young enough, without another run", async () => {
   using lab = new Lab({ verdictMaxAgeMs: 60_000 });
   const first = lab.check("10.0.0.1 1 no-ssl x");
   lab.runs[0]?.end();

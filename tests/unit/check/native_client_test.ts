@@ -19,7 +19,7 @@ function checkOf(port: number): HealthCheck {
   };
 }
 
-Deno.test("NativeClient makes two calls at most of a backend that has used up all, until it serves", async () => {
+Deno.test("NativeClient makes two calls at most to a backend that has used all attempts, until it serves", async () => {
   let requests = 0;
   let refusing = true;
   await using peer = http2Peer({

@@ -58,7 +58,7 @@ Deno.test("SingleFlight shares nothing where checks are not coalesced", () => {
   assert.equal(flights.find("a", PATIENCE_MS), undefined);
 });
 
-Deno.test("SingleFlight has nobody join a run that is older than the joiner will bear", () => {
+Deno.test("SingleFlight lets nobody join a run that is older than the joiner allows", () => {
   using time = new FakeTime();
   const flights = new SingleFlight(true, 0);
   const flight = flights.add("a", new Run(), performance.now());
@@ -69,7 +69,7 @@ Deno.test("SingleFlight has nobody join a run that is older than the joiner will
   assert.equal(flights.find("a", PATIENCE_MS), undefined);
 });
 
-Deno.test("SingleFlight has nobody join a run that somebody has given up", () => {
+Deno.test("SingleFlight lets nobody join a run that somebody has given up", () => {
   const flights = new SingleFlight(true, 0);
   const flight = flights.add("a", new Run(), performance.now());
   flight.open = false;
@@ -89,7 +89,7 @@ Deno.test("A flight is cancelled when the last that waits for it has left", () =
   assert.equal(flights.find("a", PATIENCE_MS), undefined);
 });
 
-Deno.test("A flight that is given up does not take the place of the one after it", async () => {
+Deno.test("A flight that was given up does not displace the one begun after it", async () => {
   const flights = new SingleFlight(true, 0);
   const [old, fresh] = [new Run(), new Run()];
   const first = flights.add("a", old, performance.now());
@@ -103,7 +103,7 @@ Deno.test("A flight that is given up does not take the place of the one after it
   assert.equal(flights.find("a", PATIENCE_MS), second);
 });
 
-Deno.test("Each run has a number of its own, in whatever configuration", () => {
+Deno.test("Each run has a number of its own, across configurations", () => {
   const [before, after] = [new SingleFlight(true, 0), new SingleFlight(true, 0)];
   const numbers = [before, before, after, after].map((flights) =>
     flights.add("a", new Run(), performance.now()).run
@@ -112,7 +112,7 @@ Deno.test("Each run has a number of its own, in whatever configuration", () => {
   assert.ok(!numbers.includes(0));
 });
 
-Deno.test("A run that breaks its word never to reject is a bug to all that wait for it", async () => {
+Deno.test("A run that rejects against its contract is `internal` for all that wait for it", async () => {
   const flights = new SingleFlight(true, 1000);
   const run = new Run();
   const flight = flights.add("a", run, performance.now());
@@ -161,7 +161,7 @@ Deno.test("SingleFlight counts the age of a verdict from the beginning of its ru
   assert.equal(flights.kept("a"), undefined);
 });
 
-Deno.test("SingleFlight keeps what the run has seen that was begun last", async () => {
+Deno.test("SingleFlight keeps the observation of the run that was begun last", async () => {
   const flights = new SingleFlight(true, 5000);
   const [older, newer] = [new Run(), new Run()];
   const now = performance.now();

@@ -248,7 +248,7 @@ Deno.test("No change of a good answer makes the agent throw, or say SERVING wher
   assert.ok(serving > 100, `Only ${serving} answers were good`);
 });
 
-Deno.test("No bytes at all make the agent throw, or say SERVING", () => {
+Deno.test("No random bytes make the agent throw, or say SERVING", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.boolean(), (bytes, greeted) => {
       const all = greeted ? concat(settings(), bytes) : bytes;

@@ -293,7 +293,7 @@ for (const [what, block, message] of MALFORMED) {
   });
 }
 
-Deno.test("HpackDecoder refuses a block that stands for far more than it holds", () => {
+Deno.test("HpackDecoder refuses a short block that expands to far more than its bound", () => {
   const value = "b".repeat(4000);
   const decoder = new HpackDecoder(MAX_LIST_BYTES);
   decoder.decode(Uint8Array.from(
@@ -357,7 +357,7 @@ const hostileBlock = fc.oneof(
   ),
 );
 
-Deno.test("HpackDecoder makes of any bytes a list within its bound or an HpackError", () => {
+Deno.test("HpackDecoder turns any bytes into a list within its bound or an HpackError", () => {
   fc.assert(
     fc.property(fc.array(hostileBlock, { maxLength: 5 }), fc.nat(2000), (blocks, maxListBytes) => {
       const decoder = new HpackDecoder(maxListBytes);

@@ -542,7 +542,7 @@ Deno.test("Session refuses :status in trailers", () => {
   assert.deepEqual(script.outcome, [`1: ${malformed('a misplaced ":status"')}`]);
 });
 
-Deno.test("Session takes any other field as it is", () => {
+Deno.test("Session passes any other field on unchanged", () => {
   const script = new ScriptedSession();
   script.open();
   const odd: readonly Field[] = [
@@ -595,7 +595,7 @@ for (const [lengths, reason] of CONTENT_LENGTHS) {
   });
 }
 
-Deno.test("Session sends nothing on a stream that the server has ended with too long a body", () => {
+Deno.test("Session sends no RST_STREAM where the server has ended the stream with a body that is too long", () => {
   const script = new ScriptedSession();
   script.open();
   script.receive(settings(), head(1), data(1, new Uint8Array(5005), { endStream: true }));
@@ -611,7 +611,7 @@ Deno.test("Session ignores the reserved bit of the first frame's stream id", () 
   assert.deepEqual(script.outcome, [`1: ${GOOD}`]);
 });
 
-Deno.test("Session takes GOAWAY in place of the first SETTINGS for a refusal", () => {
+Deno.test("Session takes GOAWAY instead of the first SETTINGS as a refusal", () => {
   for (const parts of everyCut(goaway(0))) {
     const script = new ScriptedSession();
     script.open();
@@ -651,7 +651,7 @@ const FIRST_BYTES: readonly [string, Uint8Array, string][] = [
 ];
 
 for (const [what, bytes, reason] of FIRST_BYTES) {
-  Deno.test(`Session takes ${what} for no HTTP/2 where SETTINGS should come first`, () => {
+  Deno.test(`Session takes ${what} instead of the first SETTINGS as no HTTP/2`, () => {
     const whole = new ScriptedSession();
     whole.open();
     whole.receive(bytes);
@@ -700,7 +700,7 @@ for (const limit of [undefined, 100, 101, 2 ** 32 - 1]) {
   });
 }
 
-Deno.test("Session counts a limit that SETTINGS leave out as it was", () => {
+Deno.test("Session keeps a limit that later SETTINGS do not mention", () => {
   const script = new ScriptedSession();
   script.receive(settingsOf([3, 2]), settingsOf([4, 1000]));
   assert.equal(script.session.freeStreams, 2);
@@ -708,7 +708,7 @@ Deno.test("Session counts a limit that SETTINGS leave out as it was", () => {
 
 const NO_STREAMS = "The server allows no streams (MAX_CONCURRENT_STREAMS is 0)";
 
-Deno.test("Session takes a first limit of 0 for a refusal, and gives its request back", () => {
+Deno.test("Session takes a first limit of 0 as a refusal, and cancels its request", () => {
   const script = new ScriptedSession();
   script.open();
   script.receive(settingsOf([3, 0]));
@@ -716,21 +716,21 @@ Deno.test("Session takes a first limit of 0 for a refusal, and gives its request
   assert.deepEqual(script.sent().slice(3), [ACK, CANCEL, "GOAWAY NO_ERROR"]);
 });
 
-Deno.test("Session takes the answer of a server that allows no stream but has taken this one", () => {
+Deno.test("Session takes the answer of a server that allows no stream but has answered this one", () => {
   const script = new ScriptedSession();
   script.open();
   script.receive(settingsOf([3, 0]), answer(1));
   assert.deepEqual(script.outcome, [`1: ${GOOD}`]);
 });
 
-Deno.test("Session takes a reset with PROTOCOL_ERROR beyond a first limit for a refusal", () => {
+Deno.test("Session takes a reset with PROTOCOL_ERROR beyond a first limit as a refusal", () => {
   const script = new ScriptedSession();
   script.open();
   script.receive(settingsOf([3, 0]), resetStream(1, 1));
   assert.match(script.outcome.join(), /^1: refused: /);
 });
 
-Deno.test("Session lets calls end when a limit of 0 comes later, and closes then", () => {
+Deno.test("Session lets calls end when a limit of 0 comes later, and then closes", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.open();
@@ -756,7 +756,7 @@ Deno.test("Session waits for the window of a stream, and sends its body as it op
   assert.deepEqual(script.sent(), ["DATA 1 3 end"]);
 });
 
-Deno.test("Session sends nothing while a window has shrunk below 0, and counts from there", () => {
+Deno.test("Session sends nothing while a window is below 0, and counts up from there", () => {
   const script = new ScriptedSession();
   script.receive(settingsOf([4, 10]));
   script.open({ body: new Uint8Array(20) });
@@ -846,7 +846,7 @@ Deno.test("Session ends streams above a GOAWAY's and lets the others go on", () 
   assert.equal(script.sent().at(-1), "GOAWAY NO_ERROR");
 });
 
-Deno.test("Session takes no later GOAWAY for a higher last stream", () => {
+Deno.test("Session does not let a later GOAWAY raise the last stream", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.open();
@@ -855,7 +855,7 @@ Deno.test("Session takes no later GOAWAY for a higher last stream", () => {
   assert.deepEqual(script.outcome, ["3: refused: The server sent GOAWAY (NO_ERROR)"]);
 });
 
-Deno.test("Session takes an answer that comes in one read with the GOAWAY that denies it", () => {
+Deno.test("Session takes an answer that comes in the same read as the GOAWAY that excludes it", () => {
   for (
     const bytes of [
       concat(goaway(0), answer(1)),
@@ -869,7 +869,7 @@ Deno.test("Session takes an answer that comes in one read with the GOAWAY that d
   }
 });
 
-Deno.test("Session lets streams go on beside one that a GOAWAY denied and the server answers later", () => {
+Deno.test("Session lets other streams go on when the server answers one that its GOAWAY has excluded", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.open();
@@ -920,7 +920,7 @@ Deno.test("Session cancels a call with RST_STREAM once, tells nobody, and lives 
   assert.deepEqual(script.outcome, [`3: ${GOOD}`]);
 });
 
-Deno.test("Session keeps the dynamic table by the blocks of streams given up", () => {
+Deno.test("Session decodes header blocks of streams given up, which change the dynamic table", () => {
   const script = new ScriptedSession();
   const server = new HpackEncoder();
   const fields = (list: readonly Field[]) =>
@@ -938,7 +938,7 @@ Deno.test("Session keeps the dynamic table by the blocks of streams given up", (
   assert.deepEqual(script.outcome, [`3: ${GOOD}`]);
 });
 
-Deno.test("Session gives back what comes late for streams given up, padding too", () => {
+Deno.test("Session gives back the windows that late DATA of streams given up uses, padding included", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.sent();
@@ -967,7 +967,7 @@ Deno.test("Session gives back what comes late for streams given up, padding too"
   assert.equal(script.session.state, "open");
 });
 
-Deno.test("Session ends a connection that sends on and on for a stream that was given up", () => {
+Deno.test("Session ends a connection that goes on sending on a stream that was given up", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.session.cancel(script.open());
@@ -995,7 +995,7 @@ Deno.test("Session asks for a sign of life once between two answers", () => {
   assert.equal(script.session.ping(), false);
 });
 
-Deno.test("Session drains: it takes no call, and closes with the last", () => {
+Deno.test("Session that drains takes no further call, and closes when the last has ended", () => {
   const idle = new ScriptedSession();
   idle.session.drain();
   assert.equal(idle.session.state, "closed");
@@ -1016,7 +1016,7 @@ Deno.test("Session drains: it takes no call, and closes with the last", () => {
 /** The longest health message with its prefix, and one byte too many. */
 const LIMIT = 5 + 4096 + 1;
 
-Deno.test("Session keeps a body up to its bound, and gives up at it", () => {
+Deno.test("Session takes a body below its bound, and cancels the stream at the bound", () => {
   const bodies: readonly [number[], string][] = [
     [[LIMIT - 1], `200, content-type=application/grpc, ${LIMIT - 1} bytes, grpc-status=0`],
     [[LIMIT], `200, content-type=application/grpc, ${LIMIT} bytes, truncated`],
@@ -1034,7 +1034,7 @@ Deno.test("Session keeps a body up to its bound, and gives up at it", () => {
   }
 });
 
-Deno.test("Session takes back the rest of a request that is answered before it has all been sent", () => {
+Deno.test("Session cancels the rest of a request that is answered before all of it has been sent", () => {
   const script = new ScriptedSession();
   script.receive(settingsOf([4, 0]));
   script.open();
@@ -1132,7 +1132,7 @@ for (
   });
 }
 
-Deno.test("Session has too long a list of header fields end its own call alone", () => {
+Deno.test("Session ends only its own call for a list of header fields that is too long", () => {
   const script = new ScriptedSession();
   script.open();
   script.open();
@@ -1145,7 +1145,7 @@ Deno.test("Session has too long a list of header fields end its own call alone",
   assert.equal(script.session.state, "open");
 });
 
-Deno.test("Session has PRIORITY of a wrong length end the call of its stream alone", () => {
+Deno.test("Session ends only the call on the stream of a PRIORITY with a wrong length", () => {
   const script = new ScriptedSession();
   script.open();
   script.open();
@@ -1156,7 +1156,7 @@ Deno.test("Session has PRIORITY of a wrong length end the call of its stream alo
   assert.equal(script.sent().at(-1), "GOAWAY FRAME_SIZE_ERROR");
 });
 
-Deno.test("Session tells what a server says as it goes away", () => {
+Deno.test("Session tells the debug data of a GOAWAY", () => {
   const script = new ScriptedSession();
   script.open();
   const words = new TextEncoder().encode("too_many_pings\n");
@@ -1173,7 +1173,7 @@ for (
     ["late HEADERS", head(1, [...OK_HEAD, ["x-long", "a".repeat(16_000)]])],
   ] as const
 ) {
-  Deno.test(`Session ends a connection of long ${what}, and takes some`, () => {
+  Deno.test(`Session takes some long ${what}, and ends a connection that sends them without end`, () => {
     const script = new ScriptedSession();
     script.session.cancel(script.open());
     script.open();
@@ -1210,7 +1210,7 @@ Deno.test("Session ends a connection whose peer does not read what it asks for",
   assert.ok(script.session.outputLength < 80_000);
 });
 
-Deno.test("Session takes an answer ended by what breaks the connection after it", () => {
+Deno.test("Session takes an answer that is whole before the server breaks HTTP/2 in the same read", () => {
   const script = new ScriptedSession();
   script.open();
   script.receive(settings(), answer(1), frame(5, 4, 1, Uint8Array.of(0, 0, 0, 2)));
@@ -1218,7 +1218,7 @@ Deno.test("Session takes an answer ended by what breaks the connection after it"
   assert.equal(script.session.state, "closed");
 });
 
-Deno.test("Session lives for 100,000 calls within its windows, and holds nothing of them", () => {
+Deno.test("Session carries 100,000 calls within its windows, and holds nothing of them", () => {
   const script = new ScriptedSession();
   script.receive(settingsOf([3, 5]));
   script.sent();

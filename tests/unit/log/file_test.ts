@@ -238,7 +238,7 @@ Deno.test("A clock that was set back does not keep a log file from being looked 
   });
 });
 
-Deno.test("A folder that was removed is a failure, and its return the end of it", async () => {
+Deno.test("A log file fails while its folder is missing, and works again once the folder is back", async () => {
   await withLogFile({}, async ({ folder, clock, file, write }) => {
     await write("1\n");
     await Deno.remove(folder, { recursive: true });

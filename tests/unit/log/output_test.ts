@@ -80,7 +80,7 @@ function setUp() {
   return { disk, stderr, clock, told, fallback, write };
 }
 
-Deno.test("A log file that fails is told once; its lines go to stderr until it works again", async () => {
+Deno.test("A log file that fails is reported once, and its lines go to stderr until it works again", async () => {
   const { disk, stderr, clock, told, write } = setUp();
   await write("1\n");
   disk.room = 0;
@@ -101,7 +101,7 @@ Deno.test("A log file that fails is told once; its lines go to stderr until it w
   assert.equal(stderr.text, "2\n3\n4\n5\n");
 });
 
-Deno.test("Where a disk gets full in the middle of a line, that line goes whole to stderr and spoils no other", async () => {
+Deno.test("Where the disk gets full in the middle of a line, that line goes to stderr as a whole and spoils no other", async () => {
   const { disk, stderr, clock, write } = setUp();
   disk.room = 8;
   assert.deepEqual(await write("first\nsecond\nthird\n"), { ok: true });

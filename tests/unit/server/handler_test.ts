@@ -210,7 +210,7 @@ for (const [what, checker] of BROKEN) {
   });
 }
 
-Deno.test("Handler gives a check up once when its client goes, and counts it as ended", () => {
+Deno.test("Handler gives a check up once when its client hangs up, and counts it as ended", () => {
   const lab = new Lab({}, {
     check: () => ({ observation: new Promise(() => {}), abandon: () => lab.abandoned++ }),
   });
@@ -242,7 +242,7 @@ async function abandoned(lab: Lab): Promise<number> {
   return Number(count);
 }
 
-Deno.test("Handler tells of hang-ups again when they come after another time than was told", async () => {
+Deno.test("Handler tells of hang-ups again when they come after another time than the one it has told", async () => {
   const lab = new Lab({}, NEVER);
   for (const ageMs of [56, 600, 602, 601, 598]) {
     lab.handler.handle(LINE, PEER).abandon("reset", performance.now() + ageMs);
@@ -318,7 +318,7 @@ const TEACHERS: readonly [string, number, "reset" | "closed" | undefined, number
 ];
 
 for (const [what, count, hangUp, deadlineMs] of TEACHERS) {
-  Deno.test(`Handler has a check take ${deadlineMs} ms at most after ${what}`, async () => {
+  Deno.test(`Handler lets a check take ${deadlineMs} ms at most after ${what}`, async () => {
     using time = new FakeTime();
     const lab = new Lab({}, {}, patienceAfter(time, count, hangUp));
     await lab.ask();

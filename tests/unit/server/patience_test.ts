@@ -105,7 +105,7 @@ for (const [what, events, deadlineMs] of ROWS) {
   });
 }
 
-Deno.test("ClientPatience learns nothing of checks that one moment has ended", () => {
+Deno.test("ClientPatience learns nothing from checks that all ended at the same moment", () => {
   const lab = new Lab();
   const parsed = parseRequest(LINE);
   assert.ok(parsed.ok);
@@ -115,7 +115,7 @@ Deno.test("ClientPatience learns nothing of checks that one moment has ended", (
   assert.equal(lab.deadline(), Infinity);
 });
 
-Deno.test("ClientPatience keeps what a client does to itself and to that line", () => {
+Deno.test("ClientPatience applies what it learns to that client and that line alone", () => {
   const lab = new Lab();
   for (let nth = 0; nth < 3; nth++) lab.reset(400);
   assert.equal(lab.deadline(), 375);
@@ -177,7 +177,7 @@ Deno.test("ClientPatience tells once what is learnt, when it gets shorter, and w
   assert.deepEqual(lab.unlearnt, [375]);
 });
 
-Deno.test("ClientPatience shows of each client and line the shortest patience", () => {
+Deno.test("ClientPatience shows the shortest patience of each client and line", () => {
   const lab = new Lab();
   for (const age of TWO_HAPROXIES) lab.reset(age);
   for (let nth = 0; nth < 3; nth++) lab.reset(700, LINE, "10.0.0.2");
@@ -224,7 +224,7 @@ Deno.test("ClientPatience learns next to nothing from random ages that are not t
   assert.ok(learnt <= 10, `${learnt} of 2000 times`);
 });
 
-Deno.test("ClientPatience holds 10,000 lines, 2000 of a client: those go that were not asked for longest", () => {
+Deno.test("ClientPatience holds 10,000 lines, 2000 of a client, and forgets those not asked for longest", () => {
   const lab = new Lab();
   const teach = (line: string, client: string) => {
     for (let nth = 0; nth < 3; nth++) lab.reset(400, line, client);

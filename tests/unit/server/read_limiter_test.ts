@@ -6,7 +6,7 @@ Deno.test("ReadLimiter lets some read at once", () => {
   for (let nth = 0; nth < 16; nth++) assert.equal(reads.take(), undefined);
 });
 
-Deno.test("ReadLimiter has most of a hundred wait, and lets them read in their order, turn after turn", async () => {
+Deno.test("ReadLimiter lets a hundred read in their order, some in each turn", async () => {
   const reads = new ReadLimiter();
   const read: number[] = [];
   const waiting = Array.from({ length: 100 }, (_, reader) => {
@@ -54,7 +54,7 @@ async function ask(connection) {
 }
 `;
 
-Deno.test("A thousand clients that ask without a pause keep nobody from being read", async () => {
+Deno.test("A thousand clients that ask without a pause keep no other socket from being read", async () => {
   const reads = new ReadLimiter();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
   const { port } = listener.addr;

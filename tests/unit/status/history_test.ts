@@ -77,7 +77,7 @@ Deno.test("BackendHistory tells the first answer and each change, error types ap
   );
 });
 
-Deno.test("BackendHistory says the state since when it is so, and counts", () => {
+Deno.test("BackendHistory says the state, since when it holds, and the counts", () => {
   const lab = new Lab();
   lab.add(SERVING, "up");
   lab.now = 2000;
@@ -149,7 +149,7 @@ Deno.test("BackendHistory forgets a backend that nobody has asked about for ten 
   assert.deepEqual(lab.hosts, ["b"]);
 });
 
-Deno.test("BackendHistory holds 10,000 backends; those longest not asked about go", () => {
+Deno.test("BackendHistory holds 10,000 backends, and forgets those whose last check is longest ago", () => {
   const lab = new Lab();
   for (let index = 0; index < 10_000; index++) lab.add(SERVING, "up", { host: `${index}` });
   lab.now++;
@@ -254,7 +254,7 @@ Deno.test("BackendHistory counts the minute anew after a check that was made, an
   assert.equal(lab.history.countUnasked(), 1);
 });
 
-Deno.test("BackendHistory counts no backend that could not be asked once nobody has asked for a minute", () => {
+Deno.test("BackendHistory counts a backend that cannot be asked no longer once nobody has asked for a minute", () => {
   const lab = new Lab();
   for (let at = 0; at <= 60_000; at += 20_000) lab.addUnasked(at);
   assert.equal(lab.history.countUnasked(), 1);
@@ -264,7 +264,7 @@ Deno.test("BackendHistory counts no backend that could not be asked once nobody 
   assert.deepEqual([lab.history.countUnasked(), lab.get().unasked?.since], [0, 120_000]);
 });
 
-Deno.test("BackendHistory does not end what could not be asked when a client hangs up", () => {
+Deno.test("BackendHistory keeps what the agent lacks when a client hangs up", () => {
   const lab = new Lab();
   for (let at = 0; at < 60_000; at += 20_000) lab.addUnasked(at);
   lab.history.addHangUp(about("a"), "10.0.0.1:1", 400);
@@ -286,7 +286,7 @@ for (const count of [0, 1, 2, 29, 30, 31, 59, 60, 61, 100]) {
   });
 }
 
-Deno.test("BackendHistory tells a change that damping has held back", () => {
+Deno.test("BackendHistory tells a failure that damping holds back, and then the change of the state", () => {
   const lab = new Lab();
   lab.add(SERVING, "up");
   assert.equal(lab.add(REFUSED, "up", { note: "1 of 2 failures" }), true, "the check has failed");
