@@ -132,7 +132,7 @@ export interface ExplainedFinding extends Finding {
 }
 
 /** How far back a finding tells what the backend was and what happened to it, in milliseconds. */
-export const HISTORY_MS = 10_000;
+const HISTORY_MS = 10_000;
 
 /** Adds to a finding what was happening to its backend, and what the agent's log says. */
 export function explain(

@@ -89,7 +89,7 @@ export function formatReport(result: SoakResult): string {
 }
 
 /** @returns one finding, with what explains it on lines of its own */
-export function formatFinding(finding: ExplainedFinding): string {
+function formatFinding(finding: ExplainedFinding): string {
   const { judgement, time, target, manner, line, reply } = finding;
   const { elapsedMs, stalledMs, agentWaitedMs } = finding;
   const answer = reply === undefined ? "no answer" : JSON.stringify(reply);

@@ -84,6 +84,11 @@ function newest(path: string): number {
   }
 }
 
+/** The agent's variables in this process' environment, which an agent under test must not get. */
+export function agentVariables(): string[] {
+  return Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("HAPROXY_AGENT_"));
+}
+
 /** What the agent says last when a new configuration holds. */
 export const RELOADED = "Configuration read again";
 
@@ -152,9 +157,7 @@ export class AgentProcess implements AsyncDisposable {
     this.#process = new LabProcess(program, {
       args,
       env: { NO_COLOR: "1", ...options.env },
-      withoutEnv: Object.keys(Deno.env.toObject()).filter((name) =>
-        name.startsWith("HAPROXY_AGENT_")
-      ),
+      withoutEnv: agentVariables(),
     });
     this.#process.stderr.onLine((line) => {
       const entry = parseEntry(line);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { LabProcess } from "../machine/lab_process.ts";
 import { within } from "../testing/eventually.ts";
-import { AGENT_COMMAND } from "./agent_process.ts";
+import { AGENT_COMMAND, agentVariables } from "./agent_process.ts";
 
 /** What a run of the program has left. */
 export interface RunResult {
@@ -29,9 +29,7 @@ export async function runAgent(
   await using process = new LabProcess(program, {
     args: [...before, ...args],
     env: { NO_COLOR: "1", ...env },
-    withoutEnv: Object.keys(Deno.env.toObject()).filter((name) =>
-      name.startsWith("HAPROXY_AGENT_")
-    ),
+    withoutEnv: agentVariables(),
   });
   const { code } = await within("the program to end", RUN_TIMEOUT_MS, process.exited);
   return { code, stdout: process.stdout.lines, stderr: process.stderr.lines };

@@ -39,7 +39,7 @@ export class NameServer implements AsyncDisposable {
   static async start(records: readonly string[]): Promise<NameServer> {
     const server = new NameServer(await Deno.makeTempDir({ prefix: "name-server-" }));
     await server.#write(records);
-    await server.startAgain();
+    await server.#start();
     return server;
   }
 
@@ -54,14 +54,7 @@ export class NameServer implements AsyncDisposable {
     await eventually("the name server to know its new records", () => this.#isUpToDate());
   }
 
-  /** Ends it: from now on nobody answers. */
-  async stop(): Promise<void> {
-    await this.#process?.stop();
-    this.#process = undefined;
-  }
-
-  /** Starts it after a stop, with the records that it had. */
-  async startAgain(): Promise<void> {
+  async #start(): Promise<void> {
     const process = new LabProcess(NSD, { args: ["-d", "-c", `${this.#directory}/nsd.conf`] });
     this.#process = process;
     try {
@@ -76,7 +69,7 @@ export class NameServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    await this.#process?.stop();
     await Deno.remove(this.#directory, { recursive: true });
   }
 

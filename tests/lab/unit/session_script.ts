@@ -108,7 +108,7 @@ function copyOf(end: StreamEnd): StreamEnd {
 }
 
 /** The end of a stream in a few words. */
-export function describeEnd(end: StreamEnd): string {
+function describeEnd(end: StreamEnd): string {
   switch (end.kind) {
     case "response": {
       const { status, headers, body, truncated, trailers } = end.response;

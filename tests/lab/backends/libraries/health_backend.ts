@@ -1,7 +1,7 @@
 import { freePort } from "../../machine/free_port.ts";
 import { LabProcess } from "../../machine/lab_process.ts";
 import { untilStopped } from "../../machine/process_state.ts";
-import { eventually, within, withSeen } from "../../testing/eventually.ts";
+import { within, withSeen } from "../../testing/eventually.ts";
 import { ROOT } from "../../testing/repository.ts";
 
 /** The statuses of `grpc.health.v1`, or a raw number for one that does not exist. */
@@ -232,19 +232,4 @@ export async function startHealthBackend(
   const program = `${ROOT}tests/lab/backends/libraries/health_backend_process.ts`;
   const command = [...wrapper, Deno.execPath(), "run", "--allow-all", program];
   return await new HealthBackend(command, options).start();
-}
-
-/**
- * Asks until an answer is the wanted one.
- *
- * @throws {Error} when it is not within `timeoutMs` milliseconds
- */
-export async function untilReply(
-  ask: () => Promise<string>,
-  reply: string,
-  timeoutMs = 5000,
-): Promise<void> {
-  await eventually(`the answer ${JSON.stringify(reply)}`, async () => await ask() === reply, {
-    timeoutMs,
-  });
 }
