@@ -41,7 +41,7 @@ export interface TlsProfile {
    *
    * @throws {Error} where {@linkcode TlsProfile.lacksCas}, with what to do about it, or no CA is in date
    */
-  readonly context: () => SecureContext;
+  context(): SecureContext;
   /**
    * Equal for two profiles exactly if they trust, show and demand the same: the content of their files counts, not
    * the files' names. By it a reload keeps the connections for which it changes nothing. Computed at the first use;
@@ -69,7 +69,6 @@ export async function loadTlsProfile(
   readTextFile: (path: string) => string,
   machineCas: MachineCas,
 ): Promise<LoadedTlsProfile> {
-  const { caFile, insecureSkipVerify = false } = settings;
   const mistakes: TlsFileMistake[] = [];
   const read: ReadFile = (setting, path, parse) => {
     if (path === undefined) return undefined;
@@ -80,57 +79,92 @@ export async function loadTlsProfile(
       return undefined;
     }
   };
-  const ca = read("ca_file", caFile, certificatesOf);
+  const cas = read("ca_file", settings.caFile, certificatesOf);
   let client = readClientCertificate(settings, read);
   // Both files may have been replaced between the two reads, as Kubernetes does it: once more.
   if (client.mismatch !== undefined) client = readClientCertificate(settings, read);
-  const { chain, pems, key, mismatch } = client;
-  const own = key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
+  const { chain, key, mismatch } = client;
   // HAProxy's `crt` has certificate and key in one file.
   const keyFile = settings.keyFile ?? settings.certFile;
   if (key !== undefined && keyFile !== undefined && chain.length > 0) {
     const setting = settings.keyFile === undefined ? "cert_file" : "key_file";
-    const reason = mismatch ?? await handshakeProblem(own, chain);
+    const reason = mismatch ?? await handshakeProblem(pairOf(client), chain);
     if (reason !== undefined) mistakes.push({ setting, path: keyFile, reason });
   }
   if (mistakes.length > 0) return { ok: false, mistakes };
-  const needsMachineCas = ca === undefined && !insecureSkipVerify;
-  // Now and not at the first check: by then the file may be gone, or there may be no descriptor to read it.
-  if (needsMachineCas) machineCas.find();
-  // Without verification no CAs are needed.
-  const trusted = () => insecureSkipVerify ? [] : ca ?? machineCas.certificates;
-  let made: (Period & { readonly context: SecureContext }) | undefined;
-  const context = () => {
+  return { ok: true, profile: new LoadedProfile(name, settings, cas, client, machineCas) };
+}
+
+/** A profile whose files have been read. */
+class LoadedProfile implements TlsProfile {
+  readonly name: string;
+  readonly settings: TlsProfileSettings;
+  readonly chain: readonly X509Certificate[];
+  readonly #cas: readonly string[] | undefined;
+  readonly #client: ClientCertificate;
+  readonly #machineCas: MachineCas;
+  /** The context, and the period in which it trusts the right CAs. */
+  #made: (Period & { readonly context: SecureContext }) | undefined;
+  #fingerprint: string | undefined;
+
+  /** @param cas those of `caFile`; `undefined` where it is not set */
+  constructor(
+    name: string,
+    settings: TlsProfileSettings,
+    cas: readonly string[] | undefined,
+    client: ClientCertificate,
+    machineCas: MachineCas,
+  ) {
+    this.name = name;
+    this.settings = settings;
+    this.chain = client.chain;
+    this.#cas = cas;
+    this.#client = client;
+    this.#machineCas = machineCas;
+    // Not at the first check: by then the file may be gone, or there may be no descriptor to read it.
+    if (this.#needsMachineCas) machineCas.find();
+  }
+
+  context(): SecureContext {
     const now = Date.now();
+    const made = this.#made;
     // The clock may also have been set back.
     if (made !== undefined && made.since <= now && now < made.until) return made.context;
-    const { inDate, ...period } = inDateAt(now, trusted());
-    const { lacksCas } = profile;
+    const { inDate, ...period } = inDateAt(now, this.#trusted);
+    const { lacksCas } = this;
     if (lacksCas !== undefined) throw new Error(lacksCas);
-    if (inDate.length === 0 && !insecureSkipVerify) {
+    if (inDate.length === 0 && !this.#isUnverified) {
       throw new Error("Every CA certificate to verify with has expired, or is not valid yet");
     }
-    made = { context: createSecureContext({ ca: inDate, ...own }), ...period };
-    return made.context;
-  };
-  const fingerprint = once(() => fingerprintOf(settings, trusted(), pems, key?.pem ?? ""));
-  const profile: TlsProfile = {
-    name,
-    settings,
-    chain,
-    context,
-    get lacksCas() {
-      const problem = needsMachineCas ? machineCas.problem : undefined;
-      if (problem === undefined) return undefined;
-      const setting = name === "" ? "tls_ca_file" : `tls.${name}.ca_file`;
-      return "The agent's machine has no CA certificates to verify with: set " +
-        `${setting}, or install ca-certificates (${problem})`;
-    },
-    get fingerprint() {
-      return fingerprint();
-    },
-  };
-  return { ok: true, profile };
+    const context = createSecureContext({ ca: inDate, ...pairOf(this.#client) });
+    this.#made = { context, ...period };
+    return context;
+  }
+
+  get lacksCas(): string | undefined {
+    const problem = this.#needsMachineCas ? this.#machineCas.problem : undefined;
+    if (problem === undefined) return undefined;
+    const setting = this.name === "" ? "tls_ca_file" : `tls.${this.name}.ca_file`;
+    return "The agent's machine has no CA certificates to verify with: set " +
+      `${setting}, or install ca-certificates (${problem})`;
+  }
+
+  get fingerprint(): string {
+    return this.#fingerprint ??= fingerprintOf(this.settings, this.#trusted, this.#client);
+  }
+
+  get #isUnverified(): boolean {
+    return this.settings.insecureSkipVerify === true;
+  }
+
+  get #needsMachineCas(): boolean {
+    return this.#cas === undefined && !this.#isUnverified;
+  }
+
+  /** Without verification no CAs are needed. */
+  get #trusted(): readonly string[] {
+    return this.#isUnverified ? [] : this.#cas ?? this.#machineCas.certificates;
+  }
 }
 
 /**
@@ -168,6 +202,13 @@ function readClientCertificate(
   return { chain, pems, key, mismatch: isPair ? keyMismatch(chain, key.key) : undefined };
 }
 
+/** @returns the certificate with its chain, and the key, as node:tls takes them; nothing without a key */
+function pairOf(
+  { pems, key }: ClientCertificate,
+): { readonly cert?: string; readonly key?: string } {
+  return key === undefined ? {} : { cert: pems.join("\n"), key: key.pem };
+}
+
 function keyBesideCertificate(text: string): PrivateKey {
   if (!holdsPrivateKey(text)) {
     throw new Error("there is no private key in it, and no key_file is set: they come together");
@@ -178,12 +219,13 @@ function keyBesideCertificate(text: string): PrivateKey {
 function fingerprintOf(
   { serverName, insecureSkipVerify, requireAlpn }: TlsProfileSettings,
   trusted: readonly string[],
-  chain: readonly string[],
-  key: string,
+  { pems, key }: ClientCertificate,
 ): string {
   // JSON, unlike plain joining, cannot give two different lists the same text.
   const flags = [serverName ?? null, insecureSkipVerify === true, requireAlpn !== false];
-  return createHash("sha256").update(JSON.stringify([flags, trusted, chain, key])).digest("hex");
+  return createHash("sha256").update(JSON.stringify([flags, trusted, pems, key?.pem ?? ""])).digest(
+    "hex",
+  );
 }
 
 /** From one time to another, the second excluded; in milliseconds since 1970. */
@@ -211,9 +253,4 @@ function inDateAt(now: number, cas: readonly string[]): Period & { readonly inDa
     return from <= now && now < to;
   });
   return { inDate, since, until };
-}
-
-function once<Value>(make: () => Value): () => Value {
-  let made: { readonly value: Value } | undefined;
-  return () => (made ??= { value: make() }).value;
 }
