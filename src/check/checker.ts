@@ -87,10 +87,10 @@ export class Checker {
     if ("resolution" in resolved) {
       waiting.firstLookUp = resolved.firstLookUp;
       resolved.resolution.then((resolution) => {
-        if (!waiting.settled) this.#run(waiting, resolution);
+        if (!waiting.settled) this.#joinOrBegin(waiting, resolution);
       }).catch((error) => waiting.settle({ verdict: { kind: "internal", error }, run: NO_RUN }));
     } else {
-      this.#run(waiting, resolved);
+      this.#joinOrBegin(waiting, resolved);
     }
     return waiting;
   }
@@ -110,7 +110,8 @@ export class Checker {
     return states.find((state) => state === "ready") ?? states.find((state) => state !== undefined);
   }
 
-  #run(waiting: WaitingCheck, resolution: Resolution): void {
+  /** Has a check wait for the run of an equal one, or for one that it begins. */
+  #joinOrBegin(waiting: WaitingCheck, resolution: Resolution): void {
     if (!resolution.ok) return waiting.settle({ verdict: resolution.verdict, run: NO_RUN });
     const { addresses } = resolution;
     const { request, timeoutMs: askerTimeoutMs, at } = waiting;

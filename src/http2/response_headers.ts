@@ -37,8 +37,8 @@ export class ResponseHeadersReader {
   #open: HeaderBlock | undefined;
   #continuations = 0;
 
-  /** @throws {ConnectionError} for a frame that may not stand where it does */
-  expects(frame: Frame): void {
+  /** @throws {ConnectionError} for a frame that interrupts a header block */
+  checkSequence(frame: Frame): void {
     const open = this.#open;
     if (open === undefined) return;
     if (frame.type !== "continuation" || frame.streamId !== open.streamId) {

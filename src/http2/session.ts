@@ -47,6 +47,12 @@ const MAX_UNSENT_BYTES = 64 * 1024;
 
 const PING_DATA = new Uint8Array(8);
 
+/** What the client says in its SETTINGS. */
+const CLIENT_SETTINGS = [
+  [Setting.ENABLE_PUSH, 0],
+  [Setting.MAX_HEADER_LIST_SIZE, MAX_HEADER_BYTES],
+] as const;
+
 /**
  * The client's side of one HTTP/2 connection (RFC 9113): bytes in, ends of streams out, and bytes to send.
  * It knows no socket and no clock.
@@ -67,10 +73,7 @@ export class Session {
   #pinged = false;
 
   constructor() {
-    this.#output.preface([[Setting.ENABLE_PUSH, 0], [
-      Setting.MAX_HEADER_LIST_SIZE,
-      MAX_HEADER_BYTES,
-    ]]);
+    this.#output.preface(CLIENT_SETTINGS);
   }
 
   get state(): SessionState {
@@ -226,7 +229,7 @@ export class Session {
   }
 
   #take(frame: Frame): void {
-    this.#headers.expects(frame);
+    this.#headers.checkSequence(frame);
     try {
       this.#takeByType(frame);
     } catch (error) {
