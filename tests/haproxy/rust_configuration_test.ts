@@ -7,7 +7,7 @@ import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts"
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 
-testWithEachHaproxy("the Rust agent's example, a TLS backend included", async (startHaproxy) => {
+testWithEachHaproxy("the Rust agent's example works, its TLS server too", async (startHaproxy) => {
   await using authority = await CertificateAuthority.create();
   const tls = await authority.issue("backend", { names: ["myservice2.example.com"] });
   await using one = await startHealthBackend();

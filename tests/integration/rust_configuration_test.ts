@@ -11,7 +11,7 @@ import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
 
-Deno.test("the Rust agent's TOML file", async () => {
+Deno.test("the Rust agent's TOML file configures the agent", async () => {
   await using backend = await startHealthBackend();
   await using directory = await TempDirectory.create();
   const [port, metricsPort] = [freePort(), freePort()];
@@ -46,7 +46,7 @@ tonic = "warn"
   });
 });
 
-Deno.test("the Rust agent's environment", async () => {
+Deno.test("the Rust agent's environment configures the agent", async () => {
   await using backend = await startHealthBackend({ delayMs: 700 });
   await using quick = await startHealthBackend();
   const [port, metricsPort] = [freePort(), freePort()];
@@ -77,7 +77,7 @@ Deno.test("the Rust agent's environment", async () => {
   });
 });
 
-Deno.test("the Rust agent's flags", async () => {
+Deno.test("the Rust agent's flags configure the agent", async () => {
   await using backend = await startHealthBackend();
   await using directory = await TempDirectory.create();
   const config = await directory.write("config.toml", 'log_format = "pretty"\n');
@@ -95,7 +95,7 @@ Deno.test("the Rust agent's flags", async () => {
   });
 });
 
-Deno.test("the Rust agent's TOML for a log file with daily rotation", async () => {
+Deno.test("the Rust agent's TOML for a log file with daily rotation has the agent write that file", async () => {
   await using directory = await TempDirectory.create();
   const config = await directory.write(
     "config.toml",
@@ -119,7 +119,7 @@ file_max_files = 7
   });
 });
 
-Deno.test("the Rust agent's TOML for levels of packages", async () => {
+Deno.test("the Rust agent's TOML for levels of packages sets levels, and the unknown ones are warned of", async () => {
   await using directory = await TempDirectory.create();
   const config = await directory.write(
     "config.toml",
@@ -160,7 +160,7 @@ const DEPLOYMENTS: Record<string, Record<string, string>> = {
 };
 
 for (const [name, env] of Object.entries(DEPLOYMENTS)) {
-  Deno.test(`the Rust agent's environment for ${name}, and its metrics`, async () => {
+  Deno.test(`the Rust agent's environment for ${name} starts the agent without a warning, with its metrics`, async () => {
     await using backend = await startHealthBackend();
     await withAgent({ env }, async (agent) => {
       assert.equal(await agent.ask(backend.line()), "up\n");
@@ -180,7 +180,7 @@ for (const [name, env] of Object.entries(DEPLOYMENTS)) {
   });
 }
 
-testWithOwnNames("the Rust agent's request lines, and its ssl at last", {
+testWithOwnNames("the Rust agent's request lines are answered, those with ssl too", {
   "myservice.default.svc.cluster.local": ["127.0.0.1"],
   "myservice.example.com": ["127.0.0.1"],
 }, async (wrapper) => {

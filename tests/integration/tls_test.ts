@@ -89,9 +89,9 @@ async function checkCertificates(t: Deno.TestContext, start: StartBackend): Prom
       authority: "api.test",
       counted: TLS,
     },
-    { name: "TLS to a backend without is down", authority: "api.test", counted: TLS },
+    { name: "TLS to a plaintext backend is down", authority: "api.test", counted: TLS },
     {
-      name: "no TLS to a backend with is down",
+      name: "plaintext to a TLS backend is down",
       certificate: named,
       ssl: false,
       authority: "api.test",
@@ -101,7 +101,7 @@ async function checkCertificates(t: Deno.TestContext, start: StartBackend): Prom
 }
 
 testWithBackends(
-  "the certificate of a backend decides",
+  "a backend over TLS is up only with a certificate that is valid for its name",
   (start, t) => checkCertificates(t, start),
 );
 
