@@ -8,7 +8,7 @@ import {
   formatOid,
   readDer,
   readDerValues,
-} from "./encoding.ts";
+} from "./der.ts";
 import { identityProblem } from "./server_identity.ts";
 
 /** How many characters are shown of a distinguished name, which is the peer's own text. */

@@ -1,5 +1,5 @@
 import { codeOf, reasonOf } from "../describe_error.ts";
-import { canBeParsed, pemOf, usableCertificatesOf } from "./encoding.ts";
+import { canBeParsed, pemOf, usableCertificatesOf } from "./pem.ts";
 
 /**
  * The files in which systems keep the machine's CAs: those that Go reads (crypto/x509, root_linux.go and

@@ -1,5 +1,5 @@
 import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { contentsOf, extensionsOf, formatOid, readDer } from "./encoding.ts";
+import { contentsOf, extensionsOf, formatOid, readDer } from "./der.ts";
 
 const SUBJECT_ALT_NAME = "2.5.29.17";
 const COMMON_NAME = "2.5.4.3";
