@@ -1,6 +1,6 @@
 import type { Destination } from "./backend/dial.ts";
-import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { NameLookUp } from "./backend/name_look_up.ts";
+import { Pool, type PoolObserver, type PoolOptions } from "./backend/pool.ts";
 import { ReadMarker } from "./backend/read_marker.ts";
 import { DnsCache, Resolver } from "./backend/resolve.ts";
 import { Checker } from "./check/checker.ts";

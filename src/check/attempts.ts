@@ -6,7 +6,6 @@ import type { Deadlines } from "../deadline.ts";
 import type { HealthCall } from "../grpc/request.ts";
 import type { LruMap } from "../lru_map.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import { type CallEnd, WatchedCall } from "./watched_call.ts";
 import {
   type CheckObserver,
   type CheckProgress,
@@ -15,6 +14,7 @@ import {
   type RunningCheck,
 } from "./health_client.ts";
 import { type AttemptOutcome, outcomeOfCall, outcomeOfDial } from "./verdicts.ts";
+import { type CallEnd, WatchedCall } from "./watched_call.ts";
 
 /** Attempts of one check at most, and where the last check of the same question has used all of them in vain. */
 const MAX_ATTEMPTS = 4;

@@ -3,8 +3,8 @@ import type { DialFailure } from "../backend/dial.ts";
 import { readHealthAnswer, statusOfReset } from "../grpc/response.ts";
 import type { HttpResponse } from "../http2/stream.ts";
 import type { Verdict } from "../protocol/verdict.ts";
-import type { CallEnd } from "./watched_call.ts";
 import { type CheckProgress, RPC_HELD_UP, RPC_TIMED_OUT } from "./health_client.ts";
+import type { CallEnd } from "./watched_call.ts";
 
 /** What one attempt to check a backend has come to. */
 export interface AttemptOutcome {

@@ -2,8 +2,8 @@ import { createHash, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContext } from "node:tls";
 import { reasonOf } from "../describe_error.ts";
 import { handshakeProblem, keyMismatch } from "./client_certificate.ts";
-import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
 import type { MachineCas } from "./machine_cas.ts";
+import { certificatesOf, holdsPrivateKey, type PrivateKey, privateKeyOf } from "./pem.ts";
 
 /** The settings of a TLS profile: paths of PEM files, and how the backend is verified. */
 export interface TlsProfileSettings {

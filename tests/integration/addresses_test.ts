@@ -7,8 +7,8 @@ import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts"
 import { blackHole } from "../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { freePort } from "../lab/machine/free_port.ts";
-import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { openDoors } from "../lab/machine/network_door.ts";
+import { testWithOwnNames } from "../lab/machine/own_names.ts";
 import { testWithOwnNetwork } from "../lab/machine/own_network.ts";
 import { FEW_PORTS } from "../lab/machine/taken_ports.ts";
 import { eventually } from "../lab/testing/eventually.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { HttpServer } from "../../src/http/server.ts";
-import { within } from "../lab/testing/eventually.ts";
 import { freePort } from "../lab/machine/free_port.ts";
+import { within } from "../lab/testing/eventually.ts";
 
 const LIMITS = { headersMs: 300, requestMs: 600, answerMs: 300 };
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { SHORT_DEADLINES } from "../lab/agent/agent_process.ts";
 import { counting, withAgent } from "../lab/agent/with_agent.ts";
-import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { ErrorCode, goaway, resetStream } from "../lab/backends/http2/frames.ts";
+import { startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import { type ScriptedCall, ScriptedServer } from "../lab/backends/peers/scripted_server.ts";
 import {
   blackHole,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type AgentProcess, type LogEntry, startAgent } from "../lab/agent/agent_process.ts";
-import { withAgent } from "../lab/agent/with_agent.ts";
 import { LONG_DEADLINES } from "../lab/agent/agent_process.ts";
+import { withAgent } from "../lab/agent/with_agent.ts";
 import {
   type HealthBackend,
   startHealthBackend,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Deadlines } from "../../src/deadline.ts";
 import { ReadMarker } from "../../src/backend/read_marker.ts";
+import { Deadlines } from "../../src/deadline.ts";
 import { FakeTime } from "../lab/unit/fake_time.ts";
 import { nextTurn } from "../lab/unit/next_turn.ts";
 

@@ -1,6 +1,6 @@
 import { stringify } from "smol-toml";
-import { ENV_PREFIX, type Setting, SETTING_ROWS } from "../../src/config/settings.ts";
 import { TLS_PROFILE_KEYS } from "../../src/config/sections.ts";
+import { ENV_PREFIX, type Setting, SETTING_ROWS } from "../../src/config/settings.ts";
 
 /** @returns the text of config.example.toml: every setting, each at its default */
 export function configExample(): string {

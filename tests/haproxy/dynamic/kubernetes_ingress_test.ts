@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { startAgent } from "../../lab/agent/agent_process.ts";
-import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
-import { waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { DYNAMIC_EXAMPLES, INTER_MS } from "../../lab/haproxy/placed_examples.ts";
+import { testSideBySide } from "../../lab/haproxy/test_with_haproxy.ts";
+import { waitForServer } from "../../lab/haproxy/wait_for_server.ts";
 
 /** One rule of `tcp_check_rule_list`. */
 type Rule = Readonly<Record<string, string | number | boolean>>;

@@ -3,23 +3,23 @@
 
 import assert from "node:assert/strict";
 import type { AgentProcess } from "../../lab/agent/agent_process.ts";
-import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
-import { eventually } from "../../lab/testing/eventually.ts";
-import { freePort } from "../../lab/machine/free_port.ts";
+import { LONG_DEADLINES } from "../../lab/agent/agent_process.ts";
+import { checkJson } from "../../lab/agent/run_agent.ts";
+import { counting, withAgent } from "../../lab/agent/with_agent.ts";
 import {
   type HealthBackend,
   startHealthBackend,
 } from "../../lab/backends/libraries/health_backend.ts";
-import { ROOT } from "../../lab/testing/repository.ts";
-import { LONG_DEADLINES } from "../../lab/agent/agent_process.ts";
+import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
+import { freePort } from "../../lab/machine/free_port.ts";
 import { openDoors } from "../../lab/machine/network_door.ts";
-import { FEW_PORTS, takePorts } from "../../lab/machine/taken_ports.ts";
 import { testWithOwnNetwork } from "../../lab/machine/own_network.ts";
+import { FEW_PORTS, takePorts } from "../../lab/machine/taken_ports.ts";
+import { eventually } from "../../lab/testing/eventually.ts";
 import { PROMTOOL, promtool } from "../../lab/testing/promtool.ts";
-import { checkJson } from "../../lab/agent/run_agent.ts";
+import { ROOT } from "../../lab/testing/repository.ts";
 import { TempDirectory } from "../../lab/testing/temp_directory.ts";
 import { testThatNeeds } from "../../lab/testing/test_that_needs.ts";
-import { counting, withAgent } from "../../lab/agent/with_agent.ts";
 
 const NO_PORT = /^EADDRNOTAVAIL: no local port is left towards this address/;
 

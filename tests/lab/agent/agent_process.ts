@@ -89,17 +89,17 @@ export function agentVariables(): string[] {
   return Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("HAPROXY_AGENT_"));
 }
 
-/** What the agent says last when a new configuration holds. */
+/** What the agent logs last when a new configuration is in force. */
 export const RELOADED = "Configuration read again";
 
-/** Flags for deadlines that no test reaches: what ends a check with them is not its time. */
+/** Flags for deadlines that no test reaches, so that it is something else that ends a check. */
 export const LONG_DEADLINES: readonly string[] = [
   ...["--grpc-connect-timeout", "20000"],
   ...["--grpc-rpc-timeout", "20000"],
   ...["--check-timeout", "20000"],
 ];
 
-/** Flags for deadlines in the proportions of the defaults, sooner by half: room for a busy machine. */
+/** Flags for about half the default deadlines, in the same proportions, which leaves tests room on a busy machine. */
 export const SHORT_DEADLINES: readonly string[] = [
   ...["--grpc-connect-timeout", "500"],
   ...["--grpc-rpc-timeout", "750"],
@@ -109,7 +109,7 @@ export const SHORT_DEADLINES: readonly string[] = [
 /** Time an agent has to start, in milliseconds. */
 const START_TIMEOUT_MS = 15_000;
 
-/** A database, and what SQLite keeps beside it. */
+/** A database of Deno's caches, and the files that SQLite keeps beside it. */
 const DENO_CACHE = /_cache_v\d+(-wal|-shm)?$/;
 
 /**
@@ -246,7 +246,7 @@ export class AgentProcess implements AsyncDisposable {
     }, timeoutMs);
   }
 
-  /** The number of open file descriptors, but for those of Deno's caches, which it opens when it likes. */
+  /** The number of open file descriptors, without those of Deno's caches, which are opened at any time. */
   fds(): number {
     return this.openFiles().filter((target) => !DENO_CACHE.test(target)).length;
   }
@@ -299,9 +299,9 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   /**
-   * Has it read its configuration again, and waits for what it says last of that.
+   * Has it read its configuration again, and waits for the last message about that.
    *
-   * @returns all that it has said of it
+   * @returns all log entries about it
    */
   async reload(last = RELOADED): Promise<LogEntry[]> {
     const before = this.logs.length;
@@ -316,8 +316,8 @@ export class AgentProcess implements AsyncDisposable {
   }
 
   /**
-   * What in the log points at a bug of the agent: lines that are no log entries, stack traces, uncaught
-   * errors, errors of the program itself. A test asserts that there are none.
+   * Lines of the log that point at a bug of the agent: those that are no log entries, stack traces, uncaught errors,
+   * errors of the program itself. A test asserts that there are none.
    */
   faults(): string[] {
     return this.stderr.filter(pointsAtBug);
@@ -345,7 +345,7 @@ export class AgentProcess implements AsyncDisposable {
   }
 }
 
-/** What Deno 2.6 says at the first look-up of a name; executables may be made of it for trying. */
+/** What Deno 2.6, with which executables may be made for a trial, says at the first look-up of a name. */
 const OLD_RUNTIME_WARNING = /^\(node:\d+\) \[DEP0040\] DeprecationWarning: The `punycode`/;
 
 /** Whether a line of the log is what {@linkcode AgentProcess.faults} looks for. */

@@ -1,4 +1,4 @@
-/** Has `performance.now()` stand still but for what the test says; timers run as they always do. */
+/** Has `performance.now()` stand still except when the test lets time pass. Timers run as always. */
 export class FakeTime implements Disposable {
   readonly #now = performance.now;
   #time = Math.ceil(performance.now()); // whole, so that sums are exact

@@ -3,8 +3,8 @@ import type { Destination } from "../../../src/backend/dial.ts";
 import type { DialFailure } from "../../../src/backend/dial.ts";
 import { type Endpoint, type Endpoints, Waiter } from "../../../src/backend/placement.ts";
 import { Deadlines } from "../../../src/deadline.ts";
-import { ANY_CONNECTION, at, healthCall } from "../../lab/unit/pool_lab.ts";
 import { nextTurn } from "../../lab/unit/next_turn.ts";
+import { ANY_CONNECTION, at, healthCall } from "../../lab/unit/pool_lab.ts";
 
 const LACK = { kind: "local", detail: "ENOBUFS" } as const;
 const REFUSED = { kind: "unreachable", detail: "connect ECONNREFUSED" } as const;

@@ -8,10 +8,10 @@ import type {
   HealthClient,
   RunningCheck,
 } from "../../../src/check/health_client.ts";
-import type { TlsProfile } from "../../../src/tls/profile.ts";
 import { Deadlines } from "../../../src/deadline.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
+import type { TlsProfile } from "../../../src/tls/profile.ts";
 import { eventually } from "../../lab/testing/eventually.ts";
 import { controlledNames } from "../../lab/unit/controlled_names.ts";
 import { nextTurn } from "../../lab/unit/next_turn.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { HpackDecoder } from "../../../src/http2/hpack.ts";
 import { encodeHealthCall, type HealthCall } from "../../../src/grpc/request.ts";
+import { HpackDecoder } from "../../../src/http2/hpack.ts";
 
 const CALL = { authority: "api.internal:8443", tls: false, service: "" };
 

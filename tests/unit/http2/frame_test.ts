@@ -9,8 +9,8 @@ import {
   Setting,
 } from "../../../src/http2/frame.ts";
 import { FrameDecoder } from "../../../src/http2/frame_decoder.ts";
-import { everyCut, partsOf } from "../../lab/unit/every_cut.ts";
 import { concat, frame, FrameReader, PREFACE } from "../../lab/backends/http2/frames.ts";
+import { everyCut, partsOf } from "../../lab/unit/every_cut.ts";
 
 const bytes = (...values: number[]) => Uint8Array.from(values);
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { LearntPatience } from "../../../src/server/patience.ts";
 import { parseRequest } from "../../../src/protocol/request.ts";
+import type { LearntPatience } from "../../../src/server/patience.ts";
 import { ClientPatience } from "../../../src/server/patience.ts";
 
 const LINE = "10.0.3.7 1 no-ssl api";

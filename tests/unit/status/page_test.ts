@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { Metrics } from "../../../src/metrics/metrics.ts";
-import type { LearntPatience } from "../../../src/server/patience.ts";
 import type { AgentState } from "../../../src/protocol/reply.ts";
 import type { BackendQuestion } from "../../../src/protocol/request.ts";
 import {
@@ -8,6 +7,7 @@ import {
   type BackendVerdict,
   isAgentFailure,
 } from "../../../src/protocol/verdict.ts";
+import type { LearntPatience } from "../../../src/server/patience.ts";
 import { BackendHistory, type TimedCheck } from "../../../src/status/history.ts";
 import { describeAge, sparkline, statusPage } from "../../../src/status/page.ts";
 import { collectStatus, type Status } from "../../../src/status/status.ts";

@@ -16,8 +16,8 @@ const DEFAULT_MAX_FRAME = 16_384;
 const MAX_WINDOW = 2 ** 31 - 1;
 
 /**
- * Milliseconds after which a client is taken to have read what the server sent, if it has not shown so before:
- * a busy machine can hold up a process for long.
+ * Milliseconds after which a client must have read what the server sent, unless it has shown so before: long, since
+ * a busy machine can hold up a process.
  */
 const READ_BY_MS = 3000;
 
@@ -26,7 +26,7 @@ const NAMES = Object.fromEntries(Object.entries(FrameType).map(([name, type]) =>
 /** Something that the server has sent. */
 interface Sent {
   readonly at: number;
-  /** How many SETTINGS and PINGs it had sent before: who acknowledges more of them has read this. */
+  /** How many SETTINGS and PINGs it had sent before: a client that acknowledges a later one has read this. */
   readonly after: number;
 }
 
@@ -36,7 +36,7 @@ interface Stream {
   /** What the server may still send. */
   credit: number;
   clientEnded: boolean;
-  /** That the server ended or reset it. */
+  /** The frame with which the server ended or reset it. */
   serverEnd?: Sent;
   closedBy?: "client" | "server";
 }

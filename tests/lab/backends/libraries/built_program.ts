@@ -22,8 +22,8 @@ type Built =
   | { readonly folder: undefined; readonly missing: string };
 
 /**
- * A program that is built at its first use, once for each text of its sources, in the user's cache. At the
- * first time its libraries come from their registry. Two that build at once do not disturb each other.
+ * A program that is built at its first use, in the user's cache, and again when its sources change. Its libraries come
+ * from their registry then. Two processes that build it at once do not disturb each other.
  */
 export class BuiltProgram {
   readonly #build: Build;

@@ -37,7 +37,7 @@ export interface Http2PeerOptions {
 
 /**
  * A server that greets and acknowledges as HTTP/2 demands, and answers as the test says. It can stand behind a
- * `Front`; what has a port of its own, speaks TLS or judges its client is a `ScriptedServer`.
+ * `Front`. A test that needs TLS, or its client's frames judged, takes a `ScriptedServer` instead.
  */
 export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
   const { greeting = settings(), answer = () => {} } = options;

@@ -25,13 +25,13 @@ export interface ClientFrame extends Frame {
   at: number;
 }
 
-/** How a {@linkcode ScriptedServer} behaves; without anything it is a healthy backend. */
+/** How a {@linkcode ScriptedServer} behaves. Without any option it is a healthy backend. */
 export interface ScriptedServerOptions {
   /** The address it listens on. @default {"127.0.0.1"} */
   hostname?: string;
   /** @default {a free one} */
   port?: number;
-  /** With it the server speaks TLS. `alpn` is what it offers; without any it says nothing of ALPN. */
+  /** With it the server speaks TLS. `alpn` is what it offers; without `alpn` it says nothing of ALPN. */
   tls?: CertificateFiles & { alpn?: readonly string[] };
   /** Milliseconds in which a new connection gets no answer at all, not even of TLS. @default {0} */
   acceptDelayMs?: number;
@@ -196,7 +196,7 @@ export class ScriptedConnection {
   }
 
   #write(bytes: Uint8Array): Promise<void> {
-    // A turn of the loop each time, so that a flood without end sees its connection close.
+    // Takes a turn of the event loop, so that a test that floods without end notices the close.
     if (!this.#socket.writable) return new Promise((resolve) => setImmediate(resolve));
     const written = new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
     return Promise.race([written, this.closed]);
@@ -283,7 +283,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   #do(work: () => void | Promise<void>): void {
-    // A function of the test may wait for what never comes: the end of the server ends the waiting.
+    // A function of the test may wait for something that never comes; the end of the server ends the wait.
     const done = Promise.race([(async () => await work())(), this.#ended.promise])
       .catch((error) => this.#failure ??= error)
       .finally(() => this.#work.delete(done));
