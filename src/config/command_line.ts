@@ -93,21 +93,20 @@ export function readCommandLine(
     given.add(name);
   }
   const [command, ...checkFields] = fields;
-  const [unexpected] = command === "check" ? [] : command === "ready" ? checkFields : fields;
-  if (unexpected !== undefined) {
+  const unexpected = command === "ready" ? checkFields[0] : command;
+  if (unexpected !== undefined && command !== "check") {
     mistakes.push(`${unexpected}: unexpected argument${suggest(unexpected, SUBCOMMANDS)}`);
   }
   if (given.has("json") && command !== "check") mistakes.push("--json: only with check");
-  const action: Action = given.has("help")
-    ? "help"
-    : given.has("version")
-    ? "version"
-    : given.has("check-config")
-    ? "check-config"
-    : command === "check" || command === "ready"
-    ? command
-    : "serve";
+  const action = actionOf(given, command);
   return { action, values, configFile, checkFields, json: given.has("json"), mistakes };
+}
+
+function actionOf(given: ReadonlySet<string>, command: string | undefined): Action {
+  if (given.has("help")) return "help";
+  if (given.has("version")) return "version";
+  if (given.has("check-config")) return "check-config";
+  return command === "check" || command === "ready" ? command : "serve";
 }
 
 /** `--switch` alone becomes `--switch=true`, and `--switch false` becomes `--switch=false`. */

@@ -136,11 +136,9 @@ export function withoutServiceLinks(
 function serviceOf(name: string, value: string, known: readonly string[]): string | undefined {
   if (!name.startsWith(ENV_PREFIX)) return undefined;
   const rest = name.slice(ENV_PREFIX.length);
-  const [, service] = isLink(value)
-    ? NAMED_FOR_LINK.exec(rest) ?? []
-    : known.includes(rest)
-    ? []
-    : NAMED_FOR_PART.exec(rest) ?? [];
+  const hasLink = isLink(value);
+  if (known.includes(rest) && !hasLink) return undefined;
+  const [, service] = (hasLink ? NAMED_FOR_LINK : NAMED_FOR_PART).exec(rest) ?? [];
   if (service === undefined) return undefined;
   return (ENV_PREFIX + service).replace(/_$/, "").toLowerCase().replaceAll("_", "-");
 }

@@ -218,14 +218,13 @@ export class Session {
 
   #fail({ code, message }: ConnectionError): void {
     this.#output.goaway(code);
-    const kind = !this.#preface.arrived
-      ? "not_http2"
-      : code === ErrorCode.ENHANCE_YOUR_CALM
-      ? "flooded"
-      : "malformed";
-    const reason = kind === "not_http2" ? message : `The server breaks HTTP/2: ${message}`;
     this.#state = "closed";
-    this.#streams.endAll(() => ({ kind, reason }));
+    if (!this.#preface.arrived) {
+      this.#streams.endAll(() => ({ kind: "not_http2", reason: message }));
+      return;
+    }
+    const kind = code === ErrorCode.ENHANCE_YOUR_CALM ? "flooded" : "malformed";
+    this.#streams.endAll(() => ({ kind, reason: `The server breaks HTTP/2: ${message}` }));
   }
 
   #take(frame: Frame): void {
