@@ -7,6 +7,7 @@ import {
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/machine_cas.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
+import { unknownVariables, withoutServiceLinks } from "./environment.ts";
 import { suggest, wrongValue } from "./kinds.ts";
 import {
   misplacedSetting,
@@ -23,13 +24,7 @@ import {
   type Settings,
   TOML_KEYS,
 } from "./settings.ts";
-import {
-  EMPTY_TABLE,
-  readToml,
-  type TomlEntry,
-  unknownVariables,
-  withoutServiceLinks,
-} from "./sources.ts";
+import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml.ts";
 
 /** The configuration, or one line per mistake in it. */
 export type LoadedConfiguration =

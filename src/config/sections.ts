@@ -4,7 +4,7 @@ import type { MachineCas } from "../tls/machine_cas.ts";
 import { loadTlsProfile, type TlsProfile, type TlsProfileSettings } from "../tls/profile.ts";
 import { bool, file, type Kind, serverName, suggest, wrongValue } from "./kinds.ts";
 import { TOML_KEYS } from "./settings.ts";
-import type { TomlEntry } from "./sources.ts";
+import type { TomlEntry } from "./toml.ts";
 
 /**
  * In TOML, all keys below the head of a table belong to that table, up to the next head.

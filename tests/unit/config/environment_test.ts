@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withoutServiceLinks } from "../../../src/config/sources.ts";
+import { withoutServiceLinks } from "../../../src/config/environment.ts";
 
 const KNOWN = ["SERVER_PORT", "METRICS_PORT", "LOG_LEVEL"];
 
