@@ -6,7 +6,7 @@ import { testWithEachHaproxy } from "../lab/haproxy/test_with_haproxy.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 
 testWithEachHaproxy(
-  "the resets by which it ends each connection are no complaint and leave none open",
+  "the resets with which it ends each connection are not warned of and leave none open",
   async (start) => {
     await using backend = await startHealthBackend();
     await using agent = await startAgent();

@@ -15,7 +15,7 @@ testWithEachHaproxy("a backend that nobody serves is DOWN", async (startHaproxy)
   assert.deepEqual(agent.faults(), []);
 });
 
-testWithEachHaproxy("a backend that is killed and restarted is DOWN between", async (start) => {
+testWithEachHaproxy("a backend that is killed and restarted is DOWN meanwhile", async (start) => {
   await using backend = await startHealthBackend();
   await using agent = await startAgent();
   await using haproxy = await start(

@@ -62,7 +62,7 @@ for (const who of ["first", "second"]) {
   });
 }
 
-Deno.test("a client that ends its stream after its line is no client that is gone: its check goes on", async () => {
+Deno.test("the check of a client that only ends its stream after its line goes on", async () => {
   await using backend = await startHealthBackend({ delayMs: 400 });
   await withAgent({}, async (agent) => {
     using client = await agent.connect();

@@ -52,7 +52,7 @@ Deno.test("300 connections where 100 descriptors are all there is: no hot loop, 
   });
 });
 
-Deno.test("HTTP answers again when a scrape has met the lack of a descriptor that nobody else has met", async () => {
+Deno.test("HTTP answers again after a scrape alone has met the lack of a descriptor", async () => {
   await using backend = await startHealthBackend({ host: "0.0.0.0" });
   await withAgent(SHORT, async (agent) => {
     using keeper = await agent.connect();

@@ -24,22 +24,25 @@ testWithBackends("NOT_SERVING before a server's end costs its address no down", 
   });
 });
 
-testWithBackends("NOT_SERVING is down at once, on one connection more", async (start) => {
-  await using backend = await start();
-  await withAgent({ flags: [...REASON, "--fall", "3"] }, async (agent) => {
-    assert.equal(await agent.ask(backend.line()), "up\n");
-    await backend.setStatus("", "NOT_SERVING");
-    for (let check = 0; check < 10; check++) {
-      assert.equal(await agent.ask(backend.line()), "down #NOT_SERVING\n");
-    }
-    assert.equal((await backend.report()).connections, 2);
-    await backend.setStatus("", "SERVING");
-    for (let check = 0; check < 3; check++) {
+testWithBackends(
+  "NOT_SERVING is down at once, after one more call on a new connection",
+  async (start) => {
+    await using backend = await start();
+    await withAgent({ flags: [...REASON, "--fall", "3"] }, async (agent) => {
       assert.equal(await agent.ask(backend.line()), "up\n");
-    }
-    assert.equal((await backend.report()).connections, 2);
-  });
-});
+      await backend.setStatus("", "NOT_SERVING");
+      for (let check = 0; check < 10; check++) {
+        assert.equal(await agent.ask(backend.line()), "down #NOT_SERVING\n");
+      }
+      assert.equal((await backend.report()).connections, 2);
+      await backend.setStatus("", "SERVING");
+      for (let check = 0; check < 3; check++) {
+        assert.equal(await agent.ask(backend.line()), "up\n");
+      }
+      assert.equal((await backend.report()).connections, 2);
+    });
+  },
+);
 
 Deno.test("a server that says NOT_SERVING and takes no new connection is NOT_SERVING", async () => {
   await using backend = await startHealthBackend();

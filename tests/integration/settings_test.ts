@@ -35,7 +35,7 @@ Deno.test("server_bind_address and metrics_bind_address bind nothing but what th
   });
 });
 
-Deno.test("both addresses of all addresses may be listed, though the one includes the other", async () => {
+Deno.test("0.0.0.0 and :: may both be listed, though :: includes 0.0.0.0", async () => {
   await using directory = await TempDirectory.create();
   const [port, metricsPort] = [freePort(), freePort()];
   const config = await directory.write("agent.toml", 'server_bind_address = ["0.0.0.0", "::"]\n');

@@ -232,7 +232,7 @@ testWithBackends(
   },
 );
 
-Deno.test("what a CA has issued that has expired is down, as for HAProxy, also beside another CA", async () => {
+Deno.test("a certificate of a CA that has expired is down, as for HAProxy, even beside another CA", async () => {
   await using expired = await CertificateAuthority.create("Expired authority", -1);
   await using other = await CertificateAuthority.create("Other authority");
   const [ofExpired, ofOther] = await Promise.all(
@@ -288,7 +288,7 @@ const NOT_QUITE_TLS = [
 ] as const;
 
 for (const client of ["native", "grpc-js"]) {
-  Deno.test(`an answer in the clear where TLS is asked for is told as such, with the client ${client}`, async (t) => {
+  Deno.test(`a plaintext answer where TLS is asked for is told as such, with the client ${client}`, async (t) => {
     await withAgent({ flags: ["--grpc-client", client] }, async (agent) => {
       for (const [what, start, reason] of NOT_QUITE_TLS) {
         await t.step(what, async () => {

@@ -78,7 +78,7 @@ testWithOwnNames(
   },
 );
 
-Deno.test("a CA that was removed from its file, and a check that is not skipped any more, hold from the next check after SIGHUP", async () => {
+Deno.test("a CA removed from its file, and verification switched on, hold from the next check after SIGHUP", async () => {
   await using old = await CertificateAuthority.create("Old");
   await using fresh = await CertificateAuthority.create("Fresh");
   await using stranger = await CertificateAuthority.create("Stranger");

@@ -22,7 +22,7 @@ const SOON_MS = 800;
 const port = (index: number) => 7001 + index;
 
 testWithOwnNetwork(
-  "a target to which a rule of the machine prohibits connections is down at once, and the reason has the errno",
+  "a target to which a rule of the machine forbids connections is down at once, and the reason has the errno",
   {},
   [
     "ip rule add pref 100 lookup local",

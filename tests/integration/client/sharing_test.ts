@@ -64,7 +64,7 @@ Deno.test("a check joins no call that is older than the hedge delay", async () =
   });
 });
 
-Deno.test("who timed out on a call does not join it again", async () => {
+Deno.test("a client that timed out on a call does not join it again", async () => {
   await using backend = await ScriptedServer.start({
     answer: async (call) => {
       if (call.nth === 2) await call.pause(1000);
