@@ -1,14 +1,9 @@
-import {
-  type BackendRules,
-  type ClientRules,
-  parseBackendRules,
-  parseClientRules,
-} from "../access/rules.ts";
+import { parseBackendRules, parseClientRules } from "../access/rules.ts";
 import { reasonOf } from "../describe_error.ts";
 import { MachineCas } from "../tls/machine_cas.ts";
 import { type Configuration, warningsAbout } from "./configuration.ts";
 import { unknownVariables, withoutServiceLinks } from "./environment.ts";
-import { suggest, wrongValue } from "./kinds.ts";
+import { suggest } from "./kinds.ts";
 import {
   misplacedSetting,
   readLogPackages,
@@ -16,14 +11,8 @@ import {
   readTlsProfile,
   readTlsProfiles,
 } from "./sections.ts";
-import {
-  ENV_PREFIX,
-  type Setting,
-  SETTING_ROWS,
-  type SettingKey,
-  type Settings,
-  TOML_KEYS,
-} from "./settings.ts";
+import { readSettings, type SettingSources } from "./setting_values.ts";
+import { SETTING_ROWS, type SettingKey, type Settings, TOML_KEYS } from "./settings.ts";
 import { EMPTY_TABLE, readToml, type TomlEntry } from "./toml.ts";
 
 /** The configuration, or one line per mistake in it. */
@@ -37,9 +26,7 @@ export type LoadedConfiguration =
   | { readonly ok: false; readonly mistakes: readonly string[] };
 
 /** Where a configuration comes from. */
-export interface ConfigurationSources {
-  /** Values of the command line by the key of their setting. */
-  readonly flags: ReadonlyMap<string, string>;
+export interface ConfigurationSources extends SettingSources {
   /** Path of the TOML file. */
   readonly configFile: string | undefined;
   /**
@@ -47,9 +34,6 @@ export interface ConfigurationSources {
    * @default {false}
    */
   readonly refuseEmptyFile?: boolean;
-  readonly environment: Readonly<Record<string, string>>;
-  /** Variables that are set to something that is no text. @default {[]} */
-  readonly unreadable?: readonly string[];
   /** Reads a file; throws when it cannot. */
   readonly readTextFile: (path: string) => string;
 }
@@ -197,83 +181,6 @@ function readEntries(
   return [];
 }
 
-function readSettings(
-  { flags, environment, unreadable = [] }: ConfigurationSources,
-  entries: ReadonlyMap<string, TomlEntry>,
-  mistakes: string[],
-  warnings: string[],
-): { readonly settings: Settings; readonly sourceOf: (key: string) => string } {
-  const sources = new Map<string, string>();
-  const values = SETTING_ROWS.map((setting) => {
-    const given = findTyped(setting, flags) ?? findInFile(setting, entries) ??
-      findVariable(setting, environment, unreadable, warnings);
-    if (given === undefined) return [setting.key, setting.default];
-    sources.set(setting.key, given.source);
-    if (given.read === undefined) {
-      mistakes.push(
-        given.value === undefined
-          ? `${setting.key} (from ${given.source}): the value is not UTF-8`
-          : wrongValue(setting.key, given.source, given.value, setting.kind.accepted),
-      );
-    }
-    return [setting.key, given.read ?? setting.default];
-  });
-  return {
-    settings: Object.fromEntries(values) as Settings,
-    sourceOf: (key) => sources.get(key) ?? "its default",
-  };
-}
-
-/** What a source says of a setting. */
-interface Given {
-  readonly source: string;
-  /** As it stands there; `undefined` where it is no text. */
-  readonly value: unknown;
-  /** The value of the setting; `undefined` where it is not accepted. */
-  readonly read: unknown;
-}
-
-function findTyped(
-  { key, flag, kind }: Setting<unknown>,
-  flags: ReadonlyMap<string, string>,
-): Given | undefined {
-  const value = flags.get(key);
-  return value === undefined
-    ? undefined
-    : { source: `--${flag}`, value, read: kind.fromText(value) };
-}
-
-function findInFile(
-  { toml, kind }: Setting<unknown>,
-  entries: ReadonlyMap<string, TomlEntry>,
-): Given | undefined {
-  const entry = toml.flatMap((path) => entries.get(path) ?? [])[0];
-  return entry && { ...entry, read: kind.fromToml(entry.value) };
-}
-
-/** Compose files and templates may set a variable to nothing, or with blanks around it, without anybody meaning it. */
-function findVariable(
-  { env, kind }: Setting<unknown>,
-  environment: Readonly<Record<string, string>>,
-  unreadable: readonly string[],
-  warnings: string[],
-): Given | undefined {
-  const source = ENV_PREFIX + env;
-  if (unreadable.includes(source)) return { source, value: undefined, read: undefined };
-  const value = environment[source];
-  if (value === undefined) return undefined;
-  const text = kind.keepsBlanks ? value : value.trim();
-  if (text !== "" || kind.refusesEmpty) return { source, value, read: kind.fromText(text) };
-  warnings.push(`${source}: empty, which counts as not set`);
-  return undefined;
-}
-
-/** Who may ask, and for what. */
-interface Rules {
-  readonly clientRules: ClientRules;
-  readonly backendRules: BackendRules;
-}
-
 /**
  * Reads `allow_clients` and `allow_backends`.
  *
@@ -284,7 +191,7 @@ function readRules(
   settings: Settings,
   sourceOf: (key: SettingKey) => string,
   mistakes: string[],
-): Rules | undefined {
+): Pick<Configuration, "clientRules" | "backendRules"> | undefined {
   const clients = parseClientRules(settings.allow_clients);
   const backends = parseBackendRules(settings.allow_backends);
   const complain = (key: SettingKey, reasons: readonly string[]) => {
