@@ -3,6 +3,8 @@ import type { Deadline, Deadlines } from "../deadline.ts";
 import { codeOf, reasonOf } from "../describe_error.ts";
 import { formatHostPort } from "../protocol/host.ts";
 import type { Verdict } from "../protocol/verdict.ts";
+import { connectPersistently } from "./connect_persistently.ts";
+import { type DialLimits, HANDSHAKE_LIMIT } from "./dial_limits.ts";
 import { missingResource } from "./local_resources.ts";
 import {
   type BackendTls,
@@ -100,7 +102,10 @@ export class Dial {
     const endConnect = connects.tryAcquire() ?? await connects.acquire(signal);
     this.#begin();
     if (tls === undefined) {
-      const socket = await Deno.connect({ hostname, port, signal }).finally(endConnect);
+      const socket = await this.#connect(
+        (signal) => Deno.connect({ hostname, port, signal }),
+        (socket) => socket.close(),
+      ).finally(endConnect);
       const { localAddr } = socket;
       if (localAddr.port === port && localAddr.hostname === hostname) {
         socket.close();
@@ -108,7 +113,10 @@ export class Dial {
       }
       return { ok: true, transport: new TcpTransport(socket), tlsMs: undefined };
     }
-    const socket = await connectNode(hostname, port, signal).finally(endConnect);
+    const socket = await this.#connect(
+      (signal) => connectNode(hostname, port, signal),
+      (socket) => socket.destroy(),
+    ).finally(endConnect);
     if (socket.localPort === port && socket.localAddress === hostname) {
       socket.resetAndDestroy();
       throw metItself();
@@ -126,6 +134,15 @@ export class Dial {
     } finally {
       endHandshake();
     }
+  }
+
+  #connect<Socket>(
+    connect: (signal: AbortSignal) => Promise<Socket>,
+    close: (socket: Socket) => void,
+  ): Promise<Socket> {
+    const { address } = this.#destination;
+    const { signal } = this.#abort;
+    return connectPersistently({ address, connect, close }, this.#limits, this.#deadlines, signal);
   }
 
   /** Starts the clock of the dial: time spent in the queue does not count. */
@@ -205,93 +222,5 @@ async function connectNode(host: string, port: number, signal: AbortSignal): Pro
     (await Deno.connect({ hostname: host, port, signal })).close();
     // It has connected, so the address family is there: a local port has become free meanwhile.
     throw Object.assign(new Error(reasonOf(error)), { code: "EADDRNOTAVAIL" });
-  }
-}
-
-/** How many steps of one kind may be at work at once. */
-interface Limit {
-  readonly maxAtWork: number;
-  /** After this time, in milliseconds, a step only waits for its peer, so the next one may begin. */
-  readonly holdMs: number;
-}
-
-/**
- * Deno begins to connect only when its event loop comes to it. Of a thousand dials begun at once on a busy machine,
- * the last would have little of their time left by then.
- */
-const CONNECT_LIMIT: Limit = { maxAtWork: 16, holdMs: 10 };
-
-/** A handshake costs half a millisecond of processor time: a thousand begun together would all end too late. */
-const HANDSHAKE_LIMIT: Limit = { maxAtWork: 32, holdMs: 50 };
-
-/** Bounds how many dials of an agent work at once. Those that only wait for the network do not count. */
-export class DialLimits {
-  readonly connects: Semaphore;
-  readonly handshakes: Semaphore;
-
-  constructor(deadlines: Deadlines) {
-    this.connects = new Semaphore(CONNECT_LIMIT, deadlines);
-    this.handshakes = new Semaphore(HANDSHAKE_LIMIT, deadlines);
-  }
-}
-
-/** Lets steps begin only so many at a time, in the order in which they came. */
-class Semaphore {
-  readonly #limit: Limit;
-  readonly #deadlines: Deadlines;
-  readonly #waiting = new Set<() => void>();
-  #atWork = 0;
-
-  constructor(limit: Limit, deadlines: Deadlines) {
-    this.#limit = limit;
-    this.#deadlines = deadlines;
-  }
-
-  /** @returns a function that ends the step, idempotent; `undefined` where it would have to wait */
-  tryAcquire(): (() => void) | undefined {
-    if (this.#atWork >= this.#limit.maxAtWork) return undefined;
-    this.#atWork++;
-    return this.#begin();
-  }
-
-  /**
-   * Waits until the step may begin.
-   *
-   * @returns a function that ends it, idempotent
-   * @throws {Error} when the signal is aborted first
-   */
-  async acquire(signal: AbortSignal): Promise<() => void> {
-    await this.#wait(signal);
-    return this.#begin();
-  }
-
-  #begin(): () => void {
-    let ended = false;
-    const release = () => {
-      if (ended) return;
-      ended = true;
-      deadline.cancel();
-      const [next] = this.#waiting;
-      if (next === undefined) this.#atWork--;
-      else next(); // takes the place over
-    };
-    const deadline = this.#deadlines.set(release, this.#limit.holdMs);
-    return release;
-  }
-
-  #wait(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const begin = () => {
-        this.#waiting.delete(begin);
-        signal.removeEventListener("abort", giveUp);
-        resolve();
-      };
-      const giveUp = () => {
-        this.#waiting.delete(begin);
-        reject(new Error("The connection was given up"));
-      };
-      this.#waiting.add(begin);
-      signal.addEventListener("abort", giveUp, { once: true });
-    });
   }
 }

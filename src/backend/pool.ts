@@ -1,6 +1,7 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
 import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
-import { type Destination, destinationKey, Dial, type DialFailure, DialLimits } from "./dial.ts";
+import { type Destination, destinationKey, Dial, type DialFailure } from "./dial.ts";
+import { DialLimits } from "./dial_limits.ts";
 import {
   type Endpoint,
   type Endpoints,

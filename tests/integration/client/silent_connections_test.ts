@@ -8,10 +8,12 @@ import { FrameType } from "../../lab/backends/http2/frames.ts";
 import { startHealthBackend } from "../../lab/backends/libraries/health_backend.ts";
 import { testWithBackends } from "../../lab/backends/libraries/library_backends.ts";
 import { CuttingProxy } from "../../lab/backends/peers/cutting_proxy.ts";
+import { pass, PeerServer } from "../../lab/backends/peers/peer_server.ts";
 import {
   ScriptedServer,
   type ScriptedServerOptions,
 } from "../../lab/backends/peers/scripted_server.ts";
+import { blackHole } from "../../lab/backends/peers/tcp_peers.ts";
 import { CertificateAuthority } from "../../lab/backends/tls/certificates.ts";
 import { testPlainAndTls } from "../../lab/backends/tls/test_plain_and_tls.ts";
 import { freePort } from "../../lab/machine/free_port.ts";
@@ -51,6 +53,27 @@ testWithBackends(
           );
         }
       }));
+    });
+  },
+);
+
+testPlainAndTls(
+  "a new connection whose first SYN is lost costs no down",
+  async ({ ssl, flags, server }) => {
+    await using backend = await ScriptedServer.start(server);
+    await using relay = new PeerServer(async (connection) => {
+      using onward = await Deno.connect({ port: backend.port });
+      await Promise.race([pass(connection, onward), pass(onward, connection)]);
+    });
+    await withAgent({ flags: [...flags] }, async (agent) => {
+      await using hole = await blackHole();
+      const reply = agent.ask(
+        `127.0.0.1 ${hole.port} ${ssl ? "ssl" : "no-ssl"} backend.test\n`,
+      );
+      await eventually("the first SYN", () => agent.socketsTo(hole.port) > 0);
+      await hole.open(relay);
+      assert.equal(await reply, "up\n");
+      await eventually("the other attempts to end", () => agent.socketsTo(hole.port) === 1);
     });
   },
 );

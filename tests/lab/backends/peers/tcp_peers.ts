@@ -75,11 +75,17 @@ export async function resetting(port = freePort()): Promise<Peer> {
   };
 }
 
+/** A port that drops what asks for a connection. */
+export interface BlackHole extends Peer {
+  /** Hands connections to a server from here on. */
+  open(server: PeerServer): Promise<void>;
+}
+
 /**
  * A listener whose backlog is full: the kernel drops further SYNs, as a firewall would. A connection
  * attempt neither succeeds nor fails.
  */
-export async function blackHole(port = freePort(), hostname = "127.0.0.1"): Promise<Peer> {
+export async function blackHole(port = freePort(), hostname = "127.0.0.1"): Promise<BlackHole> {
   const listener = Deno.listen({ hostname, port, tcpBacklog: 1 });
   const fillers: Deno.TcpConn[] = [];
   const dispose = () => {
@@ -87,13 +93,19 @@ export async function blackHole(port = freePort(), hostname = "127.0.0.1"): Prom
     listener.close();
     return Promise.resolve();
   };
+  const open = async (server: PeerServer) => {
+    for (const _ of fillers) (await listener.accept()).close();
+    void (async () => {
+      for await (const connection of listener) server.adopt(connection);
+    })();
+  };
   while (fillers.length < 10) {
     try {
       const signal = AbortSignal.timeout(300);
       fillers.push(await Deno.connect({ hostname, port, signal }));
     } catch (error) {
       if ((error as Error).name === "TimeoutError") {
-        return { port, connections: 0, [Symbol.asyncDispose]: dispose };
+        return { port, connections: 0, open, [Symbol.asyncDispose]: dispose };
       }
       await dispose();
       throw error;
