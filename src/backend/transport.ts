@@ -86,7 +86,8 @@ export class TlsTransport implements Transport {
     }
     let failure: unknown;
     this.#socket.on("error", (error) => failure = error);
-    this.#socket.once("end", () => onEnd(undefined));
+    // An alert of TLS is told as an error, and the end comes after it.
+    this.#socket.once("end", () => onEnd(failure));
     this.#socket.once("close", () => onEnd(failure));
     this.#socket.on("data", onBytes);
   }

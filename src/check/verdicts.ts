@@ -91,7 +91,7 @@ function isRetryable(
     case "refused":
       return true;
     case "lost":
-      return connection.tlsAlert === undefined && (!end.begun || isOld(connection));
+      return isOld(connection) || connection.tlsAlert === undefined && !end.begun;
     case "reset":
     case "malformed":
     case "flooded":
@@ -150,14 +150,16 @@ function verdictOfLoss(
   { destination: { tls }, tlsAlert, signsOfLife }: Connection,
   reason: string,
 ): Verdict {
-  if (tlsAlert !== undefined) return { kind: "tls", detail: tlsAlert };
-  if (tls === undefined || signsOfLife > 0) return { kind: "unreachable", detail: reason };
+  if (tls === undefined || signsOfLife > 0) {
+    return { kind: tlsAlert === undefined ? "unreachable" : "tls", detail: reason };
+  }
+  const alert = tlsAlert === undefined ? "" : ` (${tlsAlert})`;
   const question = tls.profile.settings.certFile === undefined
     ? "does it demand a client certificate?"
     : "does it refuse the client certificate?";
   return {
     kind: "tls",
-    detail: `The peer closed the connection after the TLS handshake: ${question}`,
+    detail: `The peer closed the connection after the TLS handshake${alert}: ${question}`,
   };
 }
 

@@ -178,3 +178,22 @@ testWithGo(
     });
   },
 );
+
+/** A record of TLS that nobody has encrypted: who gets it says so by an alert, and closes. */
+const SPOILT_RECORD = Uint8Array.of(23, 3, 3, 0, 40, ...new Uint8Array(40));
+
+testWithBackends(
+  "a kept connection that ends with an alert of TLS costs no down",
+  async (start) => {
+    await withTarget(start, [], true, async (target) => {
+      await using proxy = await CuttingProxy.start(target.port);
+      const { agent } = target;
+      const line = lineFor(proxy, target);
+      for (let connections = 1; connections <= 3; connections++) {
+        assert.equal(await agent.ask(line), "up\n");
+        assert.equal(proxy.connections, connections);
+        proxy.insertIntoKept(SPOILT_RECORD);
+      }
+    });
+  },
+);

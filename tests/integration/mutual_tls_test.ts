@@ -5,7 +5,12 @@ import {
   type HealthBackend,
   startHealthBackend,
 } from "../lab/backends/libraries/health_backend.ts";
-import { type StartBackend, testWithBackends } from "../lab/backends/libraries/library_backends.ts";
+import {
+  type StartBackend,
+  startGoBackend,
+  testWithBackends,
+  testWithGo,
+} from "../lab/backends/libraries/library_backends.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
 import { eventually } from "../lab/testing/eventually.ts";
 import { TempDirectory } from "../lab/testing/temp_directory.ts";
@@ -88,6 +93,37 @@ testWithBackends(
   "a backend that demands a client certificate",
   (start, t) => testMutualTls(t, start),
 );
+
+testWithGo("what a backend's alert says of the client certificate stands in the log", async (t) => {
+  await using authority = await CertificateAuthority.create("Our authority");
+  await using stranger = await CertificateAuthority.create("Another authority");
+  const tls = { ...await authority.issueServer(), clientCa: authority.caFile };
+  await using demanding = await startGoBackend({ tls });
+  const own = { use: "client" } as const;
+  const rows = [
+    { what: "none at all", files: undefined, alert: "CertificateRequired" },
+    {
+      what: "one of an unknown authority",
+      files: await stranger.issue("the agent", own),
+      alert: "UnknownCA",
+    },
+    {
+      what: "an expired one",
+      files: await authority.issue("the agent", { ...own, expired: true }),
+      alert: "CertificateExpired",
+    },
+  ];
+  for (const { what, files, alert } of rows) {
+    const flags = ["--tls-ca-file", authority.caFile];
+    if (files) flags.push("--tls-cert-file", files.cert, "--tls-key-file", files.key);
+    await t.step(what, async () => {
+      await withAgent({ flags }, async (agent) => {
+        const why = new RegExp(`fatal alert: ${alert}\\): does it .* client certificate`);
+        await assertRefused(agent, demanding.line(), why);
+      });
+    });
+  }
+});
 
 Deno.test("what is wrong with a backend's certificate stands in the log", async (t) => {
   await using authority = await CertificateAuthority.create("Our authority");

@@ -60,6 +60,11 @@ export class CuttingProxy implements AsyncDisposable {
     for (const passage of this.#passages) passage.cut(after, by);
   }
 
+  /** Puts bytes before what the client sends next on each of the connections that there are. */
+  insertIntoKept(bytes: Uint8Array): void {
+    for (const passage of this.#passages) passage.insert(bytes);
+  }
+
   /** New connections are whole again; those that were cut stay so. */
   heal(): void {
     this.#cut = undefined;
@@ -89,6 +94,7 @@ class Passage {
   readonly #backend: Socket;
   #left = Infinity;
   #by: Cut = "silence";
+  #inserted: Uint8Array | undefined;
 
   /** @param onSent told of the backend's bytes that are passed on, and whether the client had sent some before */
   constructor(
@@ -105,6 +111,8 @@ class Passage {
     let isReply = true;
     client.on("data", (bytes) => {
       isReply = true;
+      if (this.#inserted !== undefined) backend.write(this.#inserted);
+      this.#inserted = undefined;
       backend.write(bytes);
     });
     client.on("close", () => backend.destroy());
@@ -127,6 +135,11 @@ class Passage {
   cut(after: number, by: Cut): void {
     this.#left = after;
     this.#by = by;
+  }
+
+  /** Puts bytes before the client's next ones. */
+  insert(bytes: Uint8Array): void {
+    this.#inserted = bytes;
   }
 
   destroy(): void {
