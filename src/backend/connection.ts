@@ -200,12 +200,12 @@ export class Connection {
   /**
    * Asks for a sign of life, unless the server has been asked since its last answer.
    *
-   * @returns whether it is asked
+   * @returns {@linkcode signsOfLife} when it was asked
    */
-  ping(): boolean {
-    const asked = this.#session.ping();
+  ping(): number {
+    const signsBefore = this.#session.ping();
     this.#flush();
-    return asked;
+    return signsBefore;
   }
 
   /** Takes no more calls, and closes once those on it have ended. */

@@ -137,8 +137,8 @@ export class WatchedCall implements CallRequest {
     if (connection.isServerLeaving) {
       this.#becomeSilent(true);
     } else if (liveness.kind === "waiting") {
-      // Where another call has asked already, a sign that has come since this call was sent counts too.
-      const signsBefore = connection.ping() ? connection.signsOfLife : call.signsBefore;
+      // Where the server was asked before this call was sent, what has come since then counts.
+      const signsBefore = Math.max(connection.ping(), call.signsBefore);
       this.#liveness = { kind: "asked", signsBefore };
       return Math.min(nextMs, this.#hedgeMs);
     } else if (liveness.kind === "asked") {

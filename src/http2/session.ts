@@ -70,7 +70,8 @@ export class Session {
   /** The server's GOAWAY; `lastStreamId` is that of the last stream that it processes. */
   #goaway: { readonly lastStreamId: number; readonly text: string } | undefined;
   #signsOfLife = 0;
-  #pinged = false;
+  /** {@linkcode signsOfLife} when a PING went out; `undefined` once an answer has come. */
+  #signsAtPing: number | undefined;
 
   constructor() {
     this.#output.preface(CLIENT_SETTINGS);
@@ -156,13 +157,12 @@ export class Session {
    * Asks for a sign of life. At most once between two answers: gRPC servers end a connection that pings
    * oftener (`too_many_pings`).
    *
-   * @returns whether a PING goes out
+   * @returns {@linkcode signsOfLife} when it was asked, which may have been before
    */
-  ping(): boolean {
-    if (this.#pinged || this.#state === "closed") return false;
-    this.#pinged = true;
-    this.#output.ping(PING_DATA);
-    return true;
+  ping(): number {
+    if (this.#signsAtPing !== undefined) return this.#signsAtPing;
+    if (this.#state !== "closed") this.#output.ping(PING_DATA);
+    return this.#signsAtPing = this.#signsOfLife;
   }
 
   /** Begins no further request, and closes once those under way have ended. */
@@ -429,7 +429,7 @@ export class Session {
   #answered(stream: Stream, trailers: readonly HeaderField[], truncated: boolean): void {
     const { answer } = stream;
     if (answer.kind === "none") return;
-    this.#pinged = false;
+    this.#signsAtPing = undefined;
     this.#bounds.countAnswer();
     const { status, fields: headers, body } = answer;
     this.#streams.end(stream, {

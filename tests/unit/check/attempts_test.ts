@@ -10,6 +10,7 @@ import { LruMap } from "../../../src/lru_map.ts";
 import type { Verdict } from "../../../src/protocol/verdict.ts";
 import {
   data,
+  endsStream,
   frame,
   FrameReader,
   goaway,
@@ -353,7 +354,8 @@ class DeafPeer implements AsyncDisposable {
   readonly heard: string[][] = [];
   readonly server: PeerServer;
 
-  constructor(deaf: number) {
+  /** @param lastWordsAt at which call a deaf connection still says something, though no answer */
+  constructor(deaf: number, lastWordsAt?: number) {
     const healthy = new Scripted();
     this.server = new PeerServer(async (connection) => {
       const heard: string[] = [];
@@ -362,8 +364,12 @@ class DeafPeer implements AsyncDisposable {
       const reader = new FrameReader();
       const buffer = new Uint8Array(4096);
       let preface = PREFACE.length;
+      let calls = 0;
       for (let count; (count = await connection.read(buffer)) !== null;) {
-        heard.push(...reader.push(buffer.slice(preface, count)).map(describeFrame));
+        for (const received of reader.push(buffer.slice(preface, count))) {
+          heard.push(describeFrame(received));
+          if (endsStream(received) && ++calls === lastWordsAt) await send(connection, settings());
+        }
         preface = 0;
       }
     });
@@ -393,6 +399,17 @@ Deno.test("Attempts: a silent connection is left for a new one within the same c
   await eventually("the cancel", () => heard.includes("RST_STREAM 1 CANCEL"));
   assert.equal(await lab.check(peer.server.port), "serving");
   assert.equal(peer.heard.length, 2);
+});
+
+Deno.test("Attempts: of calls at once on a connection that falls silent each is made on a new one", async () => {
+  await using peer = new DeafPeer(1, 3);
+  await using lab = new AttemptsLab();
+  const context = { rpcTimeoutMs: 1000 };
+  const checks = Array.from({ length: 3 }, () => lab.check(peer.server.port, context, HASTY));
+  assert.deepEqual(await Promise.all(checks), Array(3).fill("serving"));
+  const [heard = []] = peer.heard;
+  assert.equal(heard.filter((frame) => frame === "PING").length, 1);
+  assert.equal(lab.hedged, 3);
 });
 
 Deno.test("Attempts: with two silent connections the check ends in time, without a third", async () => {

@@ -978,21 +978,24 @@ Deno.test("Session ends a connection that goes on sending on a stream that was g
   assert.deepEqual(script.outcome, [`3: ${flooded("it sends DATA without end")}`]);
 });
 
-Deno.test("Session asks for a sign of life once between two answers", () => {
+Deno.test("Session asks for a sign of life once between two answers, and tells what had come before", () => {
   const script = new ScriptedSession();
   script.receive(settings());
   script.open();
   script.sent();
-  assert.deepEqual([script.session.ping(), script.session.ping()], [true, false]);
+  assert.deepEqual([script.session.ping(), script.session.ping()], [1, 1]);
   assert.deepEqual(script.sent(), ["PING"]);
-  const before = script.session.signsOfLife;
   script.receive(frame(6, 1, 0, new Uint8Array(8)));
-  assert.equal(script.session.signsOfLife, before + 1);
-  assert.equal(script.session.ping(), false, "an acknowledgement is no answer");
+  assert.equal(script.session.signsOfLife, 2);
+  assert.equal(script.session.ping(), 1, "an acknowledgement is no answer");
   script.receive(answer(1));
-  assert.equal(script.session.ping(), true);
+  assert.equal(script.session.ping(), 3);
+  assert.deepEqual(script.sent(), ["PING"]);
+  script.receive(answer(script.open()));
+  script.sent();
   script.session.transportEnded("gone");
-  assert.equal(script.session.ping(), false);
+  script.session.ping();
+  assert.deepEqual(script.sent(), []);
 });
 
 Deno.test("Session that drains takes no further call, and closes when the last has ended", () => {
