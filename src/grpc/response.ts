@@ -11,6 +11,8 @@ export type HealthAnswer =
 /** `application/grpc`, with `+proto` or parameters, in any case. */
 const GRPC_CONTENT = /^application\/grpc(\+proto)?[ \t]*(;|$)/i;
 
+const GRPC_STATUS = /^[0-9]{1,9}$/;
+
 /** How many characters are shown of a value that the peer is free to make up. */
 const MAX_SHOWN = 100;
 
@@ -40,9 +42,7 @@ export function isDecided(
  */
 export function readHealthAnswer(response: HttpResponse): HealthAnswer {
   const { status, headers, trailers } = response;
-  if (status !== 200) {
-    return failed(statusOfHttp(status), `HTTP ${status}${contentTypeShown(headers)}`);
-  }
+  if (status !== 200) return readHttpError(response);
   const early = countOf(headers, "grpc-status");
   const statuses = early + countOf(trailers, "grpc-status");
   const trailersOnly = !response.truncated && trailers.length === 0 && response.body.length === 0;
@@ -56,7 +56,7 @@ export function readHealthAnswer(response: HttpResponse): HealthAnswer {
   if (early > 0 && !trailersOnly) {
     return failed("UNKNOWN", "The grpc-status came before the message");
   }
-  if (!/^[0-9]{1,9}$/.test(grpcStatus)) {
+  if (!GRPC_STATUS.test(grpcStatus)) {
     return failed("UNKNOWN", `The grpc-status is no number: ${shown(grpcStatus)}`);
   }
   const code = Number(grpcStatus);
@@ -64,6 +64,17 @@ export function readHealthAnswer(response: HttpResponse): HealthAnswer {
     return { ok: false, code: statusName(code), detail: messageOf([...headers, ...trailers]) };
   }
   return readBody(response.body);
+}
+
+/** What comes with another HTTP status than 200 is no success, but its gRPC status says more of why. */
+function readHttpError({ status, headers, trailers }: HttpResponse): HealthAnswer {
+  const fields = [...headers, ...trailers];
+  const http = `HTTP ${status}${contentTypeShown(headers)}`;
+  const grpcStatus = valueOf(fields, "grpc-status") ?? "";
+  const code = GRPC_STATUS.test(grpcStatus) ? Number(grpcStatus) : 0;
+  if (code === 0) return failed(statusOfHttp(status), http);
+  const message = messageOf(fields);
+  return { ok: false, code: statusName(code), detail: [http, message].filter(Boolean).join(": ") };
 }
 
 function readBody(body: Uint8Array): HealthAnswer {

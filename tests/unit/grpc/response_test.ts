@@ -129,6 +129,26 @@ const ANSWERS: readonly [string, Change, string][] = [
     { status: 503, headers: [], body: EMPTY, trailers: [] },
     "UNAVAILABLE: HTTP 503",
   ],
+  // As nginx sends it where `error_page` leads to `add_header grpc-status 14; return 204;`.
+  [
+    "HTTP 204 with a gRPC status and a message",
+    {
+      status: 204,
+      headers: [["grpc-status", "14"], ["grpc-message", "no%20server"]],
+      trailers: [],
+    },
+    "UNAVAILABLE: HTTP 204: no server",
+  ],
+  [
+    "HTTP 503 with a gRPC status alone",
+    { status: 503, headers: [GRPC, ["grpc-status", "8"]], truncated: true, trailers: [] },
+    "RESOURCE_EXHAUSTED: HTTP 503 (application/grpc)",
+  ],
+  [
+    "HTTP 503 with a gRPC status that is none",
+    { status: 503, trailers: [["grpc-status", "-1"]] },
+    "UNAVAILABLE: HTTP 503 (application/grpc)",
+  ],
   // grpc-status.
   ["no grpc-status", ended(), "UNKNOWN: The answer has no grpc-status"],
   ["two of it", ended(OK, OK), "UNKNOWN: The answer has grpc-status 2 times"],
