@@ -153,14 +153,11 @@ function verdictOfLoss(
   if (tls === undefined || signsOfLife > 0) {
     return { kind: tlsAlert === undefined ? "unreachable" : "tls", detail: reason };
   }
-  const alert = tlsAlert === undefined ? "" : ` (${tlsAlert})`;
+  const how = tlsAlert ?? "The peer closed the connection";
   const question = tls.profile.settings.certFile === undefined
     ? "does it demand a client certificate?"
     : "does it refuse the client certificate?";
-  return {
-    kind: "tls",
-    detail: `The peer closed the connection after the TLS handshake${alert}: ${question}`,
-  };
+  return { kind: "tls", detail: `${how} after the TLS handshake: ${question}` };
 }
 
 /** If a name waited longer than this share of the check's time to be looked up, a timeout is the agent's fault. */

@@ -118,7 +118,7 @@ testWithGo("what a backend's alert says of the client certificate stands in the 
     if (files) flags.push("--tls-cert-file", files.cert, "--tls-key-file", files.key);
     await t.step(what, async () => {
       await withAgent({ flags }, async (agent) => {
-        const why = new RegExp(`fatal alert: ${alert}\\): does it .* client certificate`);
+        const why = new RegExp(`^received fatal alert: ${alert} .*: does it .* client certificate`);
         await assertRefused(agent, demanding.line(), why);
       });
     });
