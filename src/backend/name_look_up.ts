@@ -201,7 +201,8 @@ function isIpv6(address: string): boolean {
  *
  * @returns its addresses, each once, best first; never rejects
  */
-async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
+async function getAddrInfo(name: string, family: Family | 6): Promise<LookUpResult> {
+  const begunAt = performance.now();
   try {
     // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
     const found = await lookup(name, { all: true, family, order: "verbatim" });
@@ -212,9 +213,26 @@ async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> 
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     if (lacksDescriptors()) return { ok: false, detail: message, fault: "local" };
-    const isMissing = code !== "EAI_AGAIN" && !hidesFailures(hostsLine());
+    // Of a silent name server glibc takes the next search domain's word, or that of the other family.
+    const hung = performance.now() - begunAt >= HANGS_AFTER_MS;
+    const isMissing = code !== "EAI_AGAIN" && !hung && !hidesFailures(hostsLine());
+    if (isMissing && family === 0) return await addressesOfEither(name, message);
     return { ok: false, detail: message, fault: isMissing ? "name" : "name_server" };
   }
+}
+
+/**
+ * Asks for each family by itself: of both at once glibc says that the name does not exist where only one is known
+ * to have no addresses, and the name server has failed for the other (SERVFAIL, REFUSED).
+ *
+ * @param detail why both at once were not found
+ */
+async function addressesOfEither(name: string, detail: string): Promise<LookUpResult> {
+  for (const family of [4, 6] as const) {
+    const found = await getAddrInfo(name, family);
+    if (found.ok || found.fault !== "name") return found;
+  }
+  return { ok: false, detail, fault: "name" };
 }
 
 /**

@@ -16,14 +16,19 @@ export type Hosts = Readonly<Record<string, readonly string[]>>;
 /** Types of DNS records (RFC 1035, section 3.2.2; RFC 3596). */
 const RECORD_TYPES = { A: 1, AAAA: 28 } as const;
 
-/**
- * What the name server answers of a name that is in no file: IPv4 addresses, none for a name without such a
- * record, or nothing at all (`undefined`).
- */
-export type DnsAnswers = (
-  name: string,
-  type: "A" | "AAAA",
-) => readonly string[] | undefined | Promise<readonly string[] | undefined>;
+/** IPv4 addresses, none for a name without such a record, a failure of the name server's, or nothing at all. */
+type DnsAnswer = readonly string[] | "SERVFAIL" | "NXDOMAIN" | undefined;
+
+/** What the name server answers of a name that is in no file. */
+export type DnsAnswers = (name: string, type: "A" | "AAAA") => DnsAnswer | Promise<DnsAnswer>;
+
+/** How the agent's machine looks names up. */
+export interface Machine {
+  /** What asks for them, as in nsswitch.conf. @default {"files dns"} */
+  hostsModules?: string;
+  /** Further lines of resolv.conf. @default {""} */
+  resolver?: string;
+}
 
 type TestOfNames = (wrapper: string[], change: (hosts: Hosts) => Promise<void>) => Promise<void>;
 
@@ -36,12 +41,12 @@ export function testWithOwnNames(
   hosts: Hosts,
   test: TestOfNames,
   answers?: DnsAnswers,
-  hostsModules?: string,
+  machine?: Machine,
 ): void {
   testThatNeeds(
     { missing: namesProblem() },
     name,
-    () => withOwnNames(hosts, test, answers, hostsModules),
+    () => withOwnNames(hosts, test, answers, machine),
   );
 }
 
@@ -61,13 +66,12 @@ export function namesProblem(): string | undefined {
  * @param hosts addresses by name, in the order of preference
  * @param test is given the wrapper with which to start the agent, and a way to change the names
  * @param answers what the name server answers. @default {nothing}
- * @param hostsModules what asks for names, as in nsswitch.conf
  */
 export async function withOwnNames(
   hosts: Hosts,
   test: TestOfNames,
   answers: DnsAnswers = () => undefined,
-  hostsModules = "files dns",
+  { hostsModules = "files dns", resolver = "" }: Machine = {},
 ): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "names-" });
   const socket = createSocket("udp4");
@@ -78,7 +82,7 @@ export async function withOwnNames(
       socket.once("error", reject);
       socket.bind(53, nameServer, resolve);
     });
-    await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n`);
+    await Deno.writeTextFile(`${directory}/resolv.conf`, `nameserver ${nameServer}\n${resolver}\n`);
     await Deno.writeTextFile(`${directory}/nsswitch.conf`, `hosts: ${hostsModules}\n`);
     let gone: string[] = [];
     socket.on("message", async (question, { port, address }) => {
@@ -86,8 +90,8 @@ export async function withOwnNames(
       // The resolver may try it with a search domain as well.
       const isGone = gone.some((name) => `${asked}.`.startsWith(`${name}.`));
       const type = typeIn(question);
-      const addresses = isGone || type === undefined ? undefined : await answers(asked, type);
-      const answer = isGone ? doesNotExist(question) : addresses && found(question, addresses);
+      const found = isGone ? "NXDOMAIN" : type && await answers(asked, type);
+      const answer = found && answerTo(question, found);
       if (answer !== undefined && !closed) socket.send(answer, port, address);
     });
     const change = async (hosts: Hosts) => {
@@ -125,10 +129,14 @@ function nameIn(message: Uint8Array): string {
   return labels.join(".");
 }
 
-/** The answer NXDOMAIN to a question that is sent back with it (RFC 1035, section 4.1.1). */
-function doesNotExist(question: Uint8Array): Uint8Array {
+/** Why a name server has no answer (RFC 1035, section 4.1.1). */
+const RESPONSE_CODES = { SERVFAIL: 2, NXDOMAIN: 3 } as const;
+
+/** The answer to a question that is sent back with it (RFC 1035, section 4.1). */
+function answerTo(question: Uint8Array, found: Exclude<DnsAnswer, undefined>): Uint8Array {
+  if (typeof found !== "string") return addressesIn(question, found);
   const answer = Uint8Array.from(question);
-  answer.set([0x81, 0x83], 2); // a response, recursion desired and available, no such name
+  answer.set([0x81, 0x80 | RESPONSE_CODES[found]], 2); // a response, recursion desired and available
   return answer;
 }
 
@@ -140,8 +148,8 @@ function typeIn(message: Uint8Array): "A" | "AAAA" | undefined {
   return type === RECORD_TYPES.AAAA ? "AAAA" : undefined;
 }
 
-/** The answer to a question that is sent back with it: IPv4 addresses, if any (RFC 1035, section 4.1). */
-function found(question: Uint8Array, addresses: readonly string[]): Uint8Array {
+/** IPv4 addresses, if any, as the answer to a question. */
+function addressesIn(question: Uint8Array, addresses: readonly string[]): Uint8Array {
   const end = question.indexOf(0, DNS_HEADER) + 5;
   const records = addresses.flatMap((address) => [
     ...[0xc0, DNS_HEADER], // the name that was asked for
