@@ -1,8 +1,12 @@
 /**
- * A timer that fires later than this, in milliseconds, means that the process or the machine stood still. A smaller
- * delay is common on a busy machine and takes no time from the other side.
+ * A timer that fires later than this, in milliseconds, means that the process or the machine stood still; a smaller
+ * delay is common on a busy machine. Each deadline that has less time than this left then counts as held up: an
+ * exchange with the other side, such as a handshake, did not go on meanwhile.
  */
 const HELD_UP_MS = 500;
+
+/** The timer fires at least this often, in milliseconds, so that a pause between two deadlines is noticed too. */
+const LOOK_EVERY_MS = 400;
 
 /** How long a deadline of the other side is put off at most, until what has arrived is read, in milliseconds. */
 const MAX_PUT_OFF_MS = 1000;
@@ -37,8 +41,10 @@ class Entry implements Deadline {
   readonly onPassed: OnDeadline;
   /** How long it waits at most for what has arrived to be read, in milliseconds; 0 for one of our own. */
   readonly putOffMs: number;
-  /** How late its timer was, in milliseconds; set when it starts to wait for reads. */
-  lateMs: number | undefined;
+  /** Whether its moment has come, and it waits for reads. */
+  waitsForReads = false;
+  /** Whether the process stood still meanwhile. */
+  heldUp = false;
 
   constructor(due: number, onPassed: OnDeadline, putOffMs: number) {
     this.due = due;
@@ -97,6 +103,8 @@ export class Deadlines {
   readonly #slots = new Map<number, Slot>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerSlot = Infinity;
+  /** When the timer should fire, in milliseconds of `performance.now()`. */
+  #expectedAt = Infinity;
 
   /**
    * @param caughtUp resolves once all has been read that had arrived before the call, at so many sockets; never
@@ -114,7 +122,8 @@ export class Deadlines {
    * @param timeoutMs in milliseconds; 0 or less is the next turn of the event loop
    */
   set(onPassed: () => void, timeoutMs: number): Deadline {
-    return this.#add(new Entry(performance.now() + Math.max(0, timeoutMs), onPassed, 0));
+    const now = performance.now();
+    return this.#add(new Entry(now + Math.max(0, timeoutMs), onPassed, 0), now);
   }
 
   /**
@@ -130,7 +139,7 @@ export class Deadlines {
     now = performance.now(),
     putOffMs = MAX_PUT_OFF_MS,
   ): Deadline {
-    return this.#add(new Entry(now + Math.max(0, timeoutMs), onPassed, putOffMs));
+    return this.#add(new Entry(now + Math.max(0, timeoutMs), onPassed, putOffMs), now);
   }
 
   /** Cancels all. */
@@ -139,10 +148,12 @@ export class Deadlines {
       for (let entry = slot.first; entry !== undefined; entry = slot.first) slot.remove(entry);
     }
     clearTimeout(this.#timer);
-    this.#timerSlot = Infinity;
+    this.#timerSlot = this.#expectedAt = Infinity;
   }
 
-  #add(entry: Entry): Entry {
+  #add(entry: Entry, now: number): Entry {
+    // Reads may come before the timer, and what they set is not held up.
+    if (now - this.#expectedAt > HELD_UP_MS) this.#stoodStill(now);
     const number = Math.ceil(entry.due / RESOLUTION_MS);
     const slot = this.#slots.get(number) ?? new Slot(number, this.#slots);
     slot.add(entry);
@@ -153,13 +164,16 @@ export class Deadlines {
   #arm(slot: number): void {
     clearTimeout(this.#timer);
     this.#timerSlot = slot;
-    const inMs = Math.max(0, slot * RESOLUTION_MS - performance.now());
+    const now = performance.now();
+    const inMs = Math.min(LOOK_EVERY_MS, Math.max(0, slot * RESOLUTION_MS - now));
+    this.#expectedAt = now + inMs;
     this.#timer = setTimeout(() => this.#fire(), inMs);
   }
 
   #fire(): void {
-    this.#timerSlot = Infinity;
     const now = performance.now();
+    if (now - this.#expectedAt > HELD_UP_MS) this.#stoodStill(now);
+    this.#timerSlot = this.#expectedAt = Infinity;
     const due = [...this.#slots.values()]
       .filter(({ number }) => number * RESOLUTION_MS <= now)
       .flatMap((slot) => slot.entries())
@@ -168,19 +182,27 @@ export class Deadlines {
     for (const entry of due) {
       if (entry.slot === undefined) continue; // cancelled by one that has just passed
       entry.slot.remove(entry);
-      if (entry.putOffMs === 0 || entry.lateMs !== undefined) {
+      if (entry.putOffMs === 0 || entry.waitsForReads) {
         this.#pass(entry);
         continue;
       }
-      entry.lateMs = now - entry.due;
+      entry.waitsForReads = true;
       entry.due = now + entry.putOffMs;
-      this.#add(entry);
+      this.#add(entry, now);
       toCatchUp.push(entry);
     }
     if (toCatchUp.length > 0) void this.#catchUp(toCatchUp);
     let next = Infinity;
     for (const slot of this.#slots.keys()) next = Math.min(next, slot);
     if (next < this.#timerSlot) this.#arm(next);
+  }
+
+  #stoodStill(now: number): void {
+    this.#expectedAt = now;
+    for (const slot of this.#slots.values()) {
+      if (slot.number * RESOLUTION_MS - now > HELD_UP_MS) continue;
+      for (const entry of slot.entries()) entry.heldUp = true;
+    }
   }
 
   async #catchUp(entries: readonly Entry[]): Promise<void> {
@@ -195,9 +217,9 @@ export class Deadlines {
     }
   }
 
-  #pass({ onPassed, lateMs = 0 }: Entry): void {
+  #pass({ onPassed, heldUp }: Entry): void {
     try {
-      onPassed(lateMs > HELD_UP_MS);
+      onPassed(heldUp);
     } catch (error) {
       reportError(error);
     }

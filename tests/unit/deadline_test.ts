@@ -135,12 +135,41 @@ Deno.test("A deadline passes after what has come from a thousand others was read
   await marker.close();
 });
 
-Deno.test("Of deadlines that fire together, only those that were held up for long say so", async () => {
+Deno.test("A process that stood still holds up all deadlines that have little time left after it", async () => {
   using time = new FakeTime();
   using deadlines = new Lab();
-  const all = [4, 250, 360, 700, 800].map((ms) => deadlines.passed(ms));
+  const isHeldUp = [4, 250, 700, 800, 1200, 1400].map((ms) => deadlines.passed(ms));
   time.passes(804);
-  assert.deepEqual(await Promise.all(all), [true, true, false, false, false]);
+  assert.deepEqual(await Promise.all(isHeldUp.slice(0, 4)), [true, true, true, true]);
+  time.passes(100);
+  await nextTurn();
+  time.passes(100);
+  const fresh = deadlines.passed(4);
+  time.passes(200);
+  assert.equal(await fresh, false);
+  assert.equal(await isHeldUp[4], true);
+  time.passes(200);
+  assert.equal(await isHeldUp[5], false);
+});
+
+Deno.test("A process that stood still holds up what was there before, and not what is set by reads after it", async () => {
+  using time = new FakeTime();
+  using deadlines = new Lab();
+  const short = deadlines.set(() => assert.fail("It has passed"), 4);
+  const before = deadlines.passed(700);
+  time.passes(804);
+  short.cancel();
+  const after = deadlines.passed(0);
+  time.passes(4);
+  assert.deepEqual(await Promise.all([before, after]), [true, false]);
+});
+
+Deno.test("A process that stands still while its next deadline is far off is noticed", async () => {
+  using deadlines = new Lab();
+  const passed = deadlines.passed(1000);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  standStill(1100);
+  assert.equal(await passed, true);
 });
 
 Deno.test("A late deadline can be cancelled by what was read meanwhile", async () => {
