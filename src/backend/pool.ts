@@ -55,6 +55,10 @@ const REPLACE_AGAIN_MS = 5000;
 
 const MAX_SWEEP_MS = 30_000;
 
+/** So many connections are ended at once, and the next ones after a pause: with TLS, each takes half a millisecond. */
+const ENDED_AT_ONCE = 16;
+const PAUSE_IN_ENDING_MS = 20;
+
 const CLOSED: Placement = {
   ok: false,
   failure: {
@@ -81,6 +85,7 @@ export class Pool {
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
   #options: PoolOptions;
+  #isWanted: (destination: Destination) => boolean = () => true;
   /** Connections and dials. */
   #size = 0;
   /** Of these, connections that are being closed to make room. */
@@ -151,11 +156,10 @@ export class Pool {
    */
   reconfigure(options: PoolOptions, isWanted: (destination: Destination) => boolean): void {
     this.#options = options;
+    this.#isWanted = isWanted;
     this.#sweep.cancel();
     this.#sweep = this.#scheduleSweep();
-    for (const connection of this.#connections()) {
-      if (!options.keep || !isWanted(connection.destination)) connection.drain("reload");
-    }
+    this.#endByAndBy("reload", (connection) => !this.#mayKeep(connection));
     this.#makeRoom(this.#connections(), this.#size - this.#makingRoom - options.maxConnections);
   }
 
@@ -317,6 +321,8 @@ export class Pool {
     endpoint.connections.add(connection);
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
+    // It was dialled before a reload, for calls that end as they began.
+    if (keep && !this.#mayKeep(connection)) connection.drain("reload");
     if (keep) {
       // Otherwise other checks would wait in vain for a connection whose server says nothing.
       this.#deadlines.set(() => {
@@ -404,6 +410,23 @@ export class Pool {
     return idle.length > 0;
   }
 
+  #mayKeep({ destination }: Connection): boolean {
+    return this.#options.keep && this.#isWanted(destination);
+  }
+
+  /** Ends all connections of which something holds, so that many keep no check waiting. */
+  #endByAndBy(reason: CloseReason, isOver: (connection: Connection) => boolean): void {
+    const left = [...this.#connections()]
+      .filter((connection) => connection.usable && isOver(connection));
+    const endSome = () => {
+      for (const connection of left.splice(0, ENDED_AT_ONCE)) {
+        if (isOver(connection)) connection.drain(reason);
+      }
+      if (left.length > 0) this.#deadlines.set(endSome, PAUSE_IN_ENDING_MS);
+    };
+    endSome();
+  }
+
   *#connections(): Iterable<Connection> {
     for (const { connections } of this.#endpoints.values()) yield* connections;
   }
@@ -412,10 +435,10 @@ export class Pool {
     const everyMs = Math.min(this.#options.idleTimeoutMs / 2, MAX_SWEEP_MS);
     return this.#deadlines.set(() => {
       const longAgo = performance.now() - this.#options.idleTimeoutMs;
-      for (const connection of this.#connections()) {
-        const { callsUnderWay, lastUsedAt } = connection;
-        if (callsUnderWay === 0 && lastUsedAt < longAgo) connection.drain("idle");
-      }
+      this.#endByAndBy(
+        "idle",
+        ({ callsUnderWay, lastUsedAt }) => callsUnderWay === 0 && lastUsedAt < longAgo,
+      );
       this.#sweep = this.#scheduleSweep();
     }, everyMs);
   }

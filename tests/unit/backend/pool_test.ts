@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Destination } from "../../../src/backend/dial.ts";
 import type { Placement } from "../../../src/backend/placement.ts";
+import type { PoolOptions } from "../../../src/backend/pool.ts";
 import { goaway, settings } from "../../lab/backends/http2/frames.ts";
 import { GatedPeer, healthAnswer, http2Peer } from "../../lab/backends/peers/http2_peer.ts";
 import { PeerServer } from "../../lab/backends/peers/peer_server.ts";
@@ -15,8 +16,8 @@ const MAX_CONCURRENT_STREAMS = 3;
 const oneStream = settingsOf([MAX_CONCURRENT_STREAMS, 1]);
 
 /** A peer that answers at once. */
-function healthy(): PeerServer {
-  return http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) });
+function healthy(hostname?: string): PeerServer {
+  return http2Peer({ answer: ({ send, streamId }) => send(healthAnswer(streamId)) }, hostname);
 }
 
 /** A peer that takes one connection; whoever comes later is refused. */
@@ -363,6 +364,39 @@ Deno.test("Pool ends connections that a reload does not want, once their calls h
   assert.equal(await lab.call([at(other.port)]), "response");
   assert.equal(lab.opened, 2);
   await lab[Symbol.asyncDispose]();
+});
+
+/** As {@linkcode PoolLab} has them. */
+const OPTIONS: PoolOptions = {
+  connectTimeoutMs: 5000,
+  keep: true,
+  idleTimeoutMs: 60_000,
+  maxConnections: 100,
+  maxAgeMs: 60_000,
+};
+
+Deno.test("Pool ends a connection that was dialled before a reload and is not wanted after it, once its call has ended", async () => {
+  await using peer = healthy();
+  await using lab = new PoolLab();
+  const call = lab.call([at(peer.port)]);
+  lab.pool.reconfigure(OPTIONS, () => false);
+  assert.equal(await call, "response");
+  await eventually("the end", () => lab.closed.length === 1);
+  assert.deepEqual(lab.closed, ["reload"]);
+});
+
+Deno.test("Pool ends many connections some at a time, and those no more that another reload wants", async () => {
+  await using peer = healthy("0.0.0.0");
+  await using lab = new PoolLab();
+  const all = Array.from({ length: 100 }, (_, nth) => at(peer.port, `127.0.0.${nth + 1}`));
+  await Promise.all(all.map((destination) => lab.call([destination])));
+  const countOpen = () => all.filter((to) => lab.pool.stateOf(to) === "ready").length;
+  lab.pool.reconfigure(OPTIONS, () => false);
+  assert.equal(countOpen(), 84);
+  lab.pool.reconfigure(OPTIONS, ({ address }) => address === "127.0.0.100");
+  assert.equal(countOpen(), 68);
+  await eventually("the end of all but one", () => lab.closed.length === 99);
+  assert.equal(countOpen(), 1);
 });
 
 Deno.test("Pool closes connections that no call has used for long, and none with a call on it", async () => {

@@ -1,3 +1,4 @@
+import { freePort } from "../../machine/free_port.ts";
 import { eventually } from "../../testing/eventually.ts";
 import {
   acknowledgementOf,
@@ -38,8 +39,10 @@ export interface Http2PeerOptions {
 /**
  * A server that greets and acknowledges as HTTP/2 demands, and answers as the test says. It can stand behind a
  * `Front`. A test that needs TLS, or its client's frames judged, takes a `ScriptedServer` instead.
+ *
+ * @param hostname where it listens
  */
-export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
+export function http2Peer(options: Http2PeerOptions = {}, hostname = "127.0.0.1"): PeerServer {
   const { greeting = settings(), answer = () => {} } = options;
   return new PeerServer(async (connection) => {
     connection.setNoDelay();
@@ -58,7 +61,7 @@ export function http2Peer(options: Http2PeerOptions = {}): PeerServer {
         close: () => close(connection),
       });
     }
-  });
+  }, { hostname, port: freePort() });
 }
 
 /** The head of a gRPC answer. */
