@@ -82,7 +82,7 @@ function(config)
       duration='10m',
       severity='warning',
       summary='The agent {{ $labels.instance }} is asked what it cannot or may not check',
-      description="Each such line is answered down, so its server is out of HAProxy's rotation: agent-send is wrong, or allow_backends lacks the target.",
+      description="Each such line is answered down, so its server is out of HAProxy's rotation, or never ends and gets no answer: agent-send is wrong, or allow_backends lacks the target.",
     ),
 
     alert(
@@ -125,7 +125,7 @@ function(config)
       name='HaproxyGrpcAgentBug',
       expr='increase(check_errors_total{error_type="internal"}[15m]) > 0',
       severity='warning',
-      summary='A bug in the agent {{ $labels.instance }} has ended checks with down',
-      description='The log has the stack at level error.',
+      summary='The agent {{ $labels.instance }} has met a bug of its own',
+      description='Such a check repeats the last answer for a minute, and then gets none. The log has the stack at level error.',
     ),
   ]
