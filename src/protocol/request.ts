@@ -62,6 +62,8 @@ const OPTIONS = {
   rise: (value: string) => parseWholeNumber(value, 100),
 };
 
+const UNKNOWN_OPTION = `an option is unknown (known: ${Object.keys(OPTIONS).join(", ")})`;
+
 type OptionName = keyof typeof OPTIONS;
 type Options = { -readonly [Name in OptionName]?: NonNullable<ReturnType<(typeof OPTIONS)[Name]>> };
 
@@ -73,6 +75,9 @@ type Options = { -readonly [Name in OptionName]?: NonNullable<ReturnType<(typeof
  * @returns the request, or the reason why the line is invalid; never throws
  */
 export function parseRequest(line: string): ParsedRequest {
+  if (line.endsWith("\\n")) {
+    return invalid("the line ends in a backslash and an n: agent-send needs double quotes");
+  }
   const [server, portText, flag, hostName, ...rest] = line.split(/[ \t]+/).filter((f) => f !== "");
   if (server === undefined) return invalid("the line is empty");
   if (portText === undefined || flag === undefined || hostName === undefined) {
@@ -127,7 +132,7 @@ function parseOptions(
   for (const field of fields) {
     const equals = field.indexOf("=");
     const name = field.slice(0, equals);
-    if (equals < 0 || !isOptionName(name)) return invalid("an option is unknown");
+    if (equals < 0 || !isOptionName(name)) return invalid(UNKNOWN_OPTION);
     if (options[name] !== undefined) return invalid(`the option ${name} is repeated`);
     const value = OPTIONS[name](field.slice(equals + 1));
     if (value === undefined) return invalid(`the option ${name} is malformed`);

@@ -162,6 +162,7 @@ export class Connection {
     const halfSent = this.#lines.restLength > 0 && !this.#writing;
     const limit = halfSent ? this.#limits.requestTimeoutMs : this.#limits.idleTimeoutMs;
     if (now - this.#since < limit) return;
+    if (halfSent) this.#recordUnfinished();
     this.#log.debug("Connection closed: nothing came in time", {
       peer: this.peer.text,
       limit: halfSent ? "request_timeout_ms" : "idle_timeout_ms",
@@ -215,6 +216,14 @@ export class Connection {
       clearTimeout(timer);
     }
     return await reading;
+  }
+
+  /**
+   * Has a line that never ended counted and told like any other that is no request, though nobody hears the
+   * answer: HAProxy sends such lines, and gives up, where `agent-send` lacks its `\n`.
+   */
+  #recordUnfinished(): void {
+    if (!this.#restIsRequest()) this.#answer(decoder.decode(this.#lines.rest), this.peer);
   }
 
   #restIsRequest(): boolean {
@@ -297,12 +306,13 @@ export class Connection {
     if (this.#closed) return;
     // A reply that is being written may well have arrived: the reset can overtake the write's end.
     const replied = this.#replied || this.#writing;
-    const fields = { peer: this.peer.text, error: String(error) };
     if (this.#replies.length === 0 && this.#lines.restLength > 0 && !replied) {
-      this.#warnings.warn("Connection broken in the middle of a request", () => fields);
-    } else {
-      this.#log.debug("Connection reset by the peer", fields);
+      this.#recordUnfinished();
     }
+    this.#log.debug("Connection reset by the peer", {
+      peer: this.peer.text,
+      error: String(error),
+    });
     if (this.#endedAt !== undefined) this.#close("closed", this.#endedAt);
     else this.#close(error instanceof Deno.errors.ConnectionReset ? "reset" : "closed");
   }

@@ -4,7 +4,7 @@ import type { AgentProcess } from "../lab/agent/agent_process.ts";
 import { withAgent } from "../lab/agent/with_agent.ts";
 import { type HealthStatus, startHealthBackend } from "../lab/backends/libraries/health_backend.ts";
 import type { LineClient } from "../lab/clients/line_client.ts";
-import { DeafClient } from "../lab/clients/rude_clients.ts";
+import { DeafClient, resetAfter } from "../lab/clients/rude_clients.ts";
 import { eventually, within } from "../lab/testing/eventually.ts";
 
 /** The agent looks for connections that are overdue once a second; the rest is room. */
@@ -82,6 +82,30 @@ Deno.test("a line that does not end within request_timeout_ms closes its connect
     }
     assert.equal(await idle.ask("nonsense\n"), "down\n", "Who has sent nothing is not concerned");
     assert.equal(await waiting.ask("nonsense\n"), "down\n");
+  });
+});
+
+Deno.test("a line that never ends is told and counted as parse_error, by the client's reset or the agent's close", async () => {
+  await withAgent({ flags: ["--request-timeout", "1000"] }, async (agent) => {
+    const [quoted, cut] = ["127.0.0.1 1 no-ssl in-single-quotes\\n", "127.0.0.1 1 no-ssl"];
+    const counted = async (count: number) =>
+      (await agent.metrics()).get('check_errors_total{error_type="parse_error"}') === count;
+    let connected = false;
+    await resetAfter(agent.port, quoted, async () => {
+      const had = connected;
+      connected = (await agent.metrics()).get("haproxy_connections_active") === 1;
+      return had;
+    });
+    await eventually("the one that was reset", () => counted(1));
+    using client = await agent.connect();
+    await client.write(cut);
+    assert.equal(await within("the agent to close", SWEEP_MS, client.readToEnd()), "");
+    await eventually("the one that was closed", () => counted(2));
+    assert.deepEqual(
+      agent.logs.filter(({ message }) => message === "Invalid line")
+        .map(({ level, line, error }) => [level, line, `${error}`.slice(0, 20)]),
+      [["warn", quoted, "the line ends in a b"], ["warn", cut, "expected 4 fields: <"]],
+    );
   });
 });
 

@@ -66,7 +66,7 @@ testSideBySide("last_chk has the agent's words, however it is told to reply", []
       check: ordinary,
       agentPort: draining.port,
       options: " servise=stock",
-      looks: { status: "DOWN", lastCheck: "down #parse_error: an option is unknown" },
+      looks: { status: "DOWN", lastCheck: /^down #parse_error: an option is unknown / },
     },
     {
       check: ordinary,

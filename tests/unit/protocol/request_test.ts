@@ -138,13 +138,19 @@ const OLD_SPELLING =
 const PORT = "backend_port must be a number from 1 to 65535";
 const FLAG = "ssl_flag must be ssl or no-ssl";
 const NAME = "proxy_host_name must be a host with an optional port";
+const OPTION = "an option is unknown (known: service, tls, timeout, fall, rise)";
 const FIELDS = "expected 4 fields: <backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>";
 
 const INVALID: readonly [string, string, string][] = [
   ["an empty line", "", "the line is empty"],
   ["blanks alone", " \t ", "the line is empty"],
   ["three fields", "10.0.3.7 50051 no-ssl", FIELDS],
-  ["a field too many", "10.0.3.7 50051 no-ssl api.internal x", "an option is unknown"],
+  ...["", " service=orders"].map((options): [string, string, string] => [
+    `the line end that HAProxy sends from within single quotes, after ${JSON.stringify(options)}`,
+    `10.0.3.7 50051 no-ssl api.internal${options}\\n`,
+    "the line ends in a backslash and an n: agent-send needs double quotes",
+  ]),
+  ["a field too many", "10.0.3.7 50051 no-ssl api.internal x", OPTION],
   ...["unix:/run/x.sock", "dns:api", "dns:///api", "ipv4:10.0.3.7", "xds:api", "http://api"]
     .map((host): [string, string, string] => [
       `the scheme in ${host}`,
@@ -217,18 +223,18 @@ const INVALID: readonly [string, string, string][] = [
       NAME,
     ]),
   ["an authority of 254 bytes", `10.0.3.7 50051 no-ssl ${"a".repeat(254)}`, NAME],
-  ["an unknown option", "10.0.3.7 50051 no-ssl api.internal servce=x", "an option is unknown"],
+  ["an unknown option", "10.0.3.7 50051 no-ssl api.internal servce=x", OPTION],
   [
     "an option of Object.prototype",
     "10.0.3.7 50051 no-ssl a constructor=x",
-    "an option is unknown",
+    OPTION,
   ],
   [
     "an option without a value",
     "10.0.3.7 50051 no-ssl api.internal service",
-    "an option is unknown",
+    OPTION,
   ],
-  ["an option in capitals", "10.0.3.7 50051 no-ssl api.internal Service=x", "an option is unknown"],
+  ["an option in capitals", "10.0.3.7 50051 no-ssl api.internal Service=x", OPTION],
   [
     "a repeated option",
     "10.0.3.7 50051 no-ssl api.internal service=a service=a",
@@ -238,7 +244,7 @@ const INVALID: readonly [string, string, string][] = [
   ...["", "a b", "a/b", "a".repeat(65)].map((profile): [string, string, string] => [
     `the TLS profile ${JSON.stringify(profile.slice(0, 10))}`,
     `10.0.3.7 50051 ssl api.internal tls=${profile}`,
-    profile === "a b" ? "an option is unknown" : "the option tls is malformed",
+    profile === "a b" ? OPTION : "the option tls is malformed",
   ]),
   ...["", "0", "-1", "+1", "01", "1.5", "60001", "1s"].map((ms): [string, string, string] => [
     `the timeout ${JSON.stringify(ms)}`,
