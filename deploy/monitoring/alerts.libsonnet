@@ -20,7 +20,7 @@ function(config)
       duration='2m',
       severity='critical',
       summary='The agent {{ $labels.instance }} does not answer',
-      description='HAProxy keeps every server as it last was: a server that dies now stays UP and gets requests.',
+      description='With agent-check HAProxy keeps every server as it last was: one that dies now stays UP and gets requests. With tcp-check it takes them all out.',
     ),
 
     alert(
@@ -64,7 +64,7 @@ function(config)
       duration='2m',
       severity='warning',
       summary='HAProxy hangs up on {{ $labels.instance }} before its answers',
-      description='{{ $value | humanize }} checks in 10 minutes had no answer in time, and HAProxy keeps those servers as they last were. Lower check_timeout_ms, or raise agent-inter or timeout check.',
+      description='{{ $value | humanize }} checks in 10 minutes had no answer in time: HAProxy keeps those servers as they last were, or with tcp-check takes them out. Lower check_timeout_ms, or raise agent-inter or timeout check.',
     ),
 
     alert(
@@ -91,7 +91,7 @@ function(config)
       duration='10m',
       severity='warning',
       summary='The agent {{ $labels.instance }} turns clients away: {{ $labels.reason }}',
-      description='To an HAProxy that is turned away every server stays as it last was.',
+      description='To an HAProxy that is turned away every server stays as it last was, or with tcp-check goes DOWN.',
     ),
 
     alert(
