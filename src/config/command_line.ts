@@ -144,7 +144,7 @@ export function helpText(): string {
 Usage:
   haproxy-grpc-agent [flags]
   haproxy-grpc-agent check <backend_server> <backend_port> <ssl|no-ssl> <proxy_host_name>
-                     [option...] [flags]    one check by hand: exit 0 up, 1 down, 2 wrong usage
+                     [option...] [flags]    one check by hand: exit 0 up, 1 down, 2 not asked
   haproxy-grpc-agent ready [flags]          asks the agent that runs with the same flags and
                                             configuration: exit 0 ready, 1 not, 2 wrong usage
 

@@ -82,6 +82,17 @@ warned of; one of comments alone is fine.
 ## Settings
 
 ${groups.join("\n")}
+## Access rules
+
+\`allow_clients\` takes addresses and networks. \`allow_backends\` takes host patterns as well: a name, or \`*.\` and a
+name, for all names below it. Each entry there may end in a port, or ports from one to another:
+\`10.0.3.0/24:50051\`, \`[2001:db8::/32]:443\`, \`api.internal\`, \`*.svc.cluster.local:8000-9000\`. One entry that fits
+is enough.
+
+A name that a pattern covers, as it stands in the line, may lead to any address: whoever answers for it in DNS is
+trusted. Of every other name, only the addresses that a network covers are connected to. For a request by address
+the networks alone count.
+
 ## Tables of the TOML file
 
 What stands below the head of a table belongs to it, up to the next head. So settings stand above the first
