@@ -30,6 +30,11 @@ const MAX_AT_ONCE = 8;
 const atOnce = Math.min(MAX_AT_ONCE, navigator.hardwareConcurrency + 2);
 
 const args = [...Deno.args];
+if (args.includes("--help")) {
+  // Each deno test would tell its own, and end well.
+  console.log("Usage: deno task test [--agent PATH] [FLAG OF deno test ...] [FILE OR FOLDER ...]");
+  Deno.exit(0);
+}
 let agent = Deno.env.get("AGENT");
 const at = args.indexOf("--agent");
 if (at >= 0) [, agent] = args.splice(at, 2);
