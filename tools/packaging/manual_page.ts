@@ -35,9 +35,9 @@ A server of HAProxy's that is checked so:
 .PP
 .in +4n
 .EX
-server api1 10.0.3.7:50051 check agent\\-check agent\\-addr 127.0.0.1
-    agent\\-port 5555 agent\\-inter 2s
-    agent\\-send "10.0.3.7 50051 no\\-ssl api.internal\\en"
+default\\-server proto h2 check agent\\-check agent\\-inter 2s
+default\\-server agent\\-addr 127.0.0.1 agent\\-port 5555
+server api1 10.0.3.7:50051 agent\\-send "10.0.3.7 50051 no\\-ssl api.internal\\en"
 .EE
 .in
 .SH COMMANDS
@@ -96,7 +96,9 @@ A wrong command line; with
 .B check
 and
 .B ready
-a wrong configuration too.
+a wrong configuration too, and with
+.B check
+an agent that could not ask.
 .SH SEE ALSO
 .BR haproxy (1),
 .BR systemctl (1),
