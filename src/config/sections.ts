@@ -150,6 +150,10 @@ const VALUE = /^[\x20-\x7e]*$/;
 /** Names that the client sets itself, or that HTTP/2 forbids. */
 const RESERVED = new Set(["te", "content-type", "user-agent", "host", "connection"]);
 
+const ACCEPTED_NAME =
+  "a name of ASCII metadata (a-z 0-9 _ . -, none that begins with grpc- or ends in " +
+  `-bin, and not ${[...RESERVED].join(", ")})`;
+
 const FROM_ENVIRONMENT = "env:";
 
 /**
@@ -185,7 +189,7 @@ export function readMetadata(
     }
     if (!NAME.test(name) || RESERVED.has(name)) {
       mistakes.push(
-        wrongValue("metadata", source, name, "a name of ASCII metadata (a-z 0-9 _ . -)"),
+        wrongValue("metadata", source, name, ACCEPTED_NAME),
       );
     } else if (typeof value !== "string") {
       mistakes.push(`${key} (from ${source}): the value is not a text`);
