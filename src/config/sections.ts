@@ -147,12 +147,14 @@ const NAME = /^(?!grpc-)(?!.*-bin$)[0-9a-z_.-]+$/;
 /** Visible ASCII and blanks, as HTTP/2 carries it. */
 const VALUE = /^[\x20-\x7e]*$/;
 
-/** Names that the client sets itself, or that HTTP/2 forbids. */
-const RESERVED = new Set(["te", "content-type", "user-agent", "host", "connection"]);
+/** Names that gRPC sets itself, and those that make a request malformed (RFC 9113, section 8.2.2). */
+const RESERVED = new Set([
+  ...["te", "content-type", "user-agent", "host", "content-length"],
+  ...["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"],
+]);
 
-const ACCEPTED_NAME =
-  "a name of ASCII metadata (a-z 0-9 _ . -, none that begins with grpc- or ends in " +
-  `-bin, and not ${[...RESERVED].join(", ")})`;
+const ACCEPTED_NAME = "a name of ASCII metadata (a-z 0-9 _ . -; not grpc-..., ...-bin, or one of " +
+  "HTTP's own, such as host)";
 
 const FROM_ENVIRONMENT = "env:";
 
