@@ -102,6 +102,9 @@ function changedKeys(
 /** HAProxy's default `agent-inter`, less some time for the reply to arrive, in milliseconds. */
 const SAFE_CHECK_TIMEOUT_MS = 1950;
 
+/** A shorter time to answer was probably meant in seconds. */
+const LEAST_LIKELY_MS = 20;
+
 /**
  * @param now for the certificates' validity
  * @returns one line for each thing that is accepted but hardly meant
@@ -116,6 +119,14 @@ export function warningsAbout(
       `check_timeout_ms: ${settings.check_timeout_ms} is more than ${SAFE_CHECK_TIMEOUT_MS}: HAProxy ` +
         "gives up after agent-inter (2 s unless set) and then keeps a dead server UP",
     );
+  }
+  for (
+    const key of ["check_timeout_ms", "grpc_connect_timeout_ms", "grpc_rpc_timeout_ms"] as const
+  ) {
+    const ms = settings[key];
+    if (ms < LEAST_LIKELY_MS) {
+      warnings.push(`${key}: ${ms} are milliseconds: a backend that takes longer is down`);
+    }
   }
   const open = settings.server_bind_address.filter((address) => !isLoopback(address));
   if (open.length > 0 && settings.allow_clients.length + settings.allow_backends.length === 0) {

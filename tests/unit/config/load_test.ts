@@ -303,6 +303,10 @@ const WARNINGS: readonly [string, Given, readonly RegExp[]][] = [
     /^check_timeout_ms: 1951 is more than 1950: .*agent-inter/,
   ]],
   ["nothing of a check that just fits", { args: [...LOOPBACK, "--check-timeout", "1950"] }, []],
+  ["times meant in seconds", {
+    args: [...LOOPBACK, "--check-timeout", "2"],
+    env: { HAPROXY_AGENT_GRPC_CONNECT_TIMEOUT: "1", HAPROXY_AGENT_GRPC_RPC_TIMEOUT: "20" },
+  }, [/^check_timeout_ms: 2 are milliseconds: /, /^grpc_connect_timeout_ms: 1 are milliseconds: /]],
   ["insecure_skip_verify", { args: LOOPBACK, toml: "[tls.lab]\ninsecure_skip_verify = true" }, [
     /^tls\.lab\.insecure_skip_verify: /,
   ]],
