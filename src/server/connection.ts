@@ -171,9 +171,8 @@ export class Connection {
   }
 
   async #readLines(): Promise<void> {
-    let taken = 0;
     while (!this.#finished) {
-      taken += this.#takeLines();
+      if (this.#takeLine() && this.#lines.restLength > 0) await this.#takeFurtherLines();
       if (this.#replies.length >= MAX_PIPELINED) {
         await this.#answering;
         continue;
@@ -185,9 +184,8 @@ export class Connection {
         }));
         return;
       }
-      const turn = this.#reads.take(Math.max(1, taken));
+      const turn = this.#reads.take();
       if (turn !== undefined) await turn;
-      taken = 0;
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
       if (count === null) {
@@ -230,16 +228,19 @@ export class Connection {
     return this.#lines.restLength > 0 && parseRequest(decoder.decode(this.#lines.rest)).ok;
   }
 
-  /** @returns how many it has taken */
-  #takeLines(): number {
-    let count = 0;
-    while (this.#replies.length < MAX_PIPELINED) {
-      const line = this.#lines.next();
-      if (line === undefined) break;
-      this.#take(line);
-      count++;
-    }
-    return count;
+  /** The first line belongs to its read; each further one waits for its turn like a read. */
+  async #takeFurtherLines(): Promise<void> {
+    do {
+      const turn = this.#reads.take();
+      if (turn !== undefined) await turn;
+    } while (!this.#finished && this.#takeLine());
+  }
+
+  /** @returns whether there was a line, and room for its reply */
+  #takeLine(): boolean {
+    const line = this.#replies.length < MAX_PIPELINED ? this.#lines.next() : undefined;
+    if (line !== undefined) this.#take(line);
+    return line !== undefined;
   }
 
   #take(line: Uint8Array<ArrayBuffer>): void {
