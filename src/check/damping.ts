@@ -1,6 +1,6 @@
 import { LruMap } from "../lru_map.ts";
 import type { AgentState } from "../protocol/reply.ts";
-import { type BackendVerdict, meaningOf } from "../protocol/verdict.ts";
+import { type BackendVerdict, keptVerdict, meaningOf } from "../protocol/verdict.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
 const FORGET_AFTER_MS = 10 * 60_000;
@@ -102,7 +102,7 @@ export class Damping {
     const standing = before !== undefined && run !== 0 && before.run === run
       ? before.standing
       : damp(before?.standing, state, meaningOf(verdict).countsAtOnce, thresholds);
-    this.#known.set(key, { verdict, standing, run, at: now });
+    this.#known.set(key, { verdict: keptVerdict(verdict), standing, run, at: now });
     return standing;
   }
 

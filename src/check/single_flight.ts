@@ -1,5 +1,5 @@
 import { LruMap } from "../lru_map.ts";
-import { meaningOf, type Verdict } from "../protocol/verdict.ts";
+import { keptVerdict, meaningOf, type Verdict } from "../protocol/verdict.ts";
 import type { CheckProgress, RunningCheck } from "./health_client.ts";
 
 /** Observations that are kept for those that ask later. */
@@ -117,7 +117,8 @@ export class SingleFlight {
       if (this.#maxAgeMs > 0 && meaningOf(observation.verdict).mayServeAgain) {
         // A run that was begun later may have ended sooner.
         const isNewest = (this.#kept.get(key)?.at ?? -Infinity) <= begunAt;
-        if (isNewest) this.#kept.set(key, { observation, at: begunAt });
+        const kept = { ...observation, verdict: keptVerdict(observation.verdict) };
+        if (isNewest) this.#kept.set(key, { observation: kept, at: begunAt });
       }
     };
     const flight = new Flight(check, begunAt, onEnd, forget);

@@ -106,3 +106,25 @@ export function describeVerdict(verdict: Verdict): string {
       return stackOf(verdict.error);
   }
 }
+
+/** An error is kept up to this many characters: a backend may say as much as it likes. */
+const MAX_KEPT_LENGTH = 300;
+
+/**
+ * @param before the text kept so far
+ * @returns a text to keep beyond its check: the same object as before where nothing has changed
+ */
+export function keptText(text: string, before?: string): string {
+  if (text.length > MAX_KEPT_LENGTH) return copyOf(text.slice(0, MAX_KEPT_LENGTH)) + "…";
+  return text === before ? before : copyOf(text);
+}
+
+/** @returns a verdict to keep beyond its check */
+export function keptVerdict<Kept extends Verdict>(verdict: Kept): Kept {
+  return "detail" in verdict ? { ...verdict, detail: keptText(verdict.detail) } : verdict;
+}
+
+/** A substring keeps its whole string alive in V8; a copy does not. */
+function copyOf(text: string): string {
+  return ` ${text}`.slice(1);
+}

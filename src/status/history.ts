@@ -6,6 +6,7 @@ import {
   type BackendVerdict,
   describeVerdict,
   errorType,
+  keptText,
 } from "../protocol/verdict.ts";
 
 /** A backend that nobody has asked about for so long is forgotten, in milliseconds. */
@@ -19,9 +20,6 @@ const MAX_BACKENDS = 10_000;
 
 /** After so long without a check that could be made, the lack is reported, in milliseconds. */
 const UNASKED_LONG_MS = 60_000;
-
-/** An error is kept up to this many characters. */
-const MAX_DETAIL_LENGTH = 300;
 
 /** Why a check was not good. */
 export interface Failure {
@@ -268,20 +266,6 @@ function isLong(unasked: Unasked | undefined): boolean {
 /** Whether the last of the checks that could not be made is so long ago that the next one begins a new row. */
 function isOver(unasked: Unasked | undefined, now: number): boolean {
   return unasked !== undefined && now - unasked.at >= UNASKED_LONG_MS;
-}
-
-/**
- * @param before the text kept so far
- * @returns a text to keep: the same object as before where nothing has changed
- */
-function keptText(text: string, before: string | undefined): string {
-  if (text.length > MAX_DETAIL_LENGTH) return copyOf(text.slice(0, MAX_DETAIL_LENGTH)) + "…";
-  return text === before ? before : copyOf(text);
-}
-
-/** A substring keeps its whole string alive in V8; a copy does not. */
-function copyOf(text: string): string {
-  return ` ${text}`.slice(1);
 }
 
 /** How many checks are kept. Their failures are bits of one number, so it can be 31 at most. */

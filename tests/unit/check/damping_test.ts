@@ -142,6 +142,14 @@ Deno.test("Damping repeats the answer of the last minute", () => {
   assert.equal(damping.lastAnswer("a"), undefined);
 });
 
+Deno.test("Damping keeps 300 characters of what a backend says", () => {
+  const damping = new Damping(() => 0);
+  const verdict = { kind: "rpc", code: "INTERNAL", detail: "x".repeat(5000) } as const;
+  damping.judge("a", 1, verdict, "down", { fall: 1, rise: 1 });
+  const detail = `${"x".repeat(300)}…`;
+  assert.deepEqual(damping.lastAnswer("a")?.verdict, { ...verdict, detail });
+});
+
 Deno.test("Damping keeps what it has counted when fall changes", () => {
   const damping = new Damping(() => 0);
   damping.judge("a", 1, SERVING, "up", { fall: 1, rise: 1 });

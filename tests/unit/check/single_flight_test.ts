@@ -143,9 +143,20 @@ for (const [verdict, kept] of KEPT) {
     const flight = flights.add("a", run, performance.now());
     run.end(verdict);
     await flight.observation;
-    assert.equal(flights.kept("a")?.verdict, kept ? verdict : undefined);
+    assert.deepEqual(flights.kept("a")?.verdict, kept ? verdict : undefined);
   });
 }
+
+Deno.test("SingleFlight keeps 300 characters of what a backend says, and gives those that wait all of it", async () => {
+  const flights = new SingleFlight(true, 1000);
+  const run = new Run();
+  const flight = flights.add("a", run, performance.now());
+  const verdict: Verdict = { kind: "rpc", code: "INTERNAL", detail: "x".repeat(5000) };
+  run.end(verdict);
+  assert.equal((await flight.observation).verdict, verdict);
+  const detail = `${"x".repeat(300)}…`;
+  assert.deepEqual(flights.kept("a"), { verdict: { ...verdict, detail }, run: flight.run });
+});
 
 Deno.test("SingleFlight counts the age of a verdict from the beginning of its run", async () => {
   using time = new FakeTime();
