@@ -233,7 +233,7 @@ export class Connection {
     do {
       const turn = this.#reads.take();
       if (turn !== undefined) await turn;
-    } while (!this.#finished && this.#takeLine());
+    } while (!this.#finished && this.#takeLine() && this.#lines.restLength > 0);
   }
 
   /** @returns whether there was a line, and room for its reply */
