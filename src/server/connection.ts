@@ -184,7 +184,7 @@ export class Connection {
         }));
         return;
       }
-      const turn = this.#reads.take();
+      const turn = this.#reads.takeRead();
       if (turn !== undefined) await turn;
       const reading = this.#socket.read(this.#lines.space());
       const count = await (this.#restIsRequest() ? this.#endAfterPause(reading) : reading);
@@ -231,7 +231,7 @@ export class Connection {
   /** The first line belongs to its read; each further one waits for its turn like a read. */
   async #takeFurtherLines(): Promise<void> {
     do {
-      const turn = this.#reads.take();
+      const turn = this.#reads.takeRead();
       if (turn !== undefined) await turn;
     } while (!this.#finished && this.#takeLine() && this.#lines.restLength > 0);
   }

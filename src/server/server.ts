@@ -10,13 +10,6 @@ const SWEEP_MS = 1000;
 /** How long accepting rests after an error (no file descriptor is left, say), in milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
-/**
- * How many reads of clients (or further lines of them), and how many accepts, begin at most in a turn of the event loop.
- * Each has a row of its own: in one with the reads, each accept would wait for a line of all clients that ask.
- */
-const READS_PER_TURN = 24;
-const ACCEPTS_PER_TURN = 8;
-
 /** Such an error is logged no more often than this, in milliseconds. */
 const ACCEPT_COMPLAINT_MS = 1000;
 
@@ -52,8 +45,7 @@ export class Server {
   readonly #log: Logger;
   readonly #warnings: ThrottledWarnings;
   readonly #connections = new UnorderedSet<Connection>();
-  readonly #reads = new ReadLimiter(READS_PER_TURN);
-  readonly #accepts = new ReadLimiter(ACCEPTS_PER_TURN);
+  readonly #reads = new ReadLimiter();
   #stopping = false;
 
   /**
@@ -103,7 +95,7 @@ export class Server {
     let complainedAt = -Infinity;
     while (!this.#stopping) {
       try {
-        await this.#accepts.take();
+        await this.#reads.takeAccept();
         this.#admit(await listener.accept());
       } catch (error) {
         if (this.#stopping) return;

@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { ReadLimiter } from "../../../src/server/read_limiter.ts";
 
 Deno.test("ReadLimiter lets some read at once", () => {
-  const reads = new ReadLimiter(32);
-  for (let nth = 0; nth < 16; nth++) assert.equal(reads.take(), undefined);
+  const reads = new ReadLimiter();
+  for (let nth = 0; nth < 16; nth++) assert.equal(reads.takeRead(), undefined);
 });
 
 Deno.test("ReadLimiter lets a hundred read in their order, some in each turn", async () => {
-  const reads = new ReadLimiter(32);
+  const reads = new ReadLimiter();
   const read: number[] = [];
   const waiting = Array.from({ length: 100 }, (_, reader) => {
-    const turn = reads.take();
+    const turn = reads.takeRead();
     return turn && turn.then(() => read.push(reader));
   }).filter((turn) => turn !== undefined);
   assert.ok(waiting.length > 50, `${waiting.length} had to wait`);
@@ -19,6 +19,15 @@ Deno.test("ReadLimiter lets a hundred read in their order, some in each turn", a
   assert.ok(read.length < waiting.length, "All of them read in one turn");
   await Promise.all(waiting);
   assert.deepEqual(read, read.toSorted((one, other) => one - other));
+});
+
+Deno.test("ReadLimiter lets an accept wait for the next turn only, whoever waits to read", async () => {
+  const reads = new ReadLimiter();
+  let read = 0;
+  const waiting = Array.from({ length: 1000 }, () => reads.takeRead()?.then(() => read++));
+  await reads.takeAccept();
+  assert.ok(read < 100, `${read} reads first`);
+  await Promise.all(waiting);
 });
 
 /** Clients that ask again as soon as they have their answer. Arguments: the port, and how many. */
@@ -36,7 +45,7 @@ async function ask(connection) {
 `;
 
 Deno.test("A thousand clients that ask without a pause keep no other socket from being read", async () => {
-  const reads = new ReadLimiter(32);
+  const reads = new ReadLimiter();
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 4096 });
   const { port } = listener.addr;
   using quiet = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -47,7 +56,7 @@ Deno.test("A thousand clients that ask without a pause keep no other socket from
   const serve = async (connection: Deno.TcpConn) => {
     try {
       while (true) {
-        await reads.take();
+        await reads.takeRead();
         if (await connection.read(new Uint8Array(1)) === null) return;
         const begun = performance.now();
         while (performance.now() - begun < 0.03); // what a check costs
