@@ -18,7 +18,7 @@ const GRPC_JS = `${NAME}-grpc-js.mjs`;
 const launcher = `#!/bin/sh
 # Runs ${NAME}.mjs, which stands beside it, with the deno beside it or that of the PATH; \`DENO\` names
 # another.
-# The first run by somebody who may write here leaves what Deno has found out about that file in cache/:
+# The first two runs by somebody who may write here leave what Deno has found out about that file in cache/:
 # without it each start takes longer and 20 MB more.
 here=$(dirname -- "$(readlink -f -- "$0")")
 export DENO_NO_UPDATE_CHECK=1 DENO_DIR="\${DENO_DIR:-$here/cache}"
