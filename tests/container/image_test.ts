@@ -57,12 +57,14 @@ testWithDocker("its health check fails when the agent does not answer", async (e
 });
 
 testWithDocker(
-  "a check through its published port is up, and down for a stopped backend",
+  "a check through its published port, and by hand, is up, and down for a stopped backend",
   async (engine) => {
     await buildAgent(engine);
     await using backend = await startHealthBackend({ host: await machineAddress(engine) });
     await using agent = await AgentContainer.start(engine, [], ["--reply-reason", "true"]);
     assert.equal(await agent.ask(backend.line()), "up\n");
+    const byHand = ["haproxy-grpc-agent", "check", ...backend.line().trimEnd().split(" ")];
+    assert.match(await engine.docker(["exec", agent.id, ...byHand]), /^reply +up$/m);
     await backend.setStatus("", "NOT_SERVING");
     assert.equal(await agent.ask(backend.line()), "down #NOT_SERVING\n");
     await backend.setStatus("", "SERVING");
