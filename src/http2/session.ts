@@ -1,3 +1,5 @@
+import { FloodBounds } from "./flood_bounds.ts";
+import { FlowControl } from "./flow_control.ts";
 import {
   ConnectionError,
   ErrorCode,
@@ -21,14 +23,7 @@ import {
   ResponseHeadersReader,
   statusOf,
 } from "./response_headers.ts";
-import {
-  FloodBounds,
-  FlowControl,
-  type Stream,
-  type StreamOwner,
-  type StreamRequest,
-  Streams,
-} from "./stream.ts";
+import { type Stream, type StreamOwner, type StreamRequest, Streams } from "./stream.ts";
 
 /**
  * The life of a session. `draining` opens no stream and ends with the last one; `closed` takes and sends
