@@ -78,6 +78,26 @@ testPlainAndTls(
   },
 );
 
+testWithBackends(
+  "calls at once on a connection that falls silent after some bytes of an answer are all up",
+  async (start) => {
+    const names = ["a", "b", "c", "d", "e"];
+    const services = Object.fromEntries(names.map((name) => [name, "SERVING" as const]));
+    await using backend = await start({ services });
+    await withAgent({ flags: ["--reply-reason", "true"] }, async (agent) => {
+      await using proxy = await CuttingProxy.start(backend.port);
+      const line = (name: string) => `127.0.0.1 ${proxy.port} no-ssl a.test service=${name}\n`;
+      assert.match(await agent.ask(line("a")), /^up\b/);
+      proxy.cutKept(10, "silence");
+      const replies = await Promise.all(names.map((name) => agent.askTimed(line(name))));
+      for (const { reply, ms } of replies) {
+        assert.match(reply, /^up\b/);
+        assert.ok(ms < CONTRACT_MS, `The answer took ${Math.round(ms)} ms`);
+      }
+    });
+  },
+);
+
 /** The first connections answer no call from one on, and acknowledge no PING. */
 function silentFrom(firstCall: number, connections: number): ScriptedServerOptions {
   return {
