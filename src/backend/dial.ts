@@ -59,8 +59,8 @@ export class Dial {
   /** How far it is, for the reason of a timeout. */
   phase: "connect" | "tls" = "connect";
   readonly result: Promise<Dialled>;
-  /** Since when it has waited for {@linkcode DialLimits.connects}, in milliseconds of `performance.now()`. */
-  readonly queuedAt = performance.now();
+  /** Since when it has been wanted, in milliseconds of `performance.now()`. */
+  readonly queuedAt: number;
   /** When it began to connect. */
   begunAt = Infinity;
   readonly #destination: Destination;
@@ -74,13 +74,18 @@ export class Dial {
   #handshakeAt: number | undefined;
   #handshakeWaited = false;
 
-  /** @param timeoutMs how long TCP and TLS may take together, once they have begun, in milliseconds */
+  /**
+   * @param timeoutMs how long TCP and TLS may take together, once they have begun, in milliseconds
+   * @param queuedAt since when it has been wanted, if it could not be made at once
+   */
   constructor(
     destination: Destination,
     timeoutMs: number,
     limits: DialLimits,
     deadlines: Deadlines,
+    queuedAt = performance.now(),
   ) {
+    this.queuedAt = queuedAt;
     this.#destination = destination;
     this.#limits = limits;
     this.#timeoutMs = timeoutMs;

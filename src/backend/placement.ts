@@ -31,8 +31,8 @@ export interface PendingPlacement {
 const NEXT_ADDRESS_MS = 250;
 
 /**
- * A dial that has queued for so long, in milliseconds, makes the check `local`. A thousand dials queue for less, so
- * a thousand silent backends are still `down`.
+ * A dial that has waited for so long before it began, in milliseconds, makes the check `local`. A thousand dials wait for
+ * less, so a thousand silent backends are still `down`.
  */
 const MAX_QUEUED_MS = 1000;
 
@@ -45,6 +45,8 @@ export interface Endpoint {
   readonly waiting: Set<Waiter>;
   /** The end of a pause in dialling. */
   pause: Deadline | undefined;
+  /** Since when its next dial has waited for room under {@linkcode PoolOptions.maxConnections}. */
+  crowdedAt: number | undefined;
 }
 
 /** What a {@linkcode Waiter} needs of its pool. */
@@ -109,8 +111,7 @@ export class Waiter implements PendingPlacement {
         return "All connections that max_channels allows are in use";
       }
       for (const { begunAt, queuedAt } of dials) {
-        const queuedMs = performance.now() - queuedAt;
-        if (begunAt === Infinity && queuedMs >= MAX_QUEUED_MS) {
+        if (Math.min(begunAt, performance.now()) - queuedAt >= MAX_QUEUED_MS) {
           return "The agent had too many connections to make at once";
         }
       }

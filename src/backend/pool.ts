@@ -1,4 +1,5 @@
 import type { Deadline, Deadlines } from "../deadline.ts";
+import { UnorderedSet } from "../unordered_set.ts";
 import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
 import { type Destination, destinationKey, Dial, type DialFailure } from "./dial.ts";
 import { DialLimits } from "./dial_limits.ts";
@@ -76,12 +77,21 @@ function countServing({ connections }: Endpoint): number {
   return count;
 }
 
+/** Since when a destination's next dial has been wanted, in milliseconds of `performance.now()`. */
+function wantedAt({ crowdedAt, waiting }: Endpoint): number {
+  const [oldest] = waiting;
+  // Those for whose sake it was crowded may have gone.
+  return Math.max(crowdedAt ?? performance.now(), oldest?.since ?? performance.now());
+}
+
 /** The connections to backends: which one a call takes, and how long each is kept. */
 export class Pool {
   readonly #observer: PoolObserver;
   readonly #deadlines: Deadlines;
   readonly #limits: DialLimits;
   readonly #endpoints = new Map<string, Endpoint>();
+  /** All connections; many destinations have none, but calls that wait for one. */
+  readonly #connections = new UnorderedSet<Connection>();
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
   #options: PoolOptions;
@@ -160,7 +170,7 @@ export class Pool {
     this.#sweep.cancel();
     this.#sweep = this.#scheduleSweep();
     this.#endByAndBy("reload", (connection) => !this.#mayKeep(connection));
-    this.#makeRoom(this.#connections(), this.#size - this.#makingRoom - options.maxConnections);
+    this.#makeRoom(this.#connections, this.#size - this.#makingRoom - options.maxConnections);
   }
 
   /** Closes all connections once the calls on them have ended. */
@@ -184,6 +194,7 @@ export class Pool {
       dials: new Set<Dial>(),
       waiting: new Set<Waiter>(),
       pause: undefined,
+      crowdedAt: undefined,
     };
     this.#endpoints.set(key, endpoint);
     return endpoint;
@@ -256,7 +267,8 @@ export class Pool {
       // Several at once, so that a flood of new destinations does not pay for the search each time.
       const count = Math.max(1, Math.floor(maxConnections / 64));
       if (isFull) {
-        if (this.#makeRoom(this.#connections(), count)) continue;
+        if (this.#makeRoom(this.#connections, count)) continue;
+        endpoint.crowdedAt ??= performance.now();
         this.#crowded.add(endpoint);
         return;
       }
@@ -284,7 +296,15 @@ export class Pool {
     const { connectTimeoutMs } = this.#options;
     this.#size++;
     this.#observer.onOpened();
-    const dial = new Dial(destination, connectTimeoutMs, this.#limits, this.#deadlines);
+    const limits = this.#limits;
+    const dial = new Dial(
+      destination,
+      connectTimeoutMs,
+      limits,
+      this.#deadlines,
+      wantedAt(endpoint),
+    );
+    endpoint.crowdedAt = undefined;
     dials.add(dial);
     const dialled = await dial.result;
     const wanted = dials.delete(dial);
@@ -310,6 +330,7 @@ export class Pool {
       },
       onClosed: (reason) => {
         endpoint.connections.delete(connection);
+        this.#connections.delete(connection);
         if (reason === "limit") this.#makingRoom--;
         this.#gone(reason);
         this.#serve(endpoint);
@@ -319,6 +340,7 @@ export class Pool {
     connection.expiresAt = connection.openedAt + maxAgeMs * (0.8 + 0.4 * Math.random());
     connection.replaceAt = connection.expiresAt;
     endpoint.connections.add(connection);
+    this.#connections.add(connection);
     if (this.#closed) connection.drain("unused");
     this.#serve(endpoint);
     // It was dialled before a reload, for calls that end as they began.
@@ -370,7 +392,7 @@ export class Pool {
   }
 
   #serveCrowded(): void {
-    for (const endpoint of [...this.#crowded]) {
+    for (const endpoint of this.#crowded) {
       this.#crowded.delete(endpoint);
       this.#serve(endpoint);
       if (this.#crowded.has(endpoint)) return;
@@ -416,7 +438,7 @@ export class Pool {
 
   /** Ends all connections of which something holds, so that many keep no check waiting. */
   #endByAndBy(reason: CloseReason, isOver: (connection: Connection) => boolean): void {
-    const left = [...this.#connections()]
+    const left = [...this.#connections]
       .filter((connection) => connection.usable && isOver(connection));
     const endSome = () => {
       for (const connection of left.splice(0, ENDED_AT_ONCE)) {
@@ -425,10 +447,6 @@ export class Pool {
       if (left.length > 0) this.#deadlines.set(endSome, PAUSE_IN_ENDING_MS);
     };
     endSome();
-  }
-
-  *#connections(): Iterable<Connection> {
-    for (const { connections } of this.#endpoints.values()) yield* connections;
   }
 
   #scheduleSweep(): Deadline {

@@ -53,6 +53,7 @@ function endpointOf(destination: Destination): Endpoint {
     dials: new Set(),
     waiting: new Set(),
     pause: undefined,
+    crowdedAt: undefined,
   };
 }
 

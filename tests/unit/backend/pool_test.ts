@@ -229,6 +229,31 @@ Deno.test("Pool says when a dial has waited long for its turn: that is the agent
   for (const place of places) place.leave();
 });
 
+Deno.test("Pool says when a dial has begun late because there was no room for it", async () => {
+  await using hole = await blackHole(freePort(), "0.0.0.0");
+  await using lab = new PoolLab({ connectTimeoutMs: 1100, maxConnections: 1 });
+  const [first, second] = destinations(2, hole.port).map((destination) => lab.place([destination]));
+  assert.equal(second?.waitsForAgent, "All connections that max_channels allows are in use");
+  await first?.placed;
+  await eventually("the second dial", () => lab.opened === 2);
+  assert.equal(second?.waitsForAgent, "The agent had too many connections to make at once");
+  second?.leave();
+});
+
+Deno.test("Pool does not search among all destinations that wait for room", async () => {
+  await using hole = await blackHole(freePort(), "0.0.0.0");
+  await using lab = new PoolLab({ maxConnections: 10 });
+  const waitFor = (count: number) => {
+    const begun = performance.now();
+    const places = destinations(count, hole.port).map((destination) => lab.place([destination]));
+    for (const place of places) place.leave();
+    return performance.now() - begun;
+  };
+  waitFor(1000);
+  const [few, many] = [waitFor(1000), waitFor(16_000)];
+  assert.ok(many < 16 * 4 * few, `${Math.round(many)} ms of 16,000, ${Math.round(few)} of 1000`);
+});
+
 Deno.test("Pool replaces an old connection once the new one is made, and answers meanwhile", async () => {
   await using peer = healthy();
   await using lab = new PoolLab({ maxAgeMs: 1 });
