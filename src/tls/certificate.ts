@@ -86,7 +86,9 @@ function isSelfIssued({ issuer, subject }: X509Certificate): boolean {
 export function describeHandshakeFailure(error: Error): string {
   const { code = "" } = error as NodeJS.ErrnoException;
   if (NOT_TRUSTED.includes(code)) return CANNOT_BE_USED;
-  if (code === HANDSHAKE_FAILURE_ALERT) return NOTHING_IN_COMMON;
+  // Deno has one code for this alert and for what it has none for.
+  if (/\bHandshakeFailure\b/.test(error.message)) return NOTHING_IN_COMMON;
+  if (/\bUnrecognisedName\b/.test(error.message)) return NO_SUCH_NAME;
   return NO_TLS_RECORD.test(error.message) ? NO_TLS : error.message;
 }
 
@@ -104,11 +106,14 @@ const CANNOT_BE_USED = "The certificate cannot be used: it has a critical extens
   "understood here (policyConstraints, inhibitAnyPolicy, certificatePolicies or another one), or an " +
   "RSA key of less than 2048 bits";
 
-const HANDSHAKE_FAILURE_ALERT = "ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE";
 const NOTHING_IN_COMMON =
   "The peer ended the handshake: it has no cipher or no kind of key in common " +
   "(a key that is RSA-PSS, Ed448 or on secp256k1 is not supported here, one on P-521 with TLS 1.3 only), " +
   "or demands a client certificate";
+
+/** What servers say that are strict about SNI. */
+const NO_SUCH_NAME =
+  "The server has no certificate for the name that it was asked for (UnrecognisedName)";
 
 /** The first byte begins no TLS record: the peer speaks plaintext, such as HTTP/1.1 or HTTP/2. */
 const NO_TLS_RECORD = /\bInvalidContentType\b/;

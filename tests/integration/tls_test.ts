@@ -285,10 +285,23 @@ const NOT_QUITE_TLS = [
     () => saying(Uint8Array.of(0x16, 3, 3, 0, 5, 2, 0, 0, 1, 1)),
     /^received corrupt message/,
   ],
+  ["handshake_failure", () => alerting(40), /^The peer ended the handshake: it has no cipher/],
+  ["unrecognized_name", () => alerting(112), /^The server has no certificate for the name/],
+  ["access_denied", () => alerting(49), /^received fatal alert: AccessDenied$/],
+  [
+    "a record of data",
+    () => saying(Uint8Array.of(0x17, 3, 3, 0, 1, 0)),
+    /^received unexpected message: got ApplicationData/,
+  ],
 ] as const;
 
+/** A peer that answers TLS's first message with a fatal alert (RFC 8446, section 6). */
+function alerting(description: number) {
+  return saying(Uint8Array.of(0x15, 3, 3, 0, 2, 2, description));
+}
+
 for (const client of ["native", "grpc-js"]) {
-  Deno.test(`a plaintext answer where TLS is asked for is told as such, with the client ${client}`, async (t) => {
+  Deno.test(`what answers TLS's first message otherwise is told as what it is, with the client ${client}`, async (t) => {
     await withAgent({ flags: ["--grpc-client", client] }, async (agent) => {
       for (const [what, start, reason] of NOT_QUITE_TLS) {
         await t.step(what, async () => {
