@@ -3,7 +3,7 @@ import { reasonOf } from "../describe_error.ts";
 import { Session } from "../http2/session.ts";
 import type { StreamEnd, StreamOwner, StreamRequest } from "../http2/stream.ts";
 import type { Destination } from "./dial.ts";
-import type { Transport } from "./transport.ts";
+import { isTlsError, type Transport } from "./transport.ts";
 
 /** How long a connection that ends may take to send what is left, in milliseconds: a frozen peer takes nothing. */
 const GOODBYE_MS = 1000;
@@ -90,10 +90,10 @@ export class Connection {
   /** When another connection is to take its place; `Infinity` while that one is being made. */
   replaceAt = Infinity;
   /**
-   * The TLS alert by which the server ended the connection after the handshake: with TLS 1.3 it judges the client's
+   * Why TLS failed after the handshake, and whether by an alert of the server: with TLS 1.3 it judges the client's
    * certificate only then.
    */
-  tlsAlert: string | undefined;
+  tlsFailure: { readonly reason: string; readonly isAlert: boolean } | undefined;
   readonly #transport: Transport;
   readonly #owner: ConnectionOwner;
   readonly #deadlines: Deadlines;
@@ -252,8 +252,8 @@ export class Connection {
     const reason = error === undefined
       ? "The peer closed the connection"
       : `The connection broke: ${reasonOf(error)}`;
-    if (this.destination.tls !== undefined && error !== undefined && /alert/.test(reason)) {
-      this.tlsAlert = reasonOf(error);
+    if (isTlsError(error)) {
+      this.tlsFailure = { reason: reasonOf(error), isAlert: /fatal alert/.test(reason) };
     }
     this.#session.transportEnded(reason);
     this.#afterChange();

@@ -1,6 +1,6 @@
 import { isIP, type Socket } from "node:net";
 import { connect, type TLSSocket } from "node:tls";
-import { reasonOf } from "../describe_error.ts";
+import { codeOf, reasonOf } from "../describe_error.ts";
 import { describeHandshakeFailure, refusalOf } from "../tls/certificate.ts";
 import type { TlsProfile } from "../tls/profile.ts";
 
@@ -85,8 +85,11 @@ export class TlsTransport implements Transport {
       return queueMicrotask(() => onEnd(this.#socket.errored ?? undefined));
     }
     let failure: unknown;
-    this.#socket.on("error", (error) => failure = error);
-    // An alert of TLS is told as an error, and the end comes after it.
+    this.#socket.on("error", (error) => {
+      failure = error;
+      // Nothing comes after it, no end either. After one of writing there may still be something to read.
+      if (isTlsError(error)) onEnd(error);
+    });
     this.#socket.once("end", () => onEnd(failure));
     this.#socket.once("close", () => onEnd(failure));
     this.#socket.on("data", onBytes);
@@ -105,6 +108,11 @@ export class TlsTransport implements Transport {
     this.#socket.once("close", () => clearTimeout(timer));
     this.#socket.end(() => this.#socket.destroy());
   }
+}
+
+/** Whether TLS itself has failed: by an alert of the peer's, or by what it has sent. */
+export function isTlsError(error: unknown): boolean {
+  return codeOf(error).startsWith("ERR_SSL_");
 }
 
 /** TLS towards a backend. */

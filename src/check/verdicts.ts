@@ -91,7 +91,7 @@ function isRetryable(
     case "refused":
       return true;
     case "lost":
-      return isOld(connection) || connection.tlsAlert === undefined && !end.begun;
+      return isOld(connection) || connection.tlsFailure?.isAlert !== true && !end.begun;
     case "reset":
     case "malformed":
     case "flooded":
@@ -147,13 +147,13 @@ function verdictOfStatus(
  * sends an alert, or merely closes.
  */
 function verdictOfLoss(
-  { destination: { tls }, tlsAlert, signsOfLife }: Connection,
+  { destination: { tls }, tlsFailure, signsOfLife }: Connection,
   reason: string,
 ): Verdict {
-  if (tls === undefined || signsOfLife > 0) {
-    return { kind: tlsAlert === undefined ? "unreachable" : "tls", detail: reason };
+  if (tls === undefined || signsOfLife > 0 || tlsFailure?.isAlert === false) {
+    return { kind: tlsFailure === undefined ? "unreachable" : "tls", detail: reason };
   }
-  const how = tlsAlert ?? "The peer closed the connection";
+  const how = tlsFailure?.reason ?? "The peer closed the connection";
   const question = tls.profile.settings.certFile === undefined
     ? "does it demand a client certificate?"
     : "does it refuse the client certificate?";

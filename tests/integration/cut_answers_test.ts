@@ -15,6 +15,7 @@ import {
   type Cut,
   CuttingProxy,
   everywhereIn,
+  GARBAGE_RECORD,
   type Place,
 } from "../lab/backends/peers/cutting_proxy.ts";
 import { CertificateAuthority } from "../lab/backends/tls/certificates.ts";
@@ -39,6 +40,7 @@ const ERRORS: Readonly<Record<Cut, readonly string[]>> = {
   silence: ["timeout"],
   close: ["backend_unreachable", "tls", "rpc"],
   reset: ["backend_unreachable", "tls", "rpc"],
+  garbage: ["tls"],
 };
 
 /** The frame that C core's server sends behind an answer. */
@@ -179,8 +181,16 @@ testWithGo(
   },
 );
 
-/** A record of TLS that nobody has encrypted: who gets it says so by an alert, and closes. */
-const SPOILT_RECORD = Uint8Array.of(23, 3, 3, 0, 40, ...new Uint8Array(40));
+testWithBackends(
+  "a kept connection whose TLS cannot be read any more costs no down, and no wait",
+  async (start) => {
+    await withTarget(start, [], true, async (target) => {
+      await cutLater(target, { after: 0, by: "garbage" });
+      const metrics = await target.agent.metrics();
+      assert.equal(metrics.get("haproxy_grpc_agent_hedged_calls_total"), 0);
+    });
+  },
+);
 
 testWithBackends(
   "a kept connection that ends with an alert of TLS costs no down",
@@ -192,7 +202,7 @@ testWithBackends(
       for (let connections = 1; connections <= 3; connections++) {
         assert.equal(await agent.ask(line), "up\n");
         assert.equal(proxy.connections, connections);
-        proxy.insertIntoKept(SPOILT_RECORD);
+        proxy.insertIntoKept(GARBAGE_RECORD);
       }
     });
   },

@@ -1,7 +1,10 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 /** What comes in place of the rest of an answer. */
-export type Cut = "silence" | "close" | "reset";
+export type Cut = "silence" | "close" | "reset" | "garbage";
+
+/** A record of TLS that nobody has encrypted: who gets it says so by an alert, and closes. */
+export const GARBAGE_RECORD: Uint8Array = Uint8Array.of(23, 3, 3, 0, 40, ...new Uint8Array(40));
 
 /**
  * A backend's address that breaks off what the backend sends after some number of bytes: in the middle of
@@ -150,6 +153,7 @@ class Passage {
   #breakOff(): void {
     if (this.#by === "close") this.#client.end();
     if (this.#by === "reset") this.#client.resetAndDestroy();
+    if (this.#by === "garbage") this.#client.write(GARBAGE_RECORD);
   }
 }
 
