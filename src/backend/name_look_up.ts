@@ -76,6 +76,8 @@ export class PendingLookUp {
 /** What the last look-up of a name was like. */
 interface Past {
   readonly prospect: "answered" | "hung";
+  /** The IPv4 addresses that are known. */
+  readonly ipv4: readonly string[];
   /** Whether IPv6 addresses are known. */
   readonly ipv6: boolean;
 }
@@ -108,10 +110,11 @@ export class NameLookUp {
     const past = this.#past.get(name);
     const prospect = past?.prospect ?? "new";
     const pending = new PendingLookUp(prospect, async (onBegin) => {
-      const found = await this.#find(name, prospect, onBegin);
+      const found = await this.#find(name, prospect, onBegin)
+        .then((found) => this.#withKnownIpv4(name, prospect, found));
       this.#pending.delete(name);
-      const ipv6 = found.ok ? found.addresses.some(isIpv6) : past?.ipv6 === true;
-      this.#past.set(name, { prospect: pending.hangs ? "hung" : "answered", ipv6 });
+      const { ipv4 = [], ipv6 = false } = found.ok ? byFamily(found.addresses) : past ?? {};
+      this.#past.set(name, { prospect: pending.hangs ? "hung" : "answered", ipv4, ipv6 });
       return found;
     });
     this.#pending.set(name, pending);
@@ -173,6 +176,23 @@ export class NameLookUp {
     return await Promise.race([both, ipv4]);
   }
 
+  /**
+   * A look-up of both families succeeds with IPv6 alone where the name server has failed for IPv4 (SERVFAIL, REFUSED).
+   * So known IPv4 addresses that are gone are asked for by themselves, and kept if that fails.
+   */
+  async #withKnownIpv4(
+    name: string,
+    prospect: Prospect,
+    found: LookUpResult,
+  ): Promise<LookUpResult> {
+    const { ipv4 = [] } = this.#past.get(name) ?? {};
+    if (!found.ok || ipv4.length === 0 || !found.addresses.every(isIpv6)) return found;
+    const wanted: WantedLookUp = { domain: domainOf(name), prospect, family: () => 4 };
+    const alone = await (await this.#queue.add(wanted, () => this.#lookUp(name, 4))).found;
+    if (!alone.ok && alone.fault === "name") return found;
+    return { ok: true, addresses: [...found.addresses, ...alone.ok ? alone.addresses : ipv4] };
+  }
+
   /** IPv4 where the domain's name server is silent for IPv6, unless the name is known to have IPv6 addresses. */
   #firstFamily(name: string, domain: string): Family {
     const until = this.#ipv4First.get(domain);
@@ -193,6 +213,11 @@ function domainOf(name: string): string {
 
 function isIpv6(address: string): boolean {
   return address.includes(":");
+}
+
+function byFamily(addresses: readonly string[]): Pick<Past, "ipv4" | "ipv6"> {
+  const ipv4 = addresses.filter((address) => !isIpv6(address));
+  return { ipv4, ipv6: ipv4.length < addresses.length };
 }
 
 /**

@@ -270,6 +270,34 @@ Deno.test("NameLookUp begins one look-up of IPv4 alone in a domain, and none tha
 });
 
 for (
+  const [what, alone, addresses] of [
+    ["keeps known IPv4 addresses where the name server fails for them", SILENT, [
+      "2001:db8::2",
+      "10.0.0.1",
+    ]],
+    ["takes the IPv4 addresses that a second look-up finds", FOUND, [
+      "2001:db8::2",
+      "10.0.0.1",
+      "10.1.0.1",
+    ]],
+    ["gives up IPv4 addresses that the name has no more", GONE, ["2001:db8::2"]],
+  ] as const
+) {
+  Deno.test(`NameLookUp ${what}`, async () => {
+    const { begun, names } = controlledNames();
+    const first = names.find("api");
+    begun[0]?.end(BOTH);
+    await first;
+    const asked = names.find("api");
+    begun[1]?.end({ ok: true, addresses: ["2001:db8::2"] });
+    await turn();
+    assert.equal(begun[2]?.family, 4);
+    begun[2]?.end(alone);
+    assert.deepEqual(await asked, { ok: true, addresses });
+  });
+}
+
+for (
   const [hosts, hides] of [
     ["files dns", false],
     ["", false],
