@@ -20,7 +20,7 @@ const MAX_HANGING = 8;
 const MAX_BESIDE = 4;
 
 /** The family of addresses that is looked up; 0 is both, in one look-up that ends when both are answered. */
-export type Family = 0 | 4;
+export type Family = 0 | 4 | 6;
 
 /** What is known of a name before it is looked up. */
 export type Prospect =

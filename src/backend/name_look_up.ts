@@ -110,10 +110,15 @@ export class NameLookUp {
     const past = this.#past.get(name);
     const prospect = past?.prospect ?? "new";
     const pending = new PendingLookUp(prospect, async (onBegin) => {
-      const found = await this.#find(name, prospect, onBegin)
-        .then((found) => this.#withKnownIpv4(name, prospect, found));
+      const looked = await this.#find(name, prospect, onBegin);
+      const found = await this.#withKnown(name, prospect, looked);
       this.#pending.delete(name);
-      const { ipv4 = [], ipv6 = false } = found.ok ? byFamily(found.addresses) : past ?? {};
+      const known = found.ok
+        ? byFamily(found.addresses)
+        : found.fault === "name"
+        ? undefined
+        : past;
+      const { ipv4 = [], ipv6 = false } = known ?? {};
       this.#past.set(name, { prospect: pending.hangs ? "hung" : "answered", ipv4, ipv6 });
       return found;
     });
@@ -177,20 +182,25 @@ export class NameLookUp {
   }
 
   /**
-   * A look-up of both families succeeds with IPv6 alone where the name server has failed for IPv4 (SERVFAIL, REFUSED).
-   * So known IPv4 addresses that are gone are asked for by themselves, and kept if that fails.
+   * Of both families at once glibc says that there is no address where the name server has failed for one (SERVFAIL,
+   * REFUSED), and knows that there is none of the other. So what was known and is gone is asked for by itself.
    */
-  async #withKnownIpv4(
-    name: string,
-    prospect: Prospect,
-    found: LookUpResult,
-  ): Promise<LookUpResult> {
-    const { ipv4 = [] } = this.#past.get(name) ?? {};
-    if (!found.ok || ipv4.length === 0 || !found.addresses.every(isIpv6)) return found;
-    const wanted: WantedLookUp = { domain: domainOf(name), prospect, family: () => 4 };
-    const alone = await (await this.#queue.add(wanted, () => this.#lookUp(name, 4))).found;
-    if (!alone.ok && alone.fault === "name") return found;
-    return { ok: true, addresses: [...found.addresses, ...alone.ok ? alone.addresses : ipv4] };
+  async #withKnown(name: string, prospect: Prospect, found: LookUpResult): Promise<LookUpResult> {
+    const { ipv4 = [], ipv6 = false } = this.#past.get(name) ?? {};
+    const addresses = found.ok ? found.addresses : [];
+    if (!found.ok && found.fault !== "name") return found;
+    const gone: Family[] = [];
+    if (ipv4.length > 0 && addresses.every(isIpv6)) gone.push(4);
+    if (ipv6 && !found.ok) gone.push(6);
+    for (const family of gone) {
+      const wanted: WantedLookUp = { domain: domainOf(name), prospect, family: () => family };
+      const begun = await this.#queue.add(wanted, () => this.#lookUp(name, family));
+      const alone = await begun.found;
+      if (alone.ok) return { ok: true, addresses: [...addresses, ...alone.addresses] };
+      if (alone.fault === "name") continue;
+      return found.ok ? { ok: true, addresses: [...addresses, ...ipv4] } : alone;
+    }
+    return found;
   }
 
   /** IPv4 where the domain's name server is silent for IPv6, unless the name is known to have IPv6 addresses. */
@@ -226,7 +236,7 @@ function byFamily(addresses: readonly string[]): Pick<Past, "ipv4" | "ipv6"> {
  *
  * @returns its addresses, each once, best first; never rejects
  */
-async function getAddrInfo(name: string, family: Family | 6): Promise<LookUpResult> {
+async function getAddrInfo(name: string, family: Family): Promise<LookUpResult> {
   const begunAt = performance.now();
   try {
     // Without `verbatim` Deno gives the addresses in the reverse of the machine's order.
@@ -238,26 +248,11 @@ async function getAddrInfo(name: string, family: Family | 6): Promise<LookUpResu
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
     if (lacksDescriptors()) return { ok: false, detail: message, fault: "local" };
-    // Of a silent name server glibc takes the next search domain's word, or that of the other family.
+    // Where a name server was silent, glibc takes the next search domain's word.
     const hung = performance.now() - begunAt >= HANGS_AFTER_MS;
     const isMissing = code !== "EAI_AGAIN" && !hung && !hidesFailures(hostsLine());
-    if (isMissing && family === 0) return await addressesOfEither(name, message);
     return { ok: false, detail: message, fault: isMissing ? "name" : "name_server" };
   }
-}
-
-/**
- * Asks for each family by itself: of both at once glibc says that the name does not exist where only one is known
- * to have no addresses, and the name server has failed for the other (SERVFAIL, REFUSED).
- *
- * @param detail why both at once were not found
- */
-async function addressesOfEither(name: string, detail: string): Promise<LookUpResult> {
-  for (const family of [4, 6] as const) {
-    const found = await getAddrInfo(name, family);
-    if (found.ok || found.fault !== "name") return found;
-  }
-  return { ok: false, detail, fault: "name" };
 }
 
 /**

@@ -269,33 +269,60 @@ Deno.test("NameLookUp begins one look-up of IPv4 alone in a domain, and none tha
   assert.equal(begun.length, 4);
 });
 
+const IPV6: LookUpResult = { ok: true, addresses: ["2001:db8::2"] };
+
 for (
-  const [what, alone, addresses] of [
-    ["keeps known IPv4 addresses where the name server fails for them", SILENT, [
-      "2001:db8::2",
-      "10.0.0.1",
-    ]],
-    ["takes the IPv4 addresses that a second look-up finds", FOUND, [
-      "2001:db8::2",
-      "10.0.0.1",
-      "10.1.0.1",
-    ]],
-    ["gives up IPv4 addresses that the name has no more", GONE, ["2001:db8::2"]],
-  ] as const
+  const [what, known, found, alone, answer] of [
+    ["keeps known IPv4 addresses where the name server fails for them", BOTH, IPV6, {
+      4: SILENT,
+    }, { ok: true, addresses: ["2001:db8::2", "10.0.0.1"] }],
+    ["adds the IPv4 addresses that a second look-up finds", BOTH, IPV6, {
+      4: ONE,
+    }, { ok: true, addresses: ["2001:db8::2", "10.0.0.1"] }],
+    ["gives up IPv4 addresses that the name has no more", BOTH, IPV6, { 4: GONE }, IPV6],
+    ["says that the name server has failed, and not that a known name is gone", ONE, GONE, {
+      4: SILENT,
+    }, SILENT],
+    ["asks for known IPv6 addresses by themselves too", BOTH, GONE, { 4: GONE, 6: SILENT }, SILENT],
+    ["says of a known name that it is gone once each family is", BOTH, GONE, {
+      4: GONE,
+      6: GONE,
+    }, GONE],
+    ["asks no more than once where the name server has failed for both", BOTH, SILENT, {}, SILENT],
+  ] as const satisfies readonly [
+    string,
+    LookUpResult,
+    LookUpResult,
+    Record<number, LookUpResult>,
+    LookUpResult,
+  ][]
 ) {
   Deno.test(`NameLookUp ${what}`, async () => {
     const { begun, names } = controlledNames();
     const first = names.find("api");
-    begun[0]?.end(BOTH);
+    begun[0]?.end(known);
     await first;
     const asked = names.find("api");
-    begun[1]?.end({ ok: true, addresses: ["2001:db8::2"] });
-    await turn();
-    assert.equal(begun[2]?.family, 4);
-    begun[2]?.end(alone);
-    assert.deepEqual(await asked, { ok: true, addresses });
+    begun[1]?.end(found);
+    for (const [nth, [family, result]] of Object.entries(alone).entries()) {
+      await turn();
+      assert.equal(begun[2 + nth]?.family, Number(family));
+      begun[2 + nth]?.end(result);
+    }
+    assert.deepEqual(await asked, answer);
+    assert.equal(begun.length, 2 + Object.keys(alone).length);
   });
 }
+
+Deno.test("NameLookUp asks once for a name that was never found", async () => {
+  const { begun, names } = controlledNames();
+  for (let nth = 0; nth < 2; nth++) {
+    const asked = names.find("api");
+    begun[nth]?.end(GONE);
+    assert.deepEqual(await asked, GONE);
+  }
+  assert.equal(begun.length, 2);
+});
 
 for (
   const [hosts, hides] of [
