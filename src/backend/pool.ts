@@ -1,8 +1,8 @@
-import type { Deadline, Deadlines } from "../deadline.ts";
-import { UnorderedSet } from "../unordered_set.ts";
+import type { Deadlines } from "../deadline.ts";
 import { type Call, type CallRequest, type CloseReason, Connection } from "./connection.ts";
 import { type Destination, destinationKey, Dial, type DialFailure } from "./dial.ts";
 import { DialLimits } from "./dial_limits.ts";
+import { KeptConnections } from "./kept_connections.ts";
 import {
   type Endpoint,
   type Endpoints,
@@ -54,12 +54,6 @@ const DIAL_PAUSE_MS = 250;
 /** How long after a failed attempt to replace a connection early another one is made, in milliseconds. */
 const REPLACE_AGAIN_MS = 5000;
 
-const MAX_SWEEP_MS = 30_000;
-
-/** So many connections are ended at once, and the next ones after a pause: with TLS, each takes half a millisecond. */
-const ENDED_AT_ONCE = 16;
-const PAUSE_IN_ENDING_MS = 20;
-
 const CLOSED: Placement = {
   ok: false,
   failure: {
@@ -84,28 +78,24 @@ function wantedAt({ crowdedAt, waiting }: Endpoint): number {
   return Math.max(crowdedAt ?? performance.now(), oldest?.since ?? performance.now());
 }
 
-/** The connections to backends: which one a call takes, and how long each is kept. */
+/** The connections to backends: which one a call takes, and when another is made. */
 export class Pool {
   readonly #observer: PoolObserver;
   readonly #deadlines: Deadlines;
   readonly #limits: DialLimits;
   readonly #endpoints = new Map<string, Endpoint>();
-  /** All connections; many destinations have none, but calls that wait for one. */
-  readonly #connections = new UnorderedSet<Connection>();
+  readonly #connections: KeptConnections;
   /** Destinations whose dial waits for room under `maxConnections`. */
   readonly #crowded = new Set<Endpoint>();
   #options: PoolOptions;
   #isWanted: (destination: Destination) => boolean = () => true;
   /** Connections and dials. */
   #size = 0;
-  /** Of these, connections that are being closed to make room. */
-  #makingRoom = 0;
   readonly #forWaiters: Endpoints = {
     of: (destination) => this.#endpointOf(destination),
     serve: (endpoint) => this.#serve(endpoint),
     isCrowded: (endpoint) => this.#crowded.has(endpoint),
   };
-  #sweep: Deadline;
   #closed = false;
 
   constructor(options: PoolOptions, observer: PoolObserver, deadlines: Deadlines) {
@@ -113,7 +103,7 @@ export class Pool {
     this.#observer = observer;
     this.#deadlines = deadlines;
     this.#limits = new DialLimits(deadlines);
-    this.#sweep = this.#scheduleSweep();
+    this.#connections = new KeptConnections(options.idleTimeoutMs, deadlines);
   }
 
   /**
@@ -167,20 +157,24 @@ export class Pool {
   reconfigure(options: PoolOptions, isWanted: (destination: Destination) => boolean): void {
     this.#options = options;
     this.#isWanted = isWanted;
-    this.#sweep.cancel();
-    this.#sweep = this.#scheduleSweep();
-    this.#endByAndBy("reload", (connection) => !this.#mayKeep(connection));
-    this.#makeRoom(this.#connections, this.#size - this.#makingRoom - options.maxConnections);
+    this.#connections.setIdleTimeout(options.idleTimeoutMs);
+    this.#connections.endByAndBy("reload", (connection) => !this.#mayKeep(connection));
+    this.#connections.makeRoom(this.#occupied - options.maxConnections);
   }
 
   /** Closes all connections once the calls on them have ended. */
   close(): void {
     this.#closed = true;
-    this.#sweep.cancel();
+    this.#connections.stop();
     for (const { connections, dials } of this.#endpoints.values()) {
       for (const dial of dials) dial.abort();
       for (const connection of connections) connection.drain("unused");
     }
+  }
+
+  /** Connections and dials, without those that are being closed to make room. */
+  get #occupied(): number {
+    return this.#size - this.#connections.makingRoom;
   }
 
   #endpointOf(destination: Destination): Endpoint {
@@ -260,14 +254,13 @@ export class Pool {
     const most = keep ? MAX_CONNECTIONS_PER_DESTINATION : Infinity;
     while (dials.size < wanted) {
       if (countServing(endpoint) + dials.size >= most) {
-        if (!this.#makeRoom(connections, 1)) return;
+        if (!this.#connections.makeRoom(1, connections)) return;
         continue; // closing one has already served the waiting calls: count again
       }
-      const isFull = this.#size - this.#makingRoom >= maxConnections;
       // Several at once, so that a flood of new destinations does not pay for the search each time.
       const count = Math.max(1, Math.floor(maxConnections / 64));
-      if (isFull) {
-        if (this.#makeRoom(this.#connections, count)) continue;
+      if (this.#occupied >= maxConnections) {
+        if (this.#connections.makeRoom(count)) continue;
         endpoint.crowdedAt ??= performance.now();
         this.#crowded.add(endpoint);
         return;
@@ -296,14 +289,8 @@ export class Pool {
     const { connectTimeoutMs } = this.#options;
     this.#size++;
     this.#observer.onOpened();
-    const limits = this.#limits;
-    const dial = new Dial(
-      destination,
-      connectTimeoutMs,
-      limits,
-      this.#deadlines,
-      wantedAt(endpoint),
-    );
+    const queuedAt = wantedAt(endpoint);
+    const dial = new Dial(destination, connectTimeoutMs, this.#limits, this.#deadlines, queuedAt);
     endpoint.crowdedAt = undefined;
     dials.add(dial);
     const dialled = await dial.result;
@@ -330,8 +317,7 @@ export class Pool {
       },
       onClosed: (reason) => {
         endpoint.connections.delete(connection);
-        this.#connections.delete(connection);
-        if (reason === "limit") this.#makingRoom--;
+        this.#connections.delete(connection, reason);
         this.#gone(reason);
         this.#serve(endpoint);
       },
@@ -415,49 +401,7 @@ export class Pool {
     });
   }
 
-  /**
-   * Closes connections without a call, those not used for longest first.
-   *
-   * @returns whether there were any
-   */
-  #makeRoom(among: Iterable<Connection>, count: number): boolean {
-    const idle = [...among]
-      .filter(({ callsUnderWay, usable }) => usable && callsUnderWay === 0)
-      .sort((a, b) => a.lastUsedAt - b.lastUsedAt);
-    for (const connection of idle.slice(0, Math.max(0, count))) {
-      if (!connection.usable) continue; // closing one may have closed another
-      this.#makingRoom++;
-      connection.drain("limit");
-    }
-    return idle.length > 0;
-  }
-
   #mayKeep({ destination }: Connection): boolean {
     return this.#options.keep && this.#isWanted(destination);
-  }
-
-  /** Ends all connections of which something holds, so that many keep no check waiting. */
-  #endByAndBy(reason: CloseReason, isOver: (connection: Connection) => boolean): void {
-    const left = [...this.#connections]
-      .filter((connection) => connection.usable && isOver(connection));
-    const endSome = () => {
-      for (const connection of left.splice(0, ENDED_AT_ONCE)) {
-        if (isOver(connection)) connection.drain(reason);
-      }
-      if (left.length > 0) this.#deadlines.set(endSome, PAUSE_IN_ENDING_MS);
-    };
-    endSome();
-  }
-
-  #scheduleSweep(): Deadline {
-    const everyMs = Math.min(this.#options.idleTimeoutMs / 2, MAX_SWEEP_MS);
-    return this.#deadlines.set(() => {
-      const longAgo = performance.now() - this.#options.idleTimeoutMs;
-      this.#endByAndBy(
-        "idle",
-        ({ callsUnderWay, lastUsedAt }) => callsUnderWay === 0 && lastUsedAt < longAgo,
-      );
-      this.#sweep = this.#scheduleSweep();
-    }, everyMs);
   }
 }
