@@ -6,7 +6,7 @@ import { missingResource } from "./local_resources.ts";
 /** A connection attempt without an answer gets another one beside it after so long, in milliseconds. */
 const REPEAT_AFTER_MS = 300;
 
-/** Such attempts in all: where many backends are silent at once, it is not for a lost packet. */
+/** How many such attempts of all dials may be under way: where many backends are silent, no packet was merely lost. */
 const MAX_REPEATS = 64;
 
 /** How one TCP connection is made. */
@@ -58,7 +58,7 @@ export async function connectPersistently<Socket>(
       .finally(() => limits.repeats--);
   };
   let timer = deadlines.set(repeat, REPEAT_AFTER_MS);
-  // Also later, when there is a socket: it ends too.
+  // A dial may also be given up later, in its TLS handshake: then the socket that was made ends too.
   signal.addEventListener("abort", () => end(), { once: true });
   attempt().catch(reject);
   try {

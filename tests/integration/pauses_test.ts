@@ -42,7 +42,7 @@ Deno.test("a pause of the agent that outlasts a check in the midst of connecting
     const reply = agent.ask(backend.line(), 10_000);
     await eventually("the agent to connect", () => agent.socketsTo(backend.port) === 1);
     await agent.freeze();
-    // check_timeout_ms has just passed, and the call is still to be made.
+    // Frozen until check_timeout_ms (1800) has just passed; the call is still to be made then.
     await new Promise((resolve) => setTimeout(resolve, 2000));
     agent.signal("SIGCONT");
     assert.equal(await reply, "up\n");
